@@ -1,0 +1,97 @@
+# Needs a Python of at least 3.11 and make; everything else goes into .venv.
+#   make demo    set up and report on the sample incident
+#   make test    set up and run all tests
+#   make check   every gate that a change must pass
+
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: bench check check-readme check-wheel clean demo format lint test types
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?=
+CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3
+QUALIFIES := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+demo: $(VENV)/run.stamp
+	@$(BIN)/incident-rca demo
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest
+
+# `test` runs last, so that its closing line is the last thing to read; tests/test_readme.py is in it.
+check: format lint types check-wheel test
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy --strict
+
+# The README's help texts against the real --help, its summary against a real run.
+check-readme: $(VENV)/test.stamp
+	$(BIN)/python -m pytest tests/test_readme.py
+
+# Builds the sdist, from it the wheel, and runs the demo where nothing of this folder can be found.
+check-wheel: $(VENV)/dev.stamp
+	@set -eu; \
+	temp=$$(mktemp -d); trap 'rm -rf "$$temp"' EXIT; trap 'exit 130' INT TERM; \
+	mkdir "$$temp/elsewhere"; \
+	echo "building the wheel"; \
+	$(BIN)/python -m build --no-isolation --outdir "$$temp/dist" . >"$$temp/build.log" 2>&1 \
+	  || { cat "$$temp/build.log" >&2; exit 1; }; \
+	if $(BIN)/python -m zipfile -l "$$temp"/dist/*.whl \
+	  | grep -E 'samples/[^ ]*(/tables/|/charts/|/report\.)|__pycache__'; then \
+	  echo "check-wheel: the wheel carries files that are made, not kept" >&2; exit 1; fi; \
+	echo "installing it in an empty environment"; \
+	$(BIN)/python -m venv "$$temp/venv"; \
+	"$$temp/venv/bin/python" -m pip install --quiet -c constraints.txt "$$temp"/dist/*.whl; \
+	echo "running its demo from another folder"; \
+	cd "$$temp/elsewhere"; \
+	env -i PATH="$$PATH" HOME="$$PWD" TMPDIR="$$PWD" "$$temp/venv/bin/incident-rca" demo \
+	  >"$$temp/demo.log" 2>&1 \
+	  || { code=$$?; cat "$$temp/demo.log" >&2; \
+	       echo "check-wheel: the demo of the wheel ended with $$code" >&2; exit 1; }; \
+	[ -n "$$(find . -name report.md -size +0)" ] \
+	  || { echo "check-wheel: the demo of the wheel left no report.md" >&2; exit 1; }; \
+	echo "check-wheel: ok"
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find bench incident_rca samples tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# --- the environment: each stamp says what has been installed since the pins last changed ---------
+
+$(VENV)/venv.stamp:
+	@set -eu; python="$(PYTHON)"; \
+	for candidate in $${python:-$(CANDIDATES)}; do \
+	  if "$$candidate" -c '$(QUALIFIES)' 2>/dev/null; then \
+	    echo "setting up $(VENV) with $$("$$candidate" --version)"; \
+	    "$$candidate" -m venv $(VENV); touch $@; exit 0; fi; done; \
+	echo "no Python 3.11 or newer with venv and ensurepip among: $${python:-$(CANDIDATES)}" >&2; \
+	echo "hint: install one (on Debian and Ubuntu also python3-venv), or name it: make PYTHON=/path/to/python3.12" >&2; \
+	exit 1
+
+$(VENV)/run.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
+	@echo "installing incident-rca"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
+	@echo "installing incident-rca and what its tests need"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	@touch $(VENV)/run.stamp $@
+
+$(VENV)/dev.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
+	@echo "installing incident-rca and what its gates need"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $(VENV)/run.stamp $(VENV)/test.stamp $@

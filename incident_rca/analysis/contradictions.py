@@ -1,0 +1,84 @@
+"""What does not fit: statements that the evidence of this case cannot all be true with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from incident_rca.analysis.observations import Observations
+from incident_rca.analysis.paths import path_from_relation
+from incident_rca.lock_modes import blocks_reads, in_words
+from incident_rca.model import Contradiction
+
+# API Gateway's integration limit for REST APIs: 29 s by default, and it answers with 504 itself.
+GATEWAY_LIMIT_SECONDS = 29.0
+READING_METHODS = frozenset({"GET", "HEAD"})
+
+
+def contradictions(seen: Observations) -> tuple[Contradiction, ...]:
+    """The contradictions that follow from this evidence, in the order of the cascade."""
+    return (*_reads_behind_a_write_lock(seen), *_pool_and_latency(seen), *_status(seen))
+
+
+def _reads_behind_a_write_lock(seen: Observations) -> Iterator[Contradiction]:
+    """A lock that blocks no reads cannot make reads fail: something else did."""
+    for episode in seen.lock_episodes:
+        mode = episode.root_holder.mode
+        path = path_from_relation(seen, episode.relation, episode.waiter_applications)
+        if not mode or blocks_reads(mode) or path is None or episode.held_start.hi is None:
+            continue
+        for endpoint in (e for e in path.failing if e.method in READING_METHODS):
+            gateway, first = seen.tables.gateway, endpoint.first_failure
+            served = gateway[
+                (gateway["method"] == endpoint.method)
+                & (gateway["route"] == endpoint.route)
+                & (gateway["second"] >= episode.held_start.hi)
+                & (gateway["second"] < first)
+                & (gateway["status"] < 500)
+            ]["requests"].sum()
+            cause = "the full pool" if seen.pool else "something that is not recorded"
+            yield Contradiction(
+                statement=(
+                    f"{in_words(mode)} on {episode.relation} blocks writes, not reads, yet "
+                    f"{endpoint.name} failed. {int(served)} of its requests were served while the "
+                    f"lock was held, before it failed: {cause} explains it, not the lock."
+                ),
+                evidence=(
+                    *episode.start_evidence,
+                    *endpoint.evidence,
+                    *(seen.pool.evidence if seen.pool else ()),
+                ),
+            )
+
+
+def _pool_and_latency(seen: Observations) -> Iterator[Contradiction]:
+    if seen.pool is not None and not seen.pool.consistent:
+        slow = [s for s in seen.latency_shifts if s.service == seen.pool.owner]
+        yield Contradiction(
+            statement=f"{seen.pool.note}.",
+            evidence=(*seen.pool.evidence, *(e for s in slow for e in s.evidence)),
+        )
+
+
+def _status(seen: Observations) -> Iterator[Contradiction]:
+    """A gateway that gives up on a hung backend answers 504 itself; a 502 came from behind it."""
+    failures = seen.tables.failures
+    for endpoint in seen.failing:
+        rows = failures[
+            (failures["method"] == endpoint.method)
+            & (failures["route"] == endpoint.route)
+            & (failures["status"] == 502)
+            & (failures["latency_ms"] >= GATEWAY_LIMIT_SECONDS * 1000)
+            & (failures["at"] >= endpoint.first_failure)
+            & (failures["at"] <= endpoint.last_failure)
+        ]
+        if len(rows):
+            seconds = float(rows["latency_ms"].median()) / 1000
+            yield Contradiction(
+                statement=(
+                    f"{len(rows):,} requests of {endpoint.name} hung for {seconds:.1f} s and ended "
+                    "with 502. A gateway that gives up on a hung backend answers 504, at "
+                    f"{GATEWAY_LIMIT_SECONDS:.0f} s by default: its limit must be higher here, and "
+                    "something behind it turned the hang into a 502."
+                ),
+                evidence=endpoint.evidence,
+            )

@@ -1,0 +1,55 @@
+"""Request after request waited for a dependency that had long been known to fail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from incident_rca.analysis.observations import Observations
+from incident_rca.model import EndpointImpact, Finding, Severity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST_FAILURES = 100
+# A breaker refuses at once: a failure below this share of the usual failing latency is fast.
+FAST_SHARE = 0.1
+
+
+def findings(seen: Observations) -> tuple[Finding, ...]:
+    """One finding a failing endpoint none of whose failures was fast."""
+    return tuple(
+        _finding(endpoint, rows)
+        for endpoint in seen.failing
+        if len(rows := _failures(seen, endpoint)) >= FEWEST_FAILURES and not _fast(rows)
+    )
+
+
+def _failures(seen: Observations, endpoint: EndpointImpact) -> pd.DataFrame:
+    rows = seen.tables.failures
+    return rows[
+        (rows["method"] == endpoint.method)
+        & (rows["route"] == endpoint.route)
+        & (rows["at"] >= endpoint.first_failure)
+        & (rows["at"] <= endpoint.last_failure)
+    ]
+
+
+def _fast(rows: pd.DataFrame) -> int:
+    return int((rows["latency_ms"] < FAST_SHARE * rows["latency_ms"].median()).sum())
+
+
+def _finding(endpoint: EndpointImpact, rows: pd.DataFrame) -> Finding:
+    quickest = float(rows["latency_ms"].min()) / 1000
+    return Finding(
+        rule="no-breaker-acted",
+        severity=Severity.HIGH,
+        statement=(
+            f"No circuit breaker acted on {endpoint.name}: all {len(rows)} failing requests waited "
+            f"{quickest:.1f} s or longer, to the last of the outage."
+        ),
+        remedy=(
+            "Put a circuit breaker around the call, so that requests fail at once while the "
+            "dependency is down; a breaker without a time-out would not have opened here."
+        ),
+        evidence=endpoint.evidence,
+    )

@@ -1,0 +1,72 @@
+"""Short forms to make claims, and the one for evidence that was not collected."""
+
+from __future__ import annotations
+
+from incident_rca.analysis.evidence import setting_as_evidence, source_as_evidence
+from incident_rca.analysis.observations import Observations
+from incident_rca.analysis.verdicts import Candidate, verdict_of
+from incident_rca.model import (
+    Aspect,
+    Basis,
+    Claim,
+    Evidence,
+    Hypothesis,
+    Kind,
+    Role,
+    SourceState,
+    Stance,
+    System,
+)
+
+
+def claim_for(
+    aspect: Aspect, text: str, *evidence: tuple[Evidence, ...], basis: Basis = Basis.OBSERVED
+) -> Claim:
+    """A claim for a hypothesis, citing each group of evidence once."""
+    return _claim(Stance.FOR, aspect, text, evidence, basis)
+
+
+def claim_against(
+    aspect: Aspect, text: str, *evidence: tuple[Evidence, ...], basis: Basis = Basis.OBSERVED
+) -> Claim:
+    """A claim against a hypothesis, citing each group of evidence once."""
+    return _claim(Stance.AGAINST, aspect, text, evidence, basis)
+
+
+def _claim(
+    stance: Stance,
+    aspect: Aspect,
+    text: str,
+    groups: tuple[tuple[Evidence, ...], ...],
+    basis: Basis,
+) -> Claim:
+    cited = tuple(dict.fromkeys(item for group in groups for item in group))
+    return Claim(text=text, stance=stance, aspect=aspect, basis=basis, evidence=cited)
+
+
+def not_recorded(
+    seen: Observations, kind: Kind, thing: str, system: System, confirm_by: str
+) -> Candidate:
+    """The hypothesis of a kind whose evidence was not collected: never supported, never ruled out."""
+    sources = [s for s in seen.sources_of(system) if s.state is not SourceState.OK]
+    cited = tuple(e for s in sources for e in source_as_evidence(seen.case, s))
+    cited = cited or setting_as_evidence(seen.case, f"no source of {system} holds it")
+    claims = (
+        claim_against(
+            Aspect.ABSENCE,
+            f"no complete evidence of {system} was collected: not recorded is not the same as "
+            "did not happen",
+            cited,
+        ),
+    )
+    return Candidate(
+        hypothesis=Hypothesis(
+            kind=kind,
+            object=thing,
+            role=Role.CONTRIBUTING,
+            verdict=verdict_of(claims, needs_are_met=False),
+            statement=f"Whether {thing} had a part cannot be said from this evidence.",
+            claims=claims,
+            confirm_by=confirm_by,
+        )
+    )

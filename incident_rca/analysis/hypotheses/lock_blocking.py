@@ -1,0 +1,229 @@
+"""`lock_blocking`: a session held a lock that the failing requests' sessions had to wait for."""
+
+from __future__ import annotations
+
+from incident_rca.analysis.clocks import Sequence, order_of
+from incident_rca.analysis.hypotheses.claims import claim_against, claim_for, not_recorded
+from incident_rca.analysis.observations import Observations
+from incident_rca.analysis.paths import DependencyPath, path_from_relation
+from incident_rca.analysis.verdicts import Candidate, verdict_of
+from incident_rca.lock_modes import conflicts, in_words
+from incident_rca.model import (
+    Aspect,
+    Claim,
+    Hypothesis,
+    Impact,
+    Kind,
+    LockEpisode,
+    Role,
+    Stance,
+    System,
+)
+
+# Waiting sessions and failing requests are counted by different systems at different instants.
+DOSE_TOLERANCE = 0.05
+CONFIRM_BY = (
+    "Ask who ran the statement and when it was cancelled or finished; on a copy, run it beside one "
+    "insert and read pg_blocking_pids()."
+)
+
+
+def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
+    """One candidate a lock episode; the one with a path and most waiting is the trigger."""
+    if not seen.is_recorded("lock_recording", "postgres_log") and not seen.lock_episodes:
+        return (
+            not_recorded(
+                seen,
+                Kind.LOCK_BLOCKING,
+                "a lock in PostgreSQL",
+                System.POSTGRES,
+                "Import the lock recording or the PostgreSQL log of the window.",
+            ),
+        )
+    found: list[Candidate] = []
+    for episode in seen.lock_episodes:
+        path = path_from_relation(seen, episode.relation, episode.waiter_applications)
+        has_trigger = any(c.hypothesis.role is Role.TRIGGER for c in found)
+        found.append(_candidate(seen, episode, path, has_trigger=has_trigger))
+    return tuple(found)
+
+
+def _candidate(
+    seen: Observations, episode: LockEpisode, path: DependencyPath | None, *, has_trigger: bool
+) -> Candidate:
+    holder = episode.root_holder
+    needs = seen.is_recorded("lock_recording", "postgres_log") and seen.is_recorded("access_log")
+    if path is None or not path.failing:
+        claims: tuple[Claim, ...] = (_no_path(seen, episode), _mechanism(episode))
+        role = Role.COINCIDENT if seen.outage else Role.CONTRIBUTING
+    else:
+        claims = tuple(_claims(seen, episode, path))
+        wrong = any(c.stance is Stance.AGAINST and c.aspect is Aspect.ORDER for c in claims)
+        role = Role.CONTRIBUTING if wrong or has_trigger else Role.TRIGGER
+    mode = in_words(holder.mode) if holder.mode else "a lock"
+    return Candidate(
+        hypothesis=Hypothesis(
+            kind=Kind.LOCK_BLOCKING,
+            object=episode.object,
+            role=role,
+            verdict=verdict_of(claims, needs_are_met=needs),
+            statement=(
+                f"pid {holder.pid} ({holder.application or 'no application name'}) held {mode} on "
+                f"{episode.relation} for {_quoted(holder.statement)}; up to "
+                f"{episode.peak_waiters} sessions waited behind it."
+            ),
+            claims=claims,
+            confirm_by=CONFIRM_BY,
+        ),
+        active=(
+            episode.held_start.middle,
+            episode.held_end.middle if episode.held_end.hi else None,
+        ),
+    )
+
+
+def _quoted(statement: str) -> str:
+    return f'"{statement}"' if statement else "a statement that is not recorded"
+
+
+def _no_path(seen: Observations, episode: LockEpisode) -> Claim:
+    who = ", ".join(episode.waiter_applications) or "sessions without a name"
+    if not seen.outage:
+        text = "no failing requests are recorded that a path could lead to"
+        return claim_against(Aspect.ABSENCE, text, episode.peak_evidence)
+    if not seen.case.topology:
+        text = f"no path is known from {episode.relation} ({who} waited) to what failed"
+        return claim_against(Aspect.ABSENCE, text, episode.peak_evidence)
+    return claim_against(
+        Aspect.PATH,
+        f"no failing route depends on {episode.relation}: only {who} waited for it",
+        episode.peak_evidence,
+        *(e.evidence for e in seen.failing),
+    )
+
+
+def _mechanism(episode: LockEpisode) -> Claim:
+    held = episode.root_holder.mode
+    waited = [m for m in episode.waiter_modes if conflicts(held, m)]
+    return claim_for(
+        Aspect.MECHANISM,
+        f"{in_words(held)} conflicts with {', '.join(map(in_words, waited))}, which its waiters "
+        "asked for: they could not go on before it was released",
+        episode.start_evidence,
+        episode.peak_evidence,
+    )
+
+
+def _claims(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:
+    slow = tuple(e for s in seen.latency_shifts if s.service == path.service for e in s.evidence)
+    who = ", ".join(episode.waiter_applications) or "sessions without a name"
+    claims = [
+        claim_for(
+            Aspect.PATH,
+            f"{episode.relation} is behind {path.in_words}; all waiting sessions were of {who}",
+            episode.peak_evidence,
+            *(e.evidence for e in path.failing),
+            slow,
+            path.evidence,
+            basis=path.basis,
+        ),
+        _mechanism(episode),
+    ]
+    for shift in (s for s in seen.latency_shifts if s.service == path.service):
+        claims.append(
+            claim_for(
+                Aspect.MECHANISM,
+                f"calls of {shift.service}.{shift.method} hung in that time: p99 rose from "
+                f"{shift.baseline_p99_ms or 0:,.0f} to {shift.plateau_ms:,.0f} ms",
+                shift.evidence,
+            )
+        )
+    claims += [*_order(seen, episode), *_dose(seen, episode, path), *_recovery(seen, episode)]
+    return [*claims, *_controls(seen, episode, path)]
+
+
+def _order(seen: Observations, episode: LockEpisode) -> list[Claim]:
+    if seen.outage is None:
+        return []
+    order = order_of(
+        seen.case, episode.held_start, System.POSTGRES, seen.outage.start, System.GATEWAY
+    )
+    cited = (episode.start_evidence, seen.outage.evidence)
+    if order.sequence is Sequence.BEFORE:
+        text = (
+            f"the lock was held before the first failing request, by {order.margin_seconds:.1f} s"
+        )
+        return [claim_for(Aspect.ORDER, text, *cited)]
+    if order.sequence is Sequence.AFTER:
+        text = f"requests failed {order.margin_seconds:.1f} s before the lock was taken"
+        return [claim_against(Aspect.ORDER, text, *cited)]
+    return []
+
+
+def _dose(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:
+    if seen.pool is None or seen.outage is None or seen.pool.exhausted_at.hi is None:
+        return []
+    failures = seen.tables.failures
+    routes = {(e.method, e.route) for e in path.failing}
+    early = failures[
+        (failures["at"] >= seen.outage.start.lo) & (failures["at"] <= seen.pool.exhausted_at.hi)
+    ]
+    known = zip(early["method"], early["route"], strict=True)
+    number = sum(1 for pair in known if pair in routes)
+    if not number or abs(number - episode.peak_waiters) > DOSE_TOLERANCE * episode.peak_waiters:
+        return []
+    return [
+        claim_for(
+            Aspect.DOSE,
+            f"{number} failing requests had arrived on this path when the pool was full, and "
+            f"{episode.peak_waiters} sessions waited at the peak: one request, one waiting session",
+            episode.peak_evidence,
+            *(e.evidence for e in path.failing),
+        )
+    ]
+
+
+def _recovery(seen: Observations, episode: LockEpisode) -> list[Claim]:
+    if seen.outage is None or seen.outage.end.lo is None or episode.held_end.hi is None:
+        return []
+    after = (seen.outage.end.lo - episode.held_end.hi).total_seconds()
+    cited = (episode.end_evidence, seen.outage.evidence)
+    if after <= 0:
+        return [claim_for(Aspect.RECOVERY, "failures ended when the lock was released", *cited)]
+    return [
+        claim_against(
+            Aspect.RECOVERY,
+            f"requests that arrived up to {after:,.0f} s after the release failed as well: the "
+            "lock alone does not explain them",
+            *cited,
+        )
+    ]
+
+
+def _controls(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:
+    claims = []
+    apart = [
+        e
+        for e in seen.endpoints
+        if e.impact is Impact.UNAFFECTED and e not in path.endpoints and seen.case.topology
+    ]
+    for endpoint in apart:
+        claims.append(
+            claim_for(
+                Aspect.CONTROL,
+                f"{endpoint.name} does not depend on {episode.relation} and stayed as usual",
+                endpoint.evidence,
+                path.evidence,
+            )
+        )
+    if episode.bystander_evidence:
+        pids = ", ".join(str(b.pid) for b in episode.bystanders)
+        claims.append(
+            claim_for(
+                Aspect.CONTROL,
+                f"pid {pids} held a lock on {episode.relation} as well, in a mode that conflicts "
+                "with none of the waiters': it blocked nobody",
+                episode.bystander_evidence,
+            )
+        )
+    return claims

@@ -1,0 +1,81 @@
+"""What was seen, before anything is blamed: the input of every hypothesis, finding and question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from incident_rca.analysis.changes import Change, changes_in
+from incident_rca.analysis.gateway import baselines, endpoint_impacts, error_types, find_outage
+from incident_rca.analysis.latency import latency_shifts
+from incident_rca.analysis.locks import lock_episodes
+from incident_rca.analysis.pool import find_pool
+from incident_rca.analysis.sessions import StuckSessions, Terminations, stuck_sessions, terminations
+from incident_rca.model import (
+    Baseline,
+    Case,
+    EndpointImpact,
+    ErrorBurst,
+    ErrorType,
+    Impact,
+    LatencyShift,
+    LockEpisode,
+    PoolState,
+    SourceState,
+    SourceStatus,
+    System,
+)
+from incident_rca.tables import Tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observations:
+    case: Case
+    tables: Tables
+    outage: ErrorBurst | None
+    endpoints: tuple[EndpointImpact, ...]
+    error_types: tuple[ErrorType, ...]
+    baselines: tuple[Baseline, ...]
+    lock_episodes: tuple[LockEpisode, ...]
+    latency_shifts: tuple[LatencyShift, ...]
+    pool: PoolState | None
+    stuck: tuple[StuckSessions, ...]
+    terminations: tuple[Terminations, ...]
+    changes: tuple[Change, ...]
+
+    @property
+    def hit(self) -> tuple[EndpointImpact, ...]:
+        """The endpoints that failed, starved or degraded."""
+        return tuple(e for e in self.endpoints if e.impact is not Impact.UNAFFECTED)
+
+    @property
+    def failing(self) -> tuple[EndpointImpact, ...]:
+        """The endpoints whose requests failed."""
+        return tuple(e for e in self.hit if e.failed)
+
+    def sources_of(self, system: System) -> tuple[SourceStatus, ...]:
+        return tuple(s for s in self.case.sources if s.system is system)
+
+    def is_recorded(self, *kinds: str) -> bool:
+        """Whether a source of one of these formats answered in full."""
+        return any(s.kind in kinds and s.state is SourceState.OK for s in self.case.sources)
+
+
+def observe(case: Case, tables: Tables) -> Observations:
+    """All episodes that the tables show."""
+    outage = find_outage(case, tables)
+    shifts = latency_shifts(case, tables)
+    ended = terminations(case, tables)
+    return Observations(
+        case=case,
+        tables=tables,
+        outage=outage,
+        endpoints=endpoint_impacts(case, tables, outage),
+        error_types=error_types(tables, outage),
+        baselines=baselines(case, tables, outage),
+        lock_episodes=lock_episodes(case, tables),
+        latency_shifts=shifts,
+        pool=find_pool(case, tables, outage, shifts, ended),
+        stuck=stuck_sessions(case, tables),
+        terminations=ended,
+        changes=changes_in(case, tables),
+    )

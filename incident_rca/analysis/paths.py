@@ -1,0 +1,97 @@
+"""From a relation or a pool to the routes that depend on it, by topology or, marked so, by names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from incident_rca.analysis.evidence import setting_as_evidence
+from incident_rca.analysis.observations import Observations
+from incident_rca.model import Basis, EndpointImpact, Evidence, LatencyShift, Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependencyPath:
+    """A service, its methods, and the endpoints that call them; `basis` says who stated it."""
+
+    service: str
+    methods: tuple[str, ...]
+    endpoints: tuple[EndpointImpact, ...]
+    basis: Basis
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def failing(self) -> tuple[EndpointImpact, ...]:
+        return tuple(e for e in self.endpoints if e.failed)
+
+    @property
+    def in_words(self) -> str:
+        routes = " and ".join(e.name for e in self.failing) or "no failing route"
+        return f"{', '.join(self.methods) or self.service}, which {routes} depend on"
+
+
+def path_from_relation(
+    seen: Observations, relation: str, applications: Iterable[str]
+) -> DependencyPath | None:
+    """The path from a table: stated by the topology, else inferred from its sessions' names."""
+    if seen.case.topology:
+        owner = next((s for s in seen.case.topology.services if _owns(s, relation)), None)
+        return _stated(seen, owner, f"{relation} belongs to") if owner else None
+    return _inferred(seen, applications)
+
+
+def path_from_service(seen: Observations, name: str) -> DependencyPath | None:
+    """The path from a service, as the owner of a pool or of a gRPC method."""
+    owner = next((s for s in seen.case.topology.services if s.name == name), None)
+    if owner:
+        return _stated(seen, owner, "the service is")
+    return None if seen.case.topology else _inferred(seen, [name])
+
+
+def _owns(service: Service, relation: str) -> bool:
+    return any(
+        relation == table or ("." not in relation and table.endswith(f".{relation}"))
+        for table in service.tables
+    )
+
+
+def _stated(seen: Observations, owner: Service, how: str) -> DependencyPath:
+    routes = {r.name for r in seen.case.topology.routes if set(r.calls) & set(owner.grpc)}
+    endpoints = tuple(e for e in seen.endpoints if e.name in routes)
+    methods = tuple(sorted(owner.grpc))
+    return DependencyPath(
+        service=owner.name,
+        methods=methods,
+        endpoints=endpoints,
+        basis=Basis.OBSERVED,
+        evidence=setting_as_evidence(
+            seen.case,
+            f"topology: {how} {owner.name}, whose {', '.join(methods)} is called by "
+            f"{', '.join(sorted(routes)) or 'no route'}",
+        ),
+    )
+
+
+def _inferred(seen: Observations, names: Iterable[str]) -> DependencyPath | None:
+    """Without a topology: a slow method whose service shares a word with the sessions' name."""
+    words = {w for name in names for w in _words(name)}
+    slow: LatencyShift | None = next(
+        (s for s in seen.latency_shifts if _words(s.service) & words), None
+    )
+    if slow is None or not seen.failing:
+        return None
+    return DependencyPath(
+        service=slow.service,
+        methods=(f"{slow.service}.{slow.method}",),
+        endpoints=seen.failing,
+        basis=Basis.INFERRED,
+        evidence=setting_as_evidence(
+            seen.case, "no topology: the path is inferred from names and from what failed together"
+        ),
+    )
+
+
+def _words(name: str) -> set[str]:
+    common = {"service", "svc", "api", "app", "db", "server", "client"}
+    return {w for w in re.split(r"[^a-z0-9]+", name.casefold()) if len(w) > 2} - common

@@ -1,0 +1,198 @@
+"""Pool gauges -> a pool at its limit, and whether the calls that were seen can have filled it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from incident_rca.analysis.evidence import instant, rows_as_evidence, setting_as_evidence
+from incident_rca.analysis.sessions import Terminations
+from incident_rca.analysis.waits import nth_start, waits_of
+from incident_rca.model import (
+    Case,
+    ErrorBurst,
+    Evidence,
+    LatencyShift,
+    PoolState,
+    Service,
+    Span,
+    System,
+)
+from incident_rca.tables import Tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Names of OpenTelemetry (db.client.connections.*), HikariCP by Micrometer and their likes.
+_ROLES = (
+    ("pending", re.compile(r"(pool|connections?).*[._](pending|pending_requests|waiting)$")),
+    ("size", re.compile(r"connections?.*[._](max|limit)$")),
+    ("used", re.compile(r"connections?.*[._](usage|used|active)$")),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gauges:
+    used: pd.DataFrame
+    size: int
+    size_basis: str
+    pending: pd.DataFrame
+    step: timedelta
+
+
+def find_pool(
+    case: Case,
+    tables: Tables,
+    outage: ErrorBurst | None,
+    shifts: tuple[LatencyShift, ...],
+    ended: tuple[Terminations, ...],
+) -> PoolState | None:
+    """The pool that stood at its limit for longest, or None where none did."""
+    metrics = tables.metrics
+    named = metrics.assign(role=[_role(str(m)) for m in metrics["metric"]])
+    named = named[named["role"].notna() & named["owner"].notna() & named["value"].notna()]
+    found = []
+    for owner, rows in named.groupby("owner", sort=True):
+        gauges = _gauges(case, str(owner), rows)
+        full = gauges.used[gauges.used["value"] >= gauges.size] if gauges else None
+        if gauges is not None and full is not None and len(full):
+            found.append(_state(case, tables, str(owner), gauges, full, outage, shifts, ended))
+    return max(found, key=lambda p: (len(p.evidence), p.owner), default=None)
+
+
+def _role(metric: str) -> str | None:
+    return next((role for role, pattern in _ROLES if pattern.search(metric)), None)
+
+
+def owner_of(case: Case, pool: str) -> Service | None:
+    """The service that a pool's name names: one word of it, as in `inventory-db`."""
+    words = set(re.split(r"[^a-z0-9]+", pool.casefold()))
+    named = [s for s in case.topology.services if s.name.casefold() in words]
+    return named[0] if len(named) == 1 else None
+
+
+def _gauges(case: Case, owner: str, rows: pd.DataFrame) -> _Gauges | None:
+    used = rows[rows["role"] == "used"].sort_values("at", kind="stable")
+    if used.empty:
+        return None
+    limit = rows.loc[rows["role"] == "size", "value"]
+    service = owner_of(case, owner)
+    if len(limit):
+        size, basis = int(limit.max()), "gauge"
+        if service and service.pool_size == size:
+            basis = "gauge and topology"
+    elif service and service.pool_size:
+        size, basis = service.pool_size, "topology"
+    else:
+        return None
+    return _Gauges(
+        used=used,
+        size=size,
+        size_basis=basis,
+        pending=rows[(rows["role"] == "pending") & (rows["value"] > 0)],
+        step=timedelta(seconds=float(used["bucket_seconds"].iloc[0])),
+    )
+
+
+def _state(
+    case: Case,
+    tables: Tables,
+    owner: str,
+    gauges: _Gauges,
+    full: pd.DataFrame,
+    outage: ErrorBurst | None,
+    shifts: tuple[LatencyShift, ...],
+    ended: tuple[Terminations, ...],
+) -> PoolState:
+    service = owner_of(case, owner)
+    name = service.name if service else owner
+    bucket = _bucket(full["at"].min(), gauges.step)
+    last = _bucket(full["at"].max(), gauges.step)
+    filling = _waits_that_fill(tables, gauges.size, bucket)
+    exhausted = Span.at(filling[1], "the wait that took the last connection") if filling else bucket
+    begun = filling[0] if filling else (outage.start.first if outage else None)
+    fill = round((exhausted.middle - begun).total_seconds()) if begun else None
+    rate = gauges.size / fill if fill else None
+    shift = next((s for s in shifts if s.service == name), None)
+    consistent, note = _check(gauges.size, fill, rate, shift)
+    until = next((t.at for t in ended if _inside(t.at, last)), last)
+    return PoolState(
+        owner=name,
+        size=gauges.size,
+        size_basis=gauges.size_basis,
+        exhausted_at=exhausted,
+        exhausted_until=until,
+        fill_seconds=float(fill) if fill else None,
+        arrival_per_second=rate,
+        consistent=consistent,
+        note=note,
+        evidence=_evidence(case, owner, gauges, full, service),
+    )
+
+
+def _bucket(at: pd.Timestamp, step: timedelta) -> Span:
+    start = instant(at)
+    assert start is not None
+    return Span(start, start + step, f"a {step.total_seconds():g} s bucket of the gauge")
+
+
+def _inside(span: Span, outer: Span) -> bool:
+    return None not in (span.lo, outer.lo, outer.hi) and outer.lo <= span.lo <= outer.hi  # type: ignore[operator]
+
+
+def _waits_that_fill(tables: Tables, size: int, bucket: Span) -> tuple[datetime, datetime] | None:
+    """When the first and the `size`-th lock wait began, if the last falls in the gauge's bucket.
+
+    The gauge only knows its bucket; the server's wait times are exact.
+    """
+    waiting = tables.locks[tables.locks["edge"] == "hard"]
+    for _, rows in waiting.groupby("waiter_application", sort=True):
+        waits = waits_of(rows)
+        nth = nth_start(waits, size)
+        if nth is not None and _inside(Span.at(nth), bucket):
+            return waits[0].start, nth
+    return None
+
+
+def _check(
+    size: int, fill: int | None, rate: float | None, shift: LatencyShift | None
+) -> tuple[bool, str]:
+    """Little's law: a rate of arrivals times the time each call is held is the number held."""
+    if fill is None or rate is None:
+        return True, "not checked: when the pool began to fill is not recorded"
+    implied = f"{size} connections filled in {fill} s imply {rate:.2f} calls a second"
+    if shift is None:
+        return True, f"{implied}; not checked: no latency of its callers is recorded"
+    seen_seconds = shift.plateau_ms / 1000
+    held = rate * min(seen_seconds, fill)
+    if held >= size:
+        return True, f"{implied}; held for the {seen_seconds:.1f} s that callers saw they fill it"
+    return False, (
+        f"{implied}, but calls that end after {seen_seconds:.1f} s hold {rate * seen_seconds:.1f} "
+        f"connections on average, never {size}: connections stayed held after their callers were "
+        "cut off"
+    )
+
+
+def _evidence(
+    case: Case, owner: str, gauges: _Gauges, full: pd.DataFrame, service: Service | None
+) -> tuple[Evidence, ...]:
+    def cited(rows: pd.DataFrame, seen: str) -> tuple[Evidence, ...]:
+        if rows.empty:
+            return ()
+        at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last bucket")
+        return rows_as_evidence(rows, system=System.GRPC_METRICS, at=at, seen=seen, first="row")
+
+    stated = (
+        setting_as_evidence(case, f"{service.name} has a pool of {service.pool_size} connections")
+        if service and service.pool_size
+        else ()
+    )
+    most = int(gauges.pending["value"].max()) if len(gauges.pending) else 0
+    return (
+        *cited(full, f"pool {owner} had {gauges.size} of {gauges.size} connections in use"),
+        *cited(gauges.pending, f"up to {most} callers waited for a connection of pool {owner}"),
+        *stated,
+    )

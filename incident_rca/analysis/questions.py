@@ -1,0 +1,84 @@
+"""What this evidence leaves open, as questions that somebody can answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from incident_rca.analysis.clocks import Sequence, order_of
+from incident_rca.analysis.hypotheses.missing_deadline import hung_without_deadline
+from incident_rca.analysis.observations import Observations
+from incident_rca.analysis.verdicts import Candidate
+from incident_rca.model import Role, SourceState, System
+
+
+def open_questions(seen: Observations, candidates: tuple[Candidate, ...]) -> tuple[str, ...]:
+    """The open questions, each once, in the order of the report."""
+    asked = [
+        *_sources(seen),
+        *_topology(seen),
+        *_order(seen, candidates),
+        *_calls(seen),
+        *_sessions(seen),
+    ]
+    return tuple(dict.fromkeys(asked))
+
+
+def _sources(seen: Observations) -> Iterator[str]:
+    for source in seen.case.sources:
+        if source.state in (SourceState.FAILED, SourceState.PARTIAL, SourceState.SKIPPED):
+            yield (
+                f"What would {source.name} ({source.system}) have shown? It is {source.state}: "
+                f"{source.reason}."
+            )
+    if seen.outage and not seen.baselines:
+        yield "Did requests fail before the window as well? No baseline was collected."
+
+
+def _topology(seen: Observations) -> Iterator[str]:
+    if not seen.case.topology:
+        yield (
+            "Which service owns which tables and methods, and which routes call them? Without "
+            "[services.NAME] and [[routes]] in incident-rca.toml no verdict is above weak."
+        )
+
+
+def _order(seen: Observations, candidates: tuple[Candidate, ...]) -> Iterator[str]:
+    if seen.outage is None or not any(c.hypothesis.role is Role.TRIGGER for c in candidates):
+        return
+    episode = seen.lock_episodes[0]
+    order = order_of(
+        seen.case, episode.held_start, System.POSTGRES, seen.outage.start, System.GATEWAY
+    )
+    if order.sequence is Sequence.INSEPARABLE:
+        yield (
+            "Was the lock held before the first request failed? The two are not separable: clocks "
+            f"and sampling would have to be {-order.margin_seconds:.2f} s tighter."
+        )
+
+
+def _calls(seen: Observations) -> Iterator[str]:
+    for shift in seen.latency_shifts:
+        if not hung_without_deadline(seen, shift):
+            continue
+        seconds = shift.plateau_ms / 1000
+        codes = ", ".join(c for c in shift.status_counts if c != "OK")
+        yield (
+            f"What ended the calls of {shift.service}.{shift.method} after {seconds:.0f} s? They "
+            f"ended with {codes}: a proxy's idle time-out, a pool's acquire time-out and a "
+            "gateway's limit all stand near 30 s by default."
+        )
+        yield (
+            "Was a deadline or a circuit breaker configured and did not act, or was there none? "
+            "The evidence shows that none acted, not what was configured."
+        )
+
+
+def _sessions(seen: Observations) -> Iterator[str]:
+    for stuck in seen.stuck:
+        yield (
+            f"Why did {stuck.sessions} sessions of {stuck.application} stay idle in transaction "
+            "after the lock was released: does the code give its connection back when its caller "
+            "has gone?"
+        )
+    for ended in seen.terminations:
+        yield f"What terminated the {ended.sessions} sessions: a person, a restart or a time-out?"

@@ -1,0 +1,80 @@
+"""Lock edges of any source -> the waits behind them, each an interval of one session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from incident_rca.analysis.evidence import instant
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One session's wait: it ended at `end`, or was last seen at `seen_until` and ended later."""
+
+    pid: int
+    start: datetime
+    seen_until: datetime
+    end: datetime | None
+
+    @property
+    def until(self) -> datetime:
+        return self.end or self.seen_until
+
+
+def waits_of(edges: pd.DataFrame) -> tuple[Wait, ...]:
+    """The waits in rows of the `locks` table; what two sources saw of one wait is one wait."""
+    seen: dict[int, list[Wait]] = {}
+    columns = zip(
+        edges["waiter_pid"], edges["wait_start"], edges["at"], edges["wait_end"], strict=True
+    )
+    for pid, wait_start, at, wait_end in columns:
+        sampled = instant(at)
+        start, end = instant(wait_start) or sampled, instant(wait_end)
+        if start is None or sampled is None:
+            continue
+        seen.setdefault(int(pid), []).append(Wait(int(pid), start, max(start, sampled), end))
+    merged = [wait for waits in seen.values() for wait in _merged(waits)]
+    return tuple(sorted(merged, key=lambda w: (w.start, w.pid)))
+
+
+def _merged(waits: Iterable[Wait]) -> list[Wait]:
+    """Overlapping pieces of one session's wait, joined."""
+    joined: list[Wait] = []
+    for wait in sorted(waits, key=lambda w: (w.start, w.until)):
+        if joined and wait.start <= joined[-1].until:
+            known = joined[-1]
+            ends = [e for e in (known.end, wait.end) if e is not None]
+            joined[-1] = replace(
+                known,
+                seen_until=max(known.seen_until, wait.seen_until),
+                end=max(ends) if ends else None,
+            )
+        else:
+            joined.append(wait)
+    return joined
+
+
+def peak_of(waits: Iterable[Wait]) -> tuple[int, datetime]:
+    """The largest number of sessions that waited at once, and since when."""
+    steps = sorted(
+        [(w.start, 1) for w in waits] + [(w.until, -1) for w in waits],
+        key=lambda step: (step[0], -step[1]),
+    )
+    waiting, peak, since = 0, 0, steps[0][0]
+    for at, change in steps:
+        waiting += change
+        if waiting > peak:
+            peak, since = waiting, at
+    return peak, since
+
+
+def nth_start(waits: Iterable[Wait], number: int) -> datetime | None:
+    """When the `number`-th session began to wait beside the others, if that many ever did."""
+    starts = sorted(w.start for w in waits)
+    return starts[number - 1] if len(starts) >= number else None

@@ -1,0 +1,205 @@
+"""The case folder: its manifest, its raw files with their hashes, and its Parquet tables."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from incident_rca.errors import BadInput, CaseInUse, NewerCase, NoSuchCase
+from incident_rca.formats.duckdb_session import fetch, open_session
+from incident_rca.formats.parsed import as_schema
+from incident_rca.model import Case, RawFile, SourceState, SourceStatus
+from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CASE_SCHEMA = 1
+MANIFEST = "case.json"
+RAW = "raw"
+TABLES = "tables"
+TABLES_VERSION = 1
+
+
+def exists(folder: Path) -> bool:
+    """Whether `folder` holds a case."""
+    return (folder / MANIFEST).is_file()
+
+
+def read_case(folder: Path) -> Case:
+    """The manifest of a case.
+
+    Raises NoSuchCase (missing, or no case), NewerCase, or BadInput where case.json is damaged.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        what = "is empty or holds no case.json" if folder.is_dir() else "does not exist"
+        raise NoSuchCase(
+            f"{folder}: {what}", hint=f"begin one: incident-rca import {folder} FILE..."
+        )
+    try:
+        document = msgspec.json.decode(path.read_bytes())
+        schema = document["case_schema"]
+        if schema > CASE_SCHEMA:
+            raise NewerCase(
+                f"{path}: was written in case schema {schema}, this version reads up to "
+                f"{CASE_SCHEMA}",
+                hint="update incident-rca",
+            )
+        return msgspec.convert(document, Case)
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"{path}: cannot be read as a case ({error})",
+            hint="restore it, or import the raw files into a new case",
+        ) from error
+
+
+def write_case(folder: Path, case: Case) -> None:
+    """Writes case.json; a reader sees the old or the new one, never half of one."""
+    document = {"case_schema": CASE_SCHEMA, **msgspec.to_builtins(case)}
+    write_text(folder / MANIFEST, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file in one step: by a temporary file beside it, renamed."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8", newline="\n")
+    beside.replace(path)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds the case for writing; raises CaseInUse while another process does."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CaseInUse(
+                f"{folder}: another incident-rca is writing to it", hint="wait for it to end"
+            ) from error
+        yield
+
+
+def keep_raw(folder: Path, given: Path, taken: frozenset[str]) -> RawFile:
+    """Copies a given file to raw/, byte for byte, under a name that is not taken yet."""
+    raw = folder / RAW
+    raw.mkdir(parents=True, exist_ok=True)
+    stem, dot, endings = given.name.partition(".")
+    name, number = given.name, 1
+    while f"{RAW}/{name}" in taken:
+        number += 1
+        name = f"{stem}-{number}{dot}{endings}"
+    shutil.copyfile(given, raw / name)
+    return RawFile(path=f"{RAW}/{name}", sha256=sha256_of(raw / name))
+
+
+def check_files(folder: Path, source: SourceStatus) -> SourceStatus:
+    """The source as it stands: `failed`, naming the file, where one is gone or was changed."""
+    for file in source.files:
+        path = folder / file.path
+        if not path.is_file():
+            reason = f"{file.path} is gone"
+        elif sha256_of(path) != file.sha256:
+            reason = f"{file.path} was changed since it was collected (its SHA-256 differs)"
+        else:
+            continue
+        return replace(
+            source,
+            state=SourceState.FAILED,
+            covered=None,
+            rows=0,
+            unparsed=0,
+            reason=reason,
+            hint=f"restore {file.path}, or import it again",
+        )
+    return source
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+
+def tables_key(sources: tuple[SourceStatus, ...]) -> Mapping[str, Any]:
+    """What the tables were made from: they are rebuilt when it changes."""
+    files = [
+        [f.path, f.sha256] for s in sources if s.state is not SourceState.FAILED for f in s.files
+    ]
+    return {"tables_version": TABLES_VERSION, "files": sorted(files)}
+
+
+def tables_are_current(folder: Path, sources: tuple[SourceStatus, ...]) -> bool:
+    """Whether tables/ holds every table, made from just these files."""
+    manifest = folder / TABLES / "manifest.json"
+    try:
+        known = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    present = all((folder / TABLES / f"{name}.parquet").is_file() for name in TABLE_NAMES)
+    return present and bool(known == tables_key(sources))
+
+
+def write_tables(folder: Path, tables: Tables, sources: tuple[SourceStatus, ...]) -> None:
+    """Writes every table as Parquet, and what they were made from."""
+    target = folder / TABLES
+    target.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="incident-rca-") as work,
+        open_session(Path(work)) as session,
+    ):
+        for name in TABLE_NAMES:
+            frame: pd.DataFrame = getattr(tables, name)
+            typed = [f'CAST("{c}" AS {kind}) AS "{c}"' for c, kind in SCHEMAS[name].items()]
+            rows = session.from_df(frame).project(", ".join(typed))
+            rows.write_parquet(str(target / f"{name}.parquet"), compression="zstd")
+    write_text(target / "manifest.json", json.dumps(tables_key(sources), indent=2) + "\n")
+
+
+def read_tables(folder: Path) -> Tables:
+    """The tables as typed frames; raises BadInput where one cannot be read."""
+    import duckdb
+
+    frames: dict[str, pd.DataFrame] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="incident-rca-") as work,
+        open_session(Path(work)) as session,
+    ):
+        for name in TABLE_NAMES:
+            path = folder / TABLES / f"{name}.parquet"
+            try:
+                frames[name] = as_schema(fetch(session.read_parquet(str(path))), name)
+            except duckdb.Error as error:
+                raise BadInput(
+                    f"{path}: cannot be read", hint=f"delete {path.parent}: it is made anew"
+                ) from error
+    return Tables(**frames)
+
+
+def same_rows(kept: pd.DataFrame, fresh: pd.DataFrame) -> bool:
+    """Whether two frames of one table hold the same rows in the same order."""
+    if list(kept.columns) != list(fresh.columns) or len(kept) != len(fresh):
+        return False
+    return all(_same_values(kept[column], fresh[column]) for column in kept.columns)
+
+
+def _same_values(kept: pd.Series[Any], fresh: pd.Series[Any]) -> bool:
+    if kept.dtype == object:
+        return [list(v) for v in kept] == [list(v) for v in fresh]
+    return bool(kept.reset_index(drop=True).equals(fresh.reset_index(drop=True)))

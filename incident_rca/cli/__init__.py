@@ -1,0 +1,75 @@
+"""The command line: one file a command, and this list of them. The only room that prints or exits."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from incident_rca import __version__
+from incident_rca.cli import config, demo, explain, import_files, report, timeline, verify
+from incident_rca.cli.terminal import err, tell
+from incident_rca.errors import ExitCode, IncidentRcaError
+
+EPILOG = (
+    "Exit codes: 0 complete, 1 findings at or above --fail-on, 2 usage or configuration, "
+    "3 incomplete evidence, 4 no evidence, 70 a bug, 130 interrupted."
+)
+
+app = typer.Typer(
+    name="incident-rca",
+    help="Write a root-cause analysis in which every claim cites the rows that carry it.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("demo")(demo.demo)
+app.command("import")(import_files.import_files)
+app.command("report")(report.report)
+app.command("timeline")(timeline.timeline)
+app.command("explain")(explain.explain)
+app.command("verify")(verify.verify)
+app.add_typer(config.app, name="config")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"incident-rca {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Runs the command line; every expected error becomes one line, a hint and an exit code."""
+    try:
+        app()
+    except IncidentRcaError as error:
+        tell(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+    except Exception as error:
+        where = error.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "unknown"
+        err().print(
+            f"bug: {type(error).__name__}: {error} (at {place}, incident-rca {__version__}); "
+            "please report it with the command that you ran",
+            soft_wrap=True,
+        )
+        sys.exit(ExitCode.BUG)

@@ -1,0 +1,43 @@
+"""`incident-rca demo`: the main job, offline, on the reference incident."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from incident_rca.cli.report import exit_code, show
+from incident_rca.cli.terminal import Json, Quiet, progress, say
+
+
+def demo(
+    into: Annotated[
+        Path, typer.Option("--into", help="The folder to write the case and its report to.")
+    ] = Path("incident-rca-demo"),
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the root-cause analysis of a reconstructed incident: no network, no set-up.
+
+    Example: incident-rca demo
+    """
+    from incident_rca import pipeline
+    from incident_rca.demo import prepare_demo
+
+    case = prepare_demo(into)
+    with progress(quiet=quiet) as step:
+        analysis = pipeline.analyse_case(case, step)
+    pipeline.write_reports(case, analysis)
+    show(case, analysis, as_json=as_json, quiet=quiet)
+    say(
+        f"""
+Next, on this case:
+  incident-rca timeline {case}      all systems on one timeline
+  incident-rca explain {case} H1    a hypothesis with the rows behind each claim
+  incident-rca verify {case}        nothing was changed since
+On your own evidence:
+  incident-rca import INC-1 access.ndjson.gz postgresql.json p99.json && incident-rca report INC-1""",
+        quiet=quiet,
+    )
+    raise typer.Exit(exit_code(analysis, None))

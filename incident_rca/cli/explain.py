@@ -1,0 +1,53 @@
+"""`incident-rca explain`: one hypothesis with the rows behind each of its claims."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from incident_rca.cli.terminal import CaseFolder, Json, Quiet, out, print_json, progress
+from incident_rca.errors import NoSuchHypothesis
+
+
+def explain(
+    case: CaseFolder,
+    hypothesis: Annotated[str, typer.Argument(metavar="H1", help="The hypothesis's id.")],
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show a hypothesis with its claims and the raw rows (redacted) behind each.
+
+    Example: incident-rca explain INC-2847 H1
+    """
+    from incident_rca import pipeline
+    from incident_rca.excerpts import excerpts_of
+    from incident_rca.report import terminal
+    from incident_rca.report.contract import to_contract
+
+    with progress(quiet=quiet) as step:
+        analysis = pipeline.analyse_case(case, step)
+        known = {h.id: h for h in analysis.hypotheses}
+        wanted = known.get(hypothesis.upper())
+        if wanted is None:
+            ids = ", ".join(f"{h.id} {h.kind} ({h.object})" for h in analysis.hypotheses)
+            raise NoSuchHypothesis(
+                f"{case}: has no hypothesis {hypothesis}",
+                hint=f"it has: {ids}" if ids else "it has none: nothing failed",
+            )
+        cited = {e.digest: e for claim in wanted.claims for e in claim.evidence}
+        step("reading raw rows")
+        rows = excerpts_of(case, *pipeline.build_tables(case), cited.values())
+    excerpts = {analysis.evidence_ids[digest]: lines for digest, lines in rows.items()}
+    if as_json:
+        contract = to_contract(analysis)
+        chosen = next(h for h in contract["hypotheses"] if h["id"] == wanted.id)
+        cited_ids = {i for c in chosen["claims"] for i in c["evidence"]}
+        evidence = [
+            e | {"excerpt": excerpts.get(e["id"], [])}
+            for e in contract["evidence"]
+            if e["id"] in cited_ids
+        ]
+        print_json({"hypothesis": chosen, "evidence": evidence})
+    else:
+        out().print(terminal.explanation(analysis, wanted, excerpts))

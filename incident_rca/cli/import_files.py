@@ -1,0 +1,100 @@
+"""`incident-rca import`: files into a case folder, recognised by their content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from incident_rca.cli.terminal import (
+    CaseFolder,
+    Config,
+    From,
+    Json,
+    Quiet,
+    To,
+    Zone,
+    print_json,
+    progress,
+    say,
+    settings,
+    tell,
+    window_of,
+)
+from incident_rca.errors import ExitCode
+
+
+def import_files(
+    case: CaseFolder,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files to add.")],
+    kind: Annotated[
+        str | None, typer.Option("--as", metavar="KIND", help="What the files are, if not clear.")
+    ] = None,
+    query: Annotated[
+        str, typer.Option("--query", help="The query that a bare answer belongs to.")
+    ] = "",
+    metric: Annotated[
+        str, typer.Option("--metric", help="The metric that a bare answer holds.")
+    ] = "",
+    title: Annotated[str, typer.Option("--title", help="The incident's title.")] = "",
+    start: From = None,
+    end: To = None,
+    tz: Zone = None,
+    config: Config = None,
+    force: Annotated[bool, typer.Option("--force", help="Take a window above 24 h.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Add files to a case folder: each is recognised, kept in raw/ and parsed.
+
+    A file that cannot be read is refused and named; the others are kept.
+
+    Example: incident-rca import INC-1 access.ndjson.gz postgresql.json p99.json
+    """
+    from incident_rca import case as case_folder
+    from incident_rca import importing, pipeline
+    from incident_rca.window import describe_window
+
+    loaded = settings(config)
+    window = window_of(start, end, loaded, tz, force=force)
+    takes_settings = config is not None or not case_folder.exists(case)
+    with progress(quiet=quiet) as step:
+        done = importing.import_files(
+            case,
+            files,
+            settings=loaded.settings if takes_settings else None,
+            window=window,
+            kind=kind,
+            query=query,
+            metric=metric,
+            title=title,
+            progress=step,
+        )
+    if as_json:
+        print_json(
+            {
+                "case": str(case),
+                "added": [
+                    {"name": s.name, "kind": s.kind, "state": s.state, "rows": s.rows}
+                    | {"unparsed": s.unparsed, "reason": s.reason}
+                    for s in done.added
+                ],
+                "already_there": list(done.already_there),
+                "refused": [error.message for error in done.refused],
+            }
+        )
+    for source in done.added:
+        rows = f"{source.rows:,} rows" + (f", {source.unparsed} unreadable" * bool(source.unparsed))
+        reason = f": {source.reason}" if source.reason else ""
+        say(f"{source.state:8} {source.name} ({source.kind}, {rows}){reason}", quiet=quiet)
+    for name in done.already_there:
+        say(f"known    {name} is in the case already", quiet=quiet)
+    for error in done.refused:
+        tell(error)
+    shown = describe_window(done.case.window, tz or loaded.settings.timezone)
+    basis = "" if done.case.window_basis == "given" else f", the {done.case.window_basis}"
+    say(f"Window: {shown}{basis}\nNext: incident-rca report {case}", quiet=quiet)
+    if done.refused:
+        raise typer.Exit(done.refused[0].exit_code)
+    raise typer.Exit(ExitCode.COMPLETE if pipeline.is_complete(done.case) else ExitCode.INCOMPLETE)

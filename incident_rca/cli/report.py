@@ -1,0 +1,93 @@
+"""`incident-rca report`: the analysis of a case folder, as Markdown, JSON and a summary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from incident_rca.cli.terminal import (
+    CaseFolder,
+    Config,
+    From,
+    Json,
+    Quiet,
+    To,
+    Zone,
+    out,
+    print_json,
+    progress,
+    say,
+    settings,
+    window_of,
+)
+from incident_rca.errors import ExitCode
+from incident_rca.model import Severity
+
+if TYPE_CHECKING:
+    from incident_rca.model import Analysis
+
+FailOn = Annotated[
+    Severity | None, typer.Option(help="Exit with 1 if a finding is this severe or more.")
+]
+
+
+def report(
+    case: CaseFolder,
+    start: From = None,
+    end: To = None,
+    tz: Zone = None,
+    config: Config = None,
+    fail_on: FailOn = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Take a window above 24 h; overwrite an edited report.md."),
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write report.md and report.json from a case folder, and print the summary.
+
+    Example: incident-rca report INC-2847
+    """
+    from incident_rca import pipeline
+    from incident_rca.importing import change_case
+
+    if start or end or config:
+        loaded = settings(config)
+        window = window_of(start, end, loaded, tz, force=force)
+        change_case(case, settings=loaded.settings if config else None, window=window)
+    with progress(quiet=quiet) as step:
+        analysis = pipeline.analyse_case(case, step)
+    pipeline.write_reports(case, analysis, force=force)
+    show(case, analysis, as_json=as_json, quiet=quiet)
+    raise typer.Exit(exit_code(analysis, fail_on))
+
+
+def show(case: Path, analysis: Analysis, *, as_json: bool, quiet: bool) -> None:
+    """Prints the summary of a written report, or the report as JSON."""
+    from incident_rca.pipeline import REPORT_MD
+    from incident_rca.report.contract import to_contract
+    from incident_rca.report.terminal import summary
+    from incident_rca.window import describe_window
+
+    if as_json:
+        print_json(to_contract(analysis))
+    elif not quiet:
+        out().print(summary(analysis, report_path=str(case / REPORT_MD)))
+    if analysis.case.window_basis != "given":
+        window = describe_window(analysis.case.window, "UTC")
+        say(f"Window: {window}, the {analysis.case.window_basis}", quiet=quiet)
+
+
+def exit_code(analysis: Analysis, fail_on: Severity | None) -> ExitCode:
+    """3 where a source failed or is partial, else 1 where a finding is severe enough, else 0."""
+    from incident_rca.pipeline import is_complete
+
+    if not is_complete(analysis.case):
+        return ExitCode.INCOMPLETE
+    order = list(Severity)
+    if fail_on and any(order.index(f.severity) <= order.index(fail_on) for f in analysis.findings):
+        return ExitCode.FINDINGS
+    return ExitCode.COMPLETE

@@ -1,0 +1,28 @@
+"""Bytes to tables: one file a format, pure, and this list of them."""
+
+from __future__ import annotations
+
+from incident_rca.formats import (
+    access_log,
+    datadog_events,
+    datadog_metrics,
+    lock_recording,
+    logs_insights,
+    postgres_log,
+)
+from incident_rca.formats.parsed import Format, Head
+
+FORMATS: tuple[Format, ...] = (
+    access_log.FORMAT,
+    logs_insights.FORMAT,
+    lock_recording.FORMAT,
+    postgres_log.FORMAT,
+    datadog_metrics.FORMAT,
+    datadog_events.FORMAT,
+)
+BY_KIND = {known.kind: known for known in FORMATS}
+
+
+def recognise(head: Head) -> Format | None:
+    """The format of a file by its content, or None."""
+    return next((known for known in FORMATS if known.recognises(head)), None)

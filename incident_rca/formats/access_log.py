@@ -1,0 +1,101 @@
+"""API Gateway access logs, one JSON object a line, through DuckDB -> `gateway` and `failures`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from incident_rca.formats.duckdb_session import define, fetch, open_session, run_file
+from incident_rca.formats.lines import repaired_copy
+from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, as_schema
+from incident_rca.model import System, TimeWindow
+from incident_rca.redact import redact_text
+
+_NEEDED = {"httpMethod", "resourcePath", "status"}
+_TIMES = {"requestTimeEpoch", "requestTime"}
+
+
+def recognises(head: Head) -> bool:
+    """Whether one of the first lines is a request with its time, route and status."""
+    for line in head.lines[:50]:
+        try:
+            row = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            continue
+        if isinstance(row, dict) and row.keys() >= _NEEDED and row.keys() & _TIMES:
+            return True
+    return False
+
+
+def parse(raw: RawInput) -> Parsed:
+    """The requests by second and the failures by line.
+
+    A file that DuckDB cannot number line by line (blank lines, foreign bytes, a broken gzip
+    stream) is read again from a repaired copy, so that every line keeps its number.
+    """
+    import duckdb
+
+    try:
+        parsed, blank = _read(raw, raw.path, damage="")
+    except duckdb.Error:
+        blank = 1
+    if blank:
+        copy, damage = repaired_copy(raw.path, raw.work)
+        parsed, _ = _read(raw, copy, damage=damage)
+        copy.unlink()
+    return parsed
+
+
+def _read(raw: RawInput, path: Path, *, damage: str) -> tuple[Parsed, int]:
+    with open_session(raw.work) as session:
+        session.execute("SET VARIABLE raw_path = ?", [str(path)])
+        define(session, "error_type.sql")
+        define(session, "access_log_requests.sql")
+        rows, unparsed, blank, first, last, has_milliseconds = _coverage(session)
+        gateway = fetch(run_file(session, "access_log_gateway.sql"))
+        failures = fetch(run_file(session, "access_log_failures.sql"))
+    origin = {"source": raw.source, "file": raw.file}
+    texts = {text: redact_text(text) for text in failures["message"].dropna().unique()}
+    failures["message"] = failures["message"].map(texts)
+    resolution = 0.001 if has_milliseconds else 1.0
+    parsed = Parsed(
+        frames={
+            "gateway": as_schema(gateway.assign(**origin), "gateway"),
+            "failures": as_schema(failures.assign(**origin, seen_in="access"), "failures"),
+        },
+        rows=rows,
+        unparsed=unparsed,
+        covered=TimeWindow(first, last + timedelta(seconds=resolution)) if rows else None,
+        resolution_seconds=resolution,
+        query=raw.query,
+        damage=damage,
+    )
+    return parsed, blank
+
+
+def _coverage(session: Any) -> tuple[int, int, int, datetime, datetime, bool]:
+    row = fetch(run_file(session, "access_log_coverage.sql")).iloc[0]
+    first, last = (
+        None if value is None or value != value else value.to_pydatetime()
+        for value in (row["first_at"], row["last_at"])
+    )
+    return (
+        int(row["rows"]),
+        int(row["unparsed"]),
+        int(row["blank"]),
+        first,
+        last,
+        bool(row["has_milliseconds"]),
+    )
+
+
+FORMAT = Format(
+    kind="access_log",
+    system=System.GATEWAY,
+    title="API Gateway access log, one JSON object a line",
+    recognises=recognises,
+    parse=parse,
+)

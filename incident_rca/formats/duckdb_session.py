@@ -1,0 +1,63 @@
+"""A DuckDB connection for raw files: bounded memory, UTC, no network, scratch space of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incident_rca.queries import load_query
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+MEMORY_LIMIT = "512MB"
+
+
+def open_session(work: Path) -> duckdb.DuckDBPyConnection:
+    """A connection whose spills go to `work` and whose instants are UTC on any machine."""
+    import duckdb
+
+    session = duckdb.connect(
+        config={
+            "memory_limit": MEMORY_LIMIT,
+            "temp_directory": str(work / "duckdb"),
+            "autoinstall_known_extensions": False,
+        }
+    )
+    session.execute("SET TimeZone = 'UTC'")
+    return session
+
+
+def run_file(session: duckdb.DuckDBPyConnection, name: str) -> duckdb.DuckDBPyRelation:
+    """The rows of a query file of `queries/duckdb`."""
+    return session.sql(load_query(f"duckdb/{name}").text)
+
+
+def define(session: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Runs a query file that creates a temporary view or macro."""
+    session.execute(load_query(f"duckdb/{name}").text)
+
+
+def fetch(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
+    """The rows of a relation as a frame; instants stay UTC and nulls stay nulls.
+
+    DuckDB's own `df()` converts instants by a pandas call that pandas 3.1 deprecates.
+    """
+    import numpy as np
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    for name, array in relation.fetchnumpy().items():
+        masked = np.ma.asarray(array)
+        missing = np.ma.getmaskarray(masked)
+        if masked.dtype.kind == "M":
+            values = pd.Series(masked.data).where(~missing)
+            columns[name] = values.dt.tz_localize("UTC")
+        elif masked.dtype.kind in "iu":
+            columns[name] = pd.Series(masked.data).astype("Int64").mask(missing)
+        elif masked.dtype.kind == "f":
+            columns[name] = pd.Series(masked.data).mask(missing)
+        else:
+            columns[name] = pd.Series(masked.data, dtype=object).mask(missing, None)
+    return pd.DataFrame(columns)

@@ -1,0 +1,140 @@
+"""Lines and JSON documents out of plain or gzipped files, keeping what stands before any damage."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from incident_rca.errors import BadInput
+from incident_rca.formats.parsed import Head
+
+HEAD_BYTES = 256 * 1024
+LONGEST_LINE_BYTES = 1024 * 1024
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class Truncated(Exception):
+    """Raised behind the last good line of a file that ends too early."""
+
+
+def is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == _GZIP_MAGIC
+
+
+def chunks_of(path: Path, size: int = 1 << 20) -> Iterator[bytes]:
+    """The decompressed bytes of a file; raises Truncated where a gzip stream breaks."""
+    if not is_gzip(path):
+        with path.open("rb") as file:
+            while chunk := file.read(size):
+                yield chunk
+        return
+    inflate = zlib.decompressobj(wbits=31)
+    with path.open("rb") as file:
+        while chunk := file.read(size):
+            while chunk:
+                try:
+                    yield inflate.decompress(chunk)
+                except zlib.error as error:
+                    raise Truncated(f"its gzip stream is damaged ({error})") from error
+                chunk = inflate.unused_data
+                if inflate.eof and chunk.startswith(_GZIP_MAGIC):
+                    inflate = zlib.decompressobj(wbits=31)
+                elif inflate.eof:
+                    chunk = b""
+    if not inflate.eof:
+        raise Truncated("its gzip stream ends too early")
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The lines of a file without their ends, blank ones too; raises Truncated behind the last.
+
+    A torn last line of a broken gzip stream is given as well: it is somebody's row, to be counted.
+    """
+    rest = b""
+    broken: Truncated | None = None
+    chunks = chunks_of(path)
+    while True:
+        try:
+            chunk = next(chunks, None)
+        except Truncated as error:
+            broken, chunk = error, None
+        if chunk is None:
+            break
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line.rstrip(b"\r")
+    if rest:
+        yield rest.rstrip(b"\r")
+    if broken:
+        raise broken
+
+
+def head_of(path: Path) -> Head:
+    """The first lines of a file and, if it is one JSON object of any size, that object."""
+    data = b""
+    whole = False
+    chunks = chunks_of(path, 64 * 1024)
+    try:
+        for chunk in chunks:
+            data += chunk
+            if len(data) >= HEAD_BYTES:
+                break
+        else:
+            whole = True
+    except Truncated:
+        whole = True
+    lines = tuple(line for line in data.split(b"\n") if line.strip())
+    document = None
+    if lines and (whole or not _is_object(lines[0])):
+        document = _object_or_none(data if whole else b"".join(chunks_of(path)))
+    return Head(lines[: -1 if not whole and len(lines) > 1 else None], document)
+
+
+def _is_object(line: bytes) -> bool:
+    return _object_or_none(line) is not None
+
+
+def _object_or_none(data: bytes) -> Mapping[str, Any] | None:
+    try:
+        document = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def document_of(path: Path) -> Mapping[str, Any]:
+    """The JSON object that a file is; raises BadInput where it is half-written or none."""
+    try:
+        data = b"".join(chunks_of(path))
+    except Truncated as error:
+        raise BadInput(f"{path.name}: {error}", hint="fetch or copy the file again") from error
+    document = _object_or_none(data)
+    if document is None:
+        raise BadInput(
+            f"{path.name}: is no whole JSON object ({len(data)} bytes)",
+            hint="fetch or copy the file again; a half-written answer proves nothing",
+        )
+    return document
+
+
+def repaired_copy(path: Path, work: Path) -> tuple[Path, str]:
+    """A plain copy whose line numbers are those of `path`, and what was damaged ("" if nothing).
+
+    Each line becomes valid UTF-8 without carriage returns; blank lines become one blank and lines
+    above 1 MiB are cut (they stay one line and count as unparsed), so no reader renumbers them.
+    """
+    copy = work / "repaired.ndjson"
+    damage = ""
+    with copy.open("wb") as out:
+        try:
+            for line in lines_of(path):
+                clean = line[:LONGEST_LINE_BYTES].decode("utf-8", "replace").replace("\r", " ")
+                out.write((clean or " ").encode() + b"\n")
+        except Truncated as error:
+            damage = str(error)
+    return copy, damage

@@ -1,0 +1,115 @@
+"""What a parser takes and gives, and how rows become typed frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incident_rca.model import System, TimeWindow
+from incident_rca.tables import SCHEMAS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawInput:
+    """One raw file: where it is, what the case calls it, and what its answer does not say itself.
+
+    `work` is a folder for scratch files; `query` and `metric` are what the user named for a bare
+    answer.
+    """
+
+    path: Path
+    file: str
+    source: str
+    work: Path
+    query: str = ""
+    metric: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """The tables of one raw file, and how much of it could be read.
+
+    `rows` counts records, `unparsed` those that could not be read. `damage` says why the file ends
+    before its end, if it does. `resolution_seconds` is how far apart two instants must be to differ.
+    """
+
+    frames: Mapping[str, pd.DataFrame] = field(hash=False)
+    rows: int
+    unparsed: int = 0
+    asked: TimeWindow | None = None
+    covered: TimeWindow | None = None
+    resolution_seconds: float | None = None
+    query: str = ""
+    damage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The beginning of a file, decompressed: its first lines, and its JSON object if it is one."""
+
+    lines: tuple[bytes, ...]
+    document: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One known kind of file: how to recognise and how to parse it."""
+
+    kind: str
+    system: System
+    title: str
+    recognises: Callable[[Head], bool]
+    parse: Callable[[RawInput], Parsed]
+
+
+_PANDAS_TYPES = {
+    "VARCHAR": "str",
+    "INTEGER": "Int64",
+    "BIGINT": "Int64",
+    "DOUBLE": "float64",
+    "TIMESTAMPTZ": "datetime64[us, UTC]",
+}
+
+
+def as_schema(frame: pd.DataFrame, table: str) -> pd.DataFrame:
+    """`frame` with exactly the columns and types of `table`; columns it lacks are null."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    for column, duckdb_type in SCHEMAS[table].items():
+        values = frame[column] if column in frame else pd.Series([None] * len(frame))
+        dtype = _PANDAS_TYPES.get(duckdb_type)
+        if dtype == "datetime64[us, UTC]":
+            columns[column] = pd.to_datetime(values, utc=True).astype(dtype)
+        else:
+            columns[column] = values.astype(dtype) if dtype else values.astype(object)
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def frame_of(table: str, rows: Iterable[Mapping[str, Any]], raw: RawInput) -> pd.DataFrame:
+    """A typed frame of `table` from rows as mappings; `source` and `file` are added."""
+    import pandas as pd
+
+    columns = list(SCHEMAS[table])
+    records: Sequence[Mapping[str, Any]] = [
+        {"source": raw.source, "file": raw.file, **row} for row in rows
+    ]
+    return as_schema(pd.DataFrame.from_records(records, columns=columns), table)
+
+
+def window_of(instants: Iterable[Any], *, step_seconds: float = 0.0) -> TimeWindow | None:
+    """The window from the first instant to a step behind the last, or None if there is none."""
+    from datetime import timedelta
+
+    known = sorted(instants)
+    if not known:
+        return None
+    first, last = known[0], known[-1]
+    return TimeWindow(
+        first, max(last + timedelta(seconds=step_seconds), first + timedelta(0, 0, 1))
+    )

@@ -1,0 +1,230 @@
+"""Files that a user gives -> sources of a case folder: recognised, parsed, and then kept."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from incident_rca import __version__
+from incident_rca import case as case_folder
+from incident_rca.errors import BadInput, IncidentRcaError, NoEvidence, UnknownFormat
+from incident_rca.formats import BY_KIND, FORMATS, recognise
+from incident_rca.formats.lines import head_of
+from incident_rca.formats.parsed import Format, Parsed, RawInput
+from incident_rca.model import (
+    Basis,
+    Case,
+    RawFile,
+    SourceState,
+    SourceStatus,
+    Thresholds,
+    TimeWindow,
+)
+from incident_rca.settings import Settings
+
+# Above this share of unreadable rows a source is partial: what it says may be biased.
+UNPARSED_SHARE_LIMIT = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What an import did: the case, the new sources, and the files that were refused and why."""
+
+    case: Case
+    added: tuple[SourceStatus, ...]
+    already_there: tuple[str, ...]
+    refused: tuple[IncidentRcaError, ...]
+
+
+def import_files(
+    folder: Path,
+    files: Sequence[Path],
+    *,
+    settings: Settings | None,
+    window: TimeWindow | None = None,
+    kind: str | None = None,
+    query: str = "",
+    metric: str = "",
+    title: str = "",
+    progress: Callable[[str], None] = lambda _: None,
+) -> Imported:
+    """The case with each readable file added; a file that cannot be read is refused, not the rest.
+
+    `settings` replace those in the case where given; a new case takes them, or the defaults. Raises
+    NoEvidence where the case is new and no file could be read.
+    """
+    case = case_folder.read_case(folder) if case_folder.exists(folder) else None
+    added: list[SourceStatus] = []
+    already: list[str] = []
+    refused: list[IncidentRcaError] = []
+    sources = list(case.sources) if case else []
+    with tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
+        for given in files:
+            progress(f"reading {given.name}")
+            try:
+                if _sha_is_known(given, sources):
+                    already.append(given.name)
+                    continue
+                source = _add_file(
+                    folder, given, sources, Path(work), kind=kind, query=query, metric=metric
+                )
+            except IncidentRcaError as error:
+                refused.append(error)
+                continue
+            sources.append(source)
+            added.append(source)
+    if not sources:
+        raise (
+            refused[0]
+            if len(refused) == 1
+            else NoEvidence(
+                f"none of the {len(files)} files could be read: "
+                + "; ".join(error.message for error in refused)
+            )
+        )
+    case = case or Case(
+        id=folder.resolve().name, title=title, window=_span(sources), window_basis=""
+    )
+    case = with_settings(case, settings) if settings else case
+    case = with_window(replace(case, sources=tuple(sources), tool_version=__version__), window)
+    case_folder.write_case(folder, case)
+    return Imported(
+        case=case, added=tuple(added), already_there=tuple(already), refused=tuple(refused)
+    )
+
+
+def with_settings(case: Case, settings: Settings) -> Case:
+    """The case with the topology, thresholds and declared clock offsets of these settings.
+
+    Offsets that were measured stay as they are.
+    """
+    declared = settings.clock_offset_seconds
+    return replace(
+        case,
+        topology=settings.topology,
+        thresholds=Thresholds(
+            plausible_deadline_seconds=settings.plausible_deadline_seconds,
+            large_table_rows=settings.large_table_rows,
+        ),
+        sources=tuple(
+            s
+            if s.clock_offset_basis is Basis.OBSERVED
+            else replace(s, clock_offset_seconds=declared.get(s.system, s.clock_offset_seconds))
+            for s in case.sources
+        ),
+    )
+
+
+def with_window(case: Case, window: TimeWindow | None) -> Case:
+    """The case with the window given, else the one it was given before, else its sources' span."""
+    if window is not None:
+        return replace(case, window=window, window_basis="given")
+    if case.window_basis == "given":
+        return case
+    gateway = [s for s in case.sources if s.kind == "access_log" and s.covered]
+    basis = "span of the gateway log" if gateway else "span of all sources"
+    return replace(case, window=_span(gateway or case.sources), window_basis=basis)
+
+
+def change_case(folder: Path, *, settings: Settings | None, window: TimeWindow | None) -> None:
+    """Writes the case's new settings or window to case.json; raw files and tables stay."""
+    case = case_folder.read_case(folder)
+    case = with_settings(case, settings) if settings else case
+    with case_folder.locked(folder):
+        case_folder.write_case(folder, with_window(case, window))
+
+
+def _span(sources: Iterable[SourceStatus]) -> TimeWindow:
+    covered = [s.covered for s in sources if s.covered]
+    if not covered:
+        raise BadInput(
+            "the files say no time, so the window is unknown", hint="give it: --from and --to"
+        )
+    start = min(w.start for w in covered).replace(microsecond=0)
+    end = max(w.end for w in covered)
+    whole = end.replace(microsecond=0)
+    return TimeWindow(start, whole if whole == end else whole + timedelta(seconds=1))
+
+
+def _sha_is_known(given: Path, sources: Sequence[SourceStatus]) -> bool:
+    if not given.is_file():
+        raise BadInput(f"{given}: is no file", hint="check the path")
+    sha256 = case_folder.sha256_of(given)
+    return any(file.sha256 == sha256 for source in sources for file in source.files)
+
+
+def _add_file(
+    folder: Path,
+    given: Path,
+    sources: Sequence[SourceStatus],
+    work: Path,
+    *,
+    kind: str | None,
+    query: str,
+    metric: str,
+) -> SourceStatus:
+    """Recognises, parses and only then keeps one file."""
+    known = _format_of(given, kind)
+    stem = given.name.partition(".")[0] or known.kind
+    taken = {s.name for s in sources}
+    name = next(
+        n for i in range(1, 10_000) if (n := stem if i == 1 else f"{stem}-{i}") not in taken
+    )
+    parsed = known.parse(
+        RawInput(path=given, file=given.name, source=name, work=work, query=query, metric=metric)
+    )
+    if parsed.rows == 0 and parsed.unparsed:
+        raise BadInput(
+            f"{given}: none of its {parsed.unparsed} rows could be read as {known.kind}",
+            hint="is it the file you meant? `--as KIND` overrides what it was taken for",
+        )
+    raw = case_folder.keep_raw(folder, given, frozenset(f.path for s in sources for f in s.files))
+    return _status(known, name, parsed, raw)
+
+
+def _format_of(given: Path, kind: str | None) -> Format:
+    kinds = ", ".join(f"{f.kind} ({f.title})" for f in FORMATS)
+    if kind is not None:
+        if kind not in BY_KIND:
+            raise UnknownFormat(f"there is no kind {kind!r}", hint=f"the kinds are: {kinds}")
+        return BY_KIND[kind]
+    if given.stat().st_size == 0:
+        raise BadInput(f"{given}: is empty", hint="fetch or copy the file again")
+    known = recognise(head_of(given))
+    if known is None:
+        raise UnknownFormat(
+            f"{given}: is of no known kind", hint=f"the kinds are: {kinds}; `--as KIND` overrides"
+        )
+    return known
+
+
+def _status(known: Format, name: str, parsed: Parsed, raw: RawFile) -> SourceStatus:
+    state, reason, hint = SourceState.OK, "", ""
+    share = parsed.unparsed / max(parsed.rows + parsed.unparsed, 1)
+    if parsed.damage:
+        state, reason = SourceState.PARTIAL, f"{raw.path}: {parsed.damage}"
+        hint = "what stands before the damage is used; fetch the file again"
+    elif share > UNPARSED_SHARE_LIMIT:
+        state = SourceState.PARTIAL
+        reason = f"{raw.path}: {parsed.unparsed} rows ({share:.1%}) could not be read"
+        hint = "look at those rows: a new log format is not read yet"
+    elif parsed.rows == 0:
+        state, reason = SourceState.EMPTY, f"{raw.path}: holds no rows"
+    return SourceStatus(
+        name=name,
+        system=known.system,
+        kind=known.kind,
+        state=state,
+        asked=parsed.asked,
+        covered=parsed.covered,
+        rows=parsed.rows,
+        unparsed=parsed.unparsed,
+        resolution_seconds=parsed.resolution_seconds,
+        reason=reason,
+        hint=hint,
+        query=parsed.query,
+        files=(raw,),
+    )

@@ -1,0 +1,104 @@
+"""PostgreSQL's table-level lock modes: which conflict, and which mode a statement takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+ACCESS_SHARE = "AccessShareLock"
+ROW_SHARE = "RowShareLock"
+ROW_EXCLUSIVE = "RowExclusiveLock"
+SHARE_UPDATE_EXCLUSIVE = "ShareUpdateExclusiveLock"
+SHARE = "ShareLock"
+SHARE_ROW_EXCLUSIVE = "ShareRowExclusiveLock"
+EXCLUSIVE = "ExclusiveLock"
+ACCESS_EXCLUSIVE = "AccessExclusiveLock"
+
+MODES = (
+    ACCESS_SHARE,
+    ROW_SHARE,
+    ROW_EXCLUSIVE,
+    SHARE_UPDATE_EXCLUSIVE,
+    SHARE,
+    SHARE_ROW_EXCLUSIVE,
+    EXCLUSIVE,
+    ACCESS_EXCLUSIVE,
+)
+
+# PostgreSQL documentation, "Explicit Locking", table "Conflicting Lock Modes".
+CONFLICTS: Mapping[str, frozenset[str]] = {
+    ACCESS_SHARE: frozenset({ACCESS_EXCLUSIVE}),
+    ROW_SHARE: frozenset({EXCLUSIVE, ACCESS_EXCLUSIVE}),
+    ROW_EXCLUSIVE: frozenset({SHARE, SHARE_ROW_EXCLUSIVE, EXCLUSIVE, ACCESS_EXCLUSIVE}),
+    SHARE_UPDATE_EXCLUSIVE: frozenset(MODES[3:]),
+    SHARE: frozenset(MODES[2:]) - {SHARE},
+    SHARE_ROW_EXCLUSIVE: frozenset(MODES[2:]),
+    EXCLUSIVE: frozenset(MODES[1:]),
+    ACCESS_EXCLUSIVE: frozenset(MODES),
+}
+
+# The same documentation, the statements named under each mode. CONCURRENTLY comes first: the
+# first pattern that matches at the start of the statement decides.
+_STATEMENT_MODES: tuple[tuple[str, str], ...] = (
+    (r"create\s+(unique\s+)?index\s+concurrently\b", SHARE_UPDATE_EXCLUSIVE),
+    (r"(reindex|drop\s+index|refresh).*\bconcurrently\b", SHARE_UPDATE_EXCLUSIVE),
+    (r"create\s+(unique\s+)?index\b", SHARE),
+    (r"vacuum\s*(\([^)]*\bfull\b[^)]*\)|full\b)", ACCESS_EXCLUSIVE),
+    (r"(vacuum|analyze|create\s+statistics|comment\s+on)\b", SHARE_UPDATE_EXCLUSIVE),
+    (r"alter\s+table\b.*\bvalidate\s+constraint\b", SHARE_UPDATE_EXCLUSIVE),
+    (r"alter\s+table\b.*\badd\b.*\bforeign\s+key\b", SHARE_ROW_EXCLUSIVE),
+    (r"create\s+(or\s+replace\s+)?(constraint\s+)?trigger\b", SHARE_ROW_EXCLUSIVE),
+    (r"(alter\s+table|drop\s+table|truncate|cluster|drop\s+index)\b", ACCESS_EXCLUSIVE),
+    (r"refresh\s+materialized\s+view\b", ACCESS_EXCLUSIVE),
+    (r"lock\s+table\b(?!.*\bin\b.*\bmode\b)", ACCESS_EXCLUSIVE),
+    (r"(insert|update|delete|merge)\b", ROW_EXCLUSIVE),
+    (r"select\b.*\bfor\s+(no\s+key\s+update|update|key\s+share|share)\b", ROW_SHARE),
+    (r"select\b", ACCESS_SHARE),
+)
+_LOCK_TABLE = re.compile(r"lock\s+table\b.*\bin\s+([a-z\s]+?)\s+mode\b", re.I | re.S)
+
+
+def conflicts(held: str, requested: str) -> bool:
+    """Whether a granted `held` mode makes a request for `requested` wait.
+
+    >>> conflicts("ShareLock", "RowExclusiveLock"), conflicts("AccessShareLock", "RowExclusiveLock")
+    (True, False)
+    """
+    return held in CONFLICTS.get(requested, frozenset())
+
+
+def blocks_reads(held: str) -> bool:
+    """Whether a plain SELECT waits behind `held`.
+
+    >>> blocks_reads("ShareLock"), blocks_reads("AccessExclusiveLock")
+    (False, True)
+    """
+    return conflicts(held, ACCESS_SHARE)
+
+
+def mode_of_statement(statement: str) -> str | None:
+    """The strongest table lock that a statement takes on the table it names, or None if unknown.
+
+    >>> mode_of_statement("CREATE INDEX i ON t (c)")
+    'ShareLock'
+    >>> mode_of_statement("CREATE INDEX CONCURRENTLY i ON t (c)")
+    'ShareUpdateExclusiveLock'
+    """
+    text = statement.strip()
+    named = _LOCK_TABLE.match(text)
+    if named:
+        wanted = "".join(word.capitalize() for word in named[1].split()) + "Lock"
+        return wanted if wanted in CONFLICTS else None
+    for pattern, mode in _STATEMENT_MODES:
+        if re.match(pattern, text, re.I | re.S):
+            return mode
+    return None
+
+
+def in_words(mode: str) -> str:
+    """A mode as the SQL documentation writes it.
+
+    >>> in_words("ShareUpdateExclusiveLock")
+    'SHARE UPDATE EXCLUSIVE'
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode.removesuffix("Lock")).upper()

@@ -1,0 +1,93 @@
+"""The vocabulary: frozen types that every room shares, and nothing that computes a finding."""
+
+from incident_rca.model.analysis import (
+    Analysis,
+)
+from incident_rca.model.case import (
+    Case,
+    RawFile,
+    Route,
+    Service,
+    SourceStatus,
+    Thresholds,
+    Topology,
+)
+from incident_rca.model.episodes import (
+    Baseline,
+    EndpointImpact,
+    ErrorBurst,
+    ErrorType,
+    LatencyShift,
+    LockEpisode,
+    PoolState,
+    Session,
+)
+from incident_rca.model.evidence import (
+    Claim,
+    Contradiction,
+    Event,
+    Evidence,
+    Finding,
+    Hypothesis,
+    Phase,
+    Uncited,
+)
+from incident_rca.model.instants import (
+    Span,
+    TimeWindow,
+)
+from incident_rca.model.words import (
+    EVIDENCE_LETTER,
+    INDEPENDENT_SYSTEMS,
+    Aspect,
+    Basis,
+    Impact,
+    Kind,
+    Role,
+    Severity,
+    SourceState,
+    Stance,
+    System,
+    Verdict,
+)
+
+__all__ = [
+    "EVIDENCE_LETTER",
+    "INDEPENDENT_SYSTEMS",
+    "Analysis",
+    "Aspect",
+    "Baseline",
+    "Basis",
+    "Case",
+    "Claim",
+    "Contradiction",
+    "EndpointImpact",
+    "ErrorBurst",
+    "ErrorType",
+    "Event",
+    "Evidence",
+    "Finding",
+    "Hypothesis",
+    "Impact",
+    "Kind",
+    "LatencyShift",
+    "LockEpisode",
+    "Phase",
+    "PoolState",
+    "RawFile",
+    "Role",
+    "Route",
+    "Service",
+    "Session",
+    "Severity",
+    "SourceState",
+    "SourceStatus",
+    "Span",
+    "Stance",
+    "System",
+    "Thresholds",
+    "TimeWindow",
+    "Topology",
+    "Uncited",
+    "Verdict",
+]

@@ -1,0 +1,56 @@
+"""Everything that a report says, before it is worded for a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from incident_rca.model.case import Case
+from incident_rca.model.episodes import (
+    Baseline,
+    EndpointImpact,
+    ErrorBurst,
+    ErrorType,
+    LatencyShift,
+    LockEpisode,
+    PoolState,
+)
+from incident_rca.model.evidence import (
+    Contradiction,
+    Event,
+    Evidence,
+    Finding,
+    Hypothesis,
+    Phase,
+    require_evidence,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """Everything the report says, before it is worded for a reader."""
+
+    case: Case
+    outage: ErrorBurst | None
+    baselines: tuple[Baseline, ...]
+    requests: int
+    failed_requests: int
+    endpoints: tuple[EndpointImpact, ...]
+    error_types: tuple[ErrorType, ...]
+    lock_episodes: tuple[LockEpisode, ...]
+    latency_shifts: tuple[LatencyShift, ...]
+    pool: PoolState | None
+    timeline: tuple[Event, ...]
+    phases: tuple[Phase, ...]
+    hypotheses: tuple[Hypothesis, ...]
+    unexplained_seconds: float
+    contradictions: tuple[Contradiction, ...]
+    findings: tuple[Finding, ...]
+    questions: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    evidence_ids: Mapping[str, str] = field(hash=False)
+
+    def cite(self, evidence: tuple[Evidence, ...]) -> tuple[str, ...]:
+        """The short ids of `evidence`, in its order; raises Uncited where there is none."""
+        require_evidence("a sentence of the report", evidence)
+        return tuple(dict.fromkeys(self.evidence_ids[e.digest] for e in evidence))

@@ -1,0 +1,96 @@
+"""A case: its sources, topology and thresholds, as case.json holds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from incident_rca.model.instants import TimeWindow
+from incident_rca.model.words import Basis, SourceState, System
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStatus:
+    """What one source answered: `name` is unique in the case, `kind` is its format."""
+
+    name: str
+    system: System
+    kind: str
+    state: SourceState
+    asked: TimeWindow | None = None
+    covered: TimeWindow | None = None
+    rows: int = 0
+    unparsed: int = 0
+    resolution_seconds: float | None = None
+    clock_offset_seconds: tuple[float, float] = (-2.0, 2.0)
+    clock_offset_basis: Basis = Basis.ASSUMED
+    reason: str = ""
+    hint: str = ""
+    query: str = ""
+    files: tuple[RawFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service of the topology: its gRPC methods (`pkg.Service/Method`), tables and pool."""
+
+    name: str
+    grpc: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    pool_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A gateway route: `calls` are gRPC methods, `follows` routes whose success brings its traffic."""
+
+    method: str
+    path: str
+    calls: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
+    timeout_seconds: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    services: tuple[Service, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.services or self.routes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """The settings that a verdict depends on; they travel with the case.
+
+    A client deadline above `plausible_deadline_seconds` is not plausible for a call that a user
+    waits for; a table of `large_table_rows` or more is too large for an index build that blocks.
+    """
+
+    plausible_deadline_seconds: float = 5.0
+    large_table_rows: int = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """The manifest of a case folder (case.json)."""
+
+    id: str
+    title: str
+    window: TimeWindow
+    window_basis: str
+    topology: Topology = Topology()
+    thresholds: Thresholds = Thresholds()
+    sources: tuple[SourceStatus, ...] = ()
+    note: str = ""
+    tool_version: str = ""

@@ -1,0 +1,144 @@
+"""What was seen over time: lock episodes, latency shifts, error bursts and pool states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from incident_rca.model.evidence import Evidence
+from incident_rca.model.instants import Span
+from incident_rca.model.words import Impact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A PostgreSQL backend in a lock episode. `statement` is redacted.
+
+    `statement_basis`: `running` (it was executing it), `last` (its last statement, perhaps not the
+    one that took the lock) or `recovered` (an earlier sample or the server log).
+    """
+
+    pid: int
+    application: str
+    mode: str
+    state: str
+    statement: str
+    statement_basis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockEpisode:
+    """One root holder that blocks one relation, from the first to the last waiter."""
+
+    database: str
+    relation: str
+    root_holder: Session
+    queue_amplifiers: tuple[Session, ...]
+    waiter_modes: tuple[str, ...]
+    waiter_applications: tuple[str, ...]
+    held_start: Span
+    held_end: Span
+    peak_waiters: int
+    peak_at: Span
+    waiters_total: int
+    waiter_seconds: float
+    bystanders: tuple[Session, ...]
+    evidence: tuple[Evidence, ...]
+    start_evidence: tuple[Evidence, ...] = ()
+    peak_evidence: tuple[Evidence, ...] = ()
+    end_evidence: tuple[Evidence, ...] = ()
+    bystander_evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def object(self) -> str:
+        """`database.schema.relation`, as hypotheses name it."""
+        return f"{self.database}.{self.relation}" if self.database else self.relation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyShift:
+    service: str
+    method: str
+    metric: str
+    unit: str
+    baseline_p99_ms: float | None
+    peak_ms: float
+    plateau_ms: float
+    onset: Span
+    offset: Span
+    censored: bool
+    status_counts: Mapping[str, int] = field(hash=False)
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolState:
+    """A connection pool at its limit. `note` says why `consistent` is what it is."""
+
+    owner: str
+    size: int
+    size_basis: str
+    exhausted_at: Span
+    exhausted_until: Span
+    fill_seconds: float | None
+    arrival_per_second: float | None
+    consistent: bool
+    note: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointImpact:
+    method: str
+    route: str
+    requests: int
+    failed: int
+    by_status: Mapping[int, int] = field(hash=False)
+    first_failure: datetime | None
+    last_failure: datetime | None
+    baseline_per_minute: float | None
+    incident_per_minute: float
+    p99_ms: float | None
+    baseline_p99_ms: float | None
+    impact: Impact
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.route}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorType:
+    type: str
+    status: int
+    count: int
+    share: float
+    seen_in: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorBurst:
+    """The outage: from the first to the last failing arrival of the incident."""
+
+    start: Span
+    end: Span
+    duration_seconds: float
+    ongoing: bool
+    failures: int
+    blips: tuple[Evidence, ...]
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A stretch before the outage and what failed in it; `records` is what was read to say so."""
+
+    start: datetime
+    end: datetime
+    source: str
+    records: int
+    failures_by_status: Mapping[int, int] = field(hash=False)
+    evidence: tuple[Evidence, ...]

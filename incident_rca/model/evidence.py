@@ -1,0 +1,147 @@
+"""Evidence, and what may not be said without it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from incident_rca.model.instants import Span
+from incident_rca.model.words import (
+    EVIDENCE_LETTER,
+    INDEPENDENT_SYSTEMS,
+    Aspect,
+    Basis,
+    Kind,
+    Role,
+    Severity,
+    Stance,
+    System,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Something that was seen, with the file and rows (1-based, inclusive) where it stands.
+
+    `rows` are line numbers of a text file, and positions in the list of points or results of a JSON
+    answer; `None` where the evidence is the case itself (a setting, a source's state).
+    """
+
+    system: System
+    source: str
+    at: Span
+    seen: str
+    file: str
+    rows: tuple[int, int] | None
+    count: int = 1
+
+    @property
+    def letter(self) -> str:
+        return EVIDENCE_LETTER[self.system]
+
+    @property
+    def digest(self) -> str:
+        """A hash of what was seen, when and where from: it does not move when other evidence comes."""
+        bounds = [i.isoformat() if i else "open" for i in (self.at.lo, self.at.hi)]
+        text = "\x1f".join([self.source, *bounds, self.seen])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Uncited(ValueError):
+    """A sentence without evidence: it may not be made, so it cannot be rendered."""
+
+
+def require_evidence(what: object, evidence: tuple[Evidence, ...]) -> None:
+    if not evidence:
+        raise Uncited(f"cites no evidence: {what!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of the timeline. `certain` is false for times that were estimated."""
+
+    at: Span
+    system: System
+    source: str
+    kind: str
+    title: str
+    evidence: tuple[Evidence, ...]
+
+    def __post_init__(self) -> None:
+        require_evidence(self.title, self.evidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    text: str
+    stance: Stance
+    aspect: Aspect
+    basis: Basis
+    evidence: tuple[Evidence, ...]
+
+    def __post_init__(self) -> None:
+        require_evidence(self.text, self.evidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hypothesis:
+    """One candidate explanation; `id` is `H1`, `H2`, … by rank, given when all are ranked."""
+
+    kind: Kind
+    object: str
+    role: Role
+    verdict: Verdict
+    statement: str
+    claims: tuple[Claim, ...]
+    explains_seconds: float = 0.0
+    confirm_by: str = ""
+    id: str = ""
+    rank: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.claims:
+            raise Uncited(f"a hypothesis without claims: {self.statement!r}")
+
+    @property
+    def systems(self) -> tuple[System, ...]:
+        """The independent systems among the claims for it, sorted."""
+        cited = {e.system for c in self.claims if c.stance is Stance.FOR for e in c.evidence}
+        return tuple(sorted(cited & INDEPENDENT_SYSTEMS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    statement: str
+    evidence: tuple[Evidence, ...]
+
+    def __post_init__(self) -> None:
+        require_evidence(self.statement, self.evidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What to fix, worded as what the evidence shows."""
+
+    rule: str
+    severity: Severity
+    statement: str
+    remedy: str
+    evidence: tuple[Evidence, ...]
+
+    def __post_init__(self) -> None:
+        require_evidence(self.statement, self.evidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """`lead_up`, `trigger`, `propagation`, `sustained` or `recovery`; an open end is `None`."""
+
+    name: str
+    start: datetime
+    end: datetime | None
+    evidence: tuple[Evidence, ...]
+
+    def __post_init__(self) -> None:
+        require_evidence(self.name, self.evidence)

@@ -1,0 +1,136 @@
+"""The one place that joins the rooms: build_tables, analyse_case, write_reports."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incident_rca import case as case_folder
+from incident_rca.errors import NoEvidence
+from incident_rca.formats import BY_KIND, FORMATS
+from incident_rca.formats.parsed import RawInput, as_schema
+from incident_rca.model import (
+    INDEPENDENT_SYSTEMS,
+    Analysis,
+    Case,
+    SourceState,
+    SourceStatus,
+)
+from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPORT_MD = "report.md"
+
+
+REPORT_JSON = "report.json"
+
+
+Progress = Callable[[str], None]
+
+
+def parse_sources(folder: Path, sources: Iterable[SourceStatus], progress: Progress) -> Tables:
+    """The tables from the raw files of the sources that did not fail."""
+    import pandas as pd
+
+    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLE_NAMES}
+    with tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
+        for source in sources:
+            if source.state is SourceState.FAILED:
+                continue
+            for file in source.files:
+                progress(f"parsing {file.path}")
+                parsed = BY_KIND[source.kind].parse(
+                    RawInput(
+                        path=folder / file.path,
+                        file=file.path,
+                        source=source.name,
+                        work=Path(work),
+                        query=source.query,
+                    )
+                )
+                for table, frame in parsed.frames.items():
+                    frames[table].append(frame)
+    return Tables(
+        **{
+            name: pd.concat(parts, ignore_index=True)
+            if (parts := [f for f in found if len(f)])
+            else as_schema(pd.DataFrame(columns=list(SCHEMAS[name])), name)
+            for name, found in frames.items()
+        }
+    )
+
+
+def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Case, Tables]:
+    """The case with its sources as they stand now, and its tables, made anew if they are not theirs.
+
+    Raises NoEvidence where every source failed.
+    """
+    case = case_folder.read_case(folder)
+    sources = tuple(case_folder.check_files(folder, s) for s in case.sources)
+    if all(s.state is SourceState.FAILED for s in sources):
+        raise NoEvidence(
+            f"{folder}: no source can be read: " + "; ".join(s.reason for s in sources),
+            hint="restore the files of raw/, or import them again",
+        )
+    case = replace(case, sources=sources)
+    if case_folder.tables_are_current(folder, sources):
+        return case, case_folder.read_tables(folder)
+    tables = parse_sources(folder, sources, progress)
+    case_folder.write_tables(folder, tables, sources)
+    return case, tables
+
+
+def analyse_case(folder: Path, progress: Progress = lambda _: None) -> Analysis:
+    """The analysis of a case folder: a pure function of its files."""
+    from incident_rca.analysis.analyse import analyse
+
+    case, tables = build_tables(folder, progress)
+    progress("analysing")
+    return analyse(with_absent_systems(case), tables)
+
+
+def write_reports(folder: Path, analysis: Analysis, *, force: bool = False) -> None:
+    """Writes report.json and report.md; what people wrote between the generated blocks is kept.
+
+    Raises EditedReport where a generated block was edited, unless `force`.
+    """
+    from incident_rca.report.blocks import merge
+    from incident_rca.report.contract import to_json
+    from incident_rca.report.markdown import to_markdown
+
+    fresh = to_markdown(analysis)
+    written = folder / REPORT_MD
+    if written.is_file() and not force:
+        fresh = merge(written.read_text(encoding="utf-8"), fresh)
+    with case_folder.locked(folder):
+        case_folder.write_text(folder / REPORT_JSON, to_json(analysis))
+        case_folder.write_text(written, fresh)
+
+
+def is_complete(case: Case) -> bool:
+    """Whether every configured source answered in full (an empty answer is an answer)."""
+    complete = (SourceState.OK, SourceState.EMPTY, SourceState.SKIPPED)
+    return all(s.state in complete for s in case.sources)
+
+
+def with_absent_systems(case: Case) -> Case:
+    """The case with a `skipped` source for each system of which it holds nothing at all."""
+    present = {s.system for s in case.sources}
+    absent = [s for s in sorted(INDEPENDENT_SYSTEMS) if s not in present]
+    skipped = (
+        SourceStatus(
+            name=system,
+            system=system,
+            kind="none",
+            state=SourceState.SKIPPED,
+            reason=f"nothing of {system} was imported",
+            hint=f"import it: {', '.join(f.kind for f in FORMATS if f.system is system)}",
+        )
+        for system in absent
+    )
+    return replace(case, sources=(*case.sources, *skipped))

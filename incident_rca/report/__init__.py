@@ -1,0 +1,1 @@
+"""The report: an `Analysis` as JSON, Markdown and terminal output, all pure."""

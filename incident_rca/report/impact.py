@@ -1,0 +1,133 @@
+"""The numbers of the impact section: what was usual, what it was during the outage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+from incident_rca.model import Analysis, Baseline, Evidence, LatencyShift
+from incident_rca.report.numbers import grouped, percent
+from incident_rca.report.safe_text import NOTHING
+from incident_rca.report.wording import Clock
+from incident_rca.window import format_duration
+
+EPISODES_SHOWN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One row: a metric, its value before and during the outage, and the evidence for both."""
+
+    metric: str
+    baseline: str
+    during: str
+    evidence: tuple[Evidence, ...]
+
+
+def measures(analysis: Analysis) -> tuple[Measure, ...]:
+    """The rows of the impact table; none for what was not seen."""
+    return (*_failures(analysis), *_latency(analysis), *_locks(analysis), *_pool(analysis))
+
+
+def baseline_words(analysis: Analysis) -> str:
+    """What failed before the outage: `502: 0 of 312,000 requests in 24h13m`, or a dash."""
+    used = _disjoint(analysis.baselines)
+    records = sum(baseline.records for baseline in used)
+    if not used or not records:
+        return NOTHING
+    failed: Counter[int] = Counter()
+    for baseline in used:
+        failed.update(baseline.failures_by_status)
+    seconds = sum((baseline.end - baseline.start).total_seconds() for baseline in used)
+    statuses = {error.status for error in analysis.error_types} | {s for s in failed if failed[s]}
+    counts = ", ".join(f"{status}: {grouped(failed[status])}" for status in sorted(statuses))
+    return f"{counts or '0'} of {grouped(records)} requests in {format_duration(seconds)}"
+
+
+def _disjoint(baselines: tuple[Baseline, ...]) -> tuple[Baseline, ...]:
+    """All baselines, or the one with most records where some overlap and would count twice."""
+    ordered = sorted(baselines, key=lambda baseline: (baseline.start, baseline.end))
+    overlapping = any(a.end > b.start for a, b in pairwise(ordered))
+    if overlapping:
+        return (max(ordered, key=lambda baseline: baseline.records),)
+    return tuple(ordered)
+
+
+def _failures(analysis: Analysis) -> list[Measure]:
+    outage = analysis.outage
+    if outage is None:
+        return []
+    clock = Clock.of(analysis)
+    requests = analysis.requests
+    of_all = (
+        f" of {grouped(requests)} ({percent(analysis.failed_requests / requests)})"
+        if requests
+        else ""
+    )
+    before = tuple(e for baseline in analysis.baselines for e in baseline.evidence)
+    start = clock.span(outage.start)
+    when = (
+        f"from {start}, still going on"
+        if outage.ongoing
+        else f"{start} to {clock.span(outage.end)}"
+    )
+    return [
+        Measure(
+            "Requests that failed (HTTP 5xx)",
+            baseline_words(analysis),
+            f"{grouped(analysis.failed_requests)}{of_all}",
+            (*outage.evidence, *before),
+        ),
+        Measure(
+            "Outage, first to last failing arrival",
+            NOTHING,
+            f"{format_duration(outage.duration_seconds)} ({when})",
+            outage.evidence,
+        ),
+    ]
+
+
+def _latency(analysis: Analysis) -> list[Measure]:
+    return [
+        Measure(
+            f"p99 of {shift.service}.{shift.method} (1 call in 100 is slower)",
+            NOTHING if shift.baseline_p99_ms is None else f"{grouped(shift.baseline_p99_ms)} ms",
+            _plateau(shift),
+            shift.evidence,
+        )
+        for shift in analysis.latency_shifts
+    ]
+
+
+def _plateau(shift: LatencyShift) -> str:
+    cut = ", a ceiling: calls were cut off there" if shift.censored else ""
+    return f"{grouped(shift.plateau_ms)} ms{cut}"
+
+
+def _locks(analysis: Analysis) -> list[Measure]:
+    clock = Clock.of(analysis)
+    most = sorted(analysis.lock_episodes, key=lambda episode: -episode.peak_waiters)
+    return [
+        Measure(
+            f"Sessions waiting for a lock on {episode.relation}",
+            NOTHING,
+            f"up to {grouped(episode.peak_waiters)} (at {clock.span(episode.peak_at)})",
+            episode.evidence,
+        )
+        for episode in most[:EPISODES_SHOWN]
+    ]
+
+
+def _pool(analysis: Analysis) -> list[Measure]:
+    pool = analysis.pool
+    if pool is None:
+        return []
+    return [
+        Measure(
+            f"Database connections of {pool.owner} in use (its pool)",
+            NOTHING,
+            f"{pool.size} of {pool.size} from {Clock.of(analysis).span(pool.exhausted_at)}",
+            pool.evidence,
+        )
+    ]

@@ -1,0 +1,276 @@
+"""The few sentences and warnings that a reader sees first; every sentence cites evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from incident_rca.model import (
+    INDEPENDENT_SYSTEMS,
+    Analysis,
+    ErrorBurst,
+    Evidence,
+    Hypothesis,
+    Impact,
+    Role,
+    SourceState,
+    SourceStatus,
+    System,
+    Uncited,
+    Verdict,
+)
+from incident_rca.report.numbers import grouped, percent
+from incident_rca.report.wording import SYSTEM_NAMES, Clock, by_status, explains, sources_count
+from incident_rca.window import format_duration
+
+_COST = {
+    System.POSTGRES: "who held which lock and who waited is not known; "
+    "no hypothesis about locks can be supported",
+    System.GRPC_METRICS: "latency and status codes of the calls between services are not known",
+    System.GATEWAY: "which requests failed, when and how many is not known",
+    System.CHANGES: "deploys, migrations and changes of settings are not known",
+    System.SETTINGS: "the way from service to table is not known, so no verdict is above weak",
+}
+_READABLE = frozenset({SourceState.OK, SourceState.PARTIAL})
+
+
+class Code(str):
+    """A value of a sentence that the document shows as code: a route, a relation."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A pattern of our own with `{}` for each of its values, and the evidence that carries it."""
+
+    pattern: str
+    values: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+
+    def __post_init__(self) -> None:
+        if not self.evidence:
+            raise Uncited(f"cites no evidence: {self.pattern!r}")
+
+    @property
+    def plain(self) -> str:
+        return self.pattern.format(*self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A source that is not whole, and what its gap costs."""
+
+    name: str
+    state: str
+    cost: str
+
+
+def sentences(analysis: Analysis) -> tuple[Sentence, ...]:
+    """What users saw, what may have started it, what kept it going, what is open; at most six."""
+    outage = analysis.outage
+    if outage is None:
+        return _no_outage(analysis)
+    made = [
+        _what_users_saw(analysis, outage),
+        _other_endpoints(analysis),
+        _trigger(analysis, outage),
+        _sustainer(analysis),
+        _state(analysis, outage),
+    ]
+    return tuple(sentence for sentence in made if sentence is not None)
+
+
+def has_support(analysis: Analysis) -> bool:
+    """Whether any hypothesis is supported by the data."""
+    return any(h.verdict is Verdict.SUPPORTED for h in analysis.hypotheses)
+
+
+def of_role(analysis: Analysis, *roles: Role) -> tuple[Hypothesis, ...]:
+    """The hypotheses with one of `roles`, best first."""
+    return tuple(h for h in analysis.hypotheses if h.role in roles)
+
+
+def support_of(hypothesis: Hypothesis) -> tuple[Evidence, ...]:
+    """One piece of evidence a claim, those for it first: enough to start reading from."""
+    ordered = sorted(hypothesis.claims, key=lambda claim: claim.stance.value, reverse=True)
+    return tuple(dict.fromkeys(claim.evidence[0] for claim in ordered))
+
+
+def warnings(analysis: Analysis) -> tuple[Warned, ...]:
+    """The sources that are not whole, and the systems of which this case has none."""
+    sources = analysis.case.sources
+    bad = (s for s in sources if s.state not in (SourceState.OK, SourceState.SKIPPED))
+    made = [Warned(s.name, _state_words(s), _cost(s, sources)) for s in bad]
+    present = {s.system for s in sources if s.state is not SourceState.SKIPPED}
+    made += [
+        Warned(SYSTEM_NAMES[system], "not in this case", _COST[system])
+        for system in sorted(INDEPENDENT_SYSTEMS - present)
+    ]
+    return tuple(made)
+
+
+def _state_words(source: SourceStatus) -> str:
+    return f"{source.state.value} ({source.reason})" if source.reason else source.state.value
+
+
+def _cost(source: SourceStatus, sources: tuple[SourceStatus, ...]) -> str:
+    if source.state is SourceState.PARTIAL:
+        return "what it counts is a lower bound, and what it does not show may still have happened"
+    others = [
+        s.name
+        for s in sources
+        if s.system == source.system and s.state in _READABLE and s != source
+    ]
+    if others:
+        return f"for {SYSTEM_NAMES[source.system]} only {', '.join(others)} is left"
+    return _COST[source.system]
+
+
+def _what_users_saw(analysis: Analysis, outage: ErrorBurst) -> Sentence:
+    clock = Clock.of(analysis)
+    worst = max(analysis.endpoints, key=lambda e: e.failed, default=None)
+    when = (
+        clock.span(outage.start),
+        f"{outage.start.first:%Y-%m-%d}",
+        format_duration(outage.duration_seconds),
+    )
+    until = f"to {clock.span(outage.end)}" if not outage.ongoing else "to the end of the window"
+    if worst is None or not worst.requests:
+        return Sentence(
+            "{} requests failed (HTTP 5xx) from {} {} UTC on {} ({}).",
+            (grouped(outage.failures), when[0], until, *when[1:]),
+            outage.evidence,
+        )
+    share = percent(worst.failed / worst.requests)
+    return Sentence(
+        "Users of {} got HTTP {} from {} {} UTC on {} ({}): {} of its {} requests failed ({}).",
+        (
+            Code(worst.name),
+            by_status(worst.by_status) or "5xx",
+            when[0],
+            until,
+            *when[1:],
+            grouped(worst.failed),
+            grouped(worst.requests),
+            share,
+        ),
+        outage.evidence,
+    )
+
+
+def _other_endpoints(analysis: Analysis) -> Sentence | None:
+    worst = max(analysis.endpoints, key=lambda e: e.failed, default=None)
+    others = [e for e in analysis.endpoints if e is not worst]
+    if not others:
+        return None
+    values: list[str] = []
+    phrases: list[str] = []
+    for impact, words in (
+        (Impact.FAILED, "also failed"),
+        (Impact.STARVED, "stopped receiving requests"),
+        (Impact.DEGRADED, "was degraded"),
+        (Impact.UNAFFECTED, "was not affected"),
+    ):
+        group = [e for e in others if e.impact is impact]
+        if group:
+            phrases.append(_listed(len(group)) + " " + words)
+            values.extend(Code(e.name) for e in group)
+    evidence = tuple(dict.fromkeys(e for endpoint in others for e in endpoint.evidence))
+    return Sentence("; ".join(phrases) + ".", tuple(values), evidence)
+
+
+def _listed(number: int) -> str:
+    return "{}" if number == 1 else ", ".join(["{}"] * (number - 1)) + " and {}"
+
+
+def _trigger(analysis: Analysis, outage: ErrorBurst) -> Sentence:
+    best = next(iter(of_role(analysis, Role.TRIGGER)), None)
+    if best is None:
+        pattern = "What started the outage is not known: no hypothesis qualifies as the trigger."
+        return Sentence(pattern, (), outage.evidence)
+    is_supported = best.verdict is Verdict.SUPPORTED
+    opening = "Candidate trigger" if is_supported else "The best candidate trigger, not supported:"
+    return Sentence(
+        opening + " {}: {} Verdict {}, {}; it lasts {}.",
+        (
+            best.id,
+            _closed(best.statement),
+            best.verdict.value,
+            sources_count(best),
+            explains(analysis, best.explains_seconds),
+        ),
+        support_of(best),
+    )
+
+
+def _sustainer(analysis: Analysis) -> Sentence | None:
+    best = next(iter(of_role(analysis, Role.SUSTAINER)), None)
+    if best is None:
+        return None
+    return Sentence(
+        "What may have kept it going, {}: {} Verdict {}, {}; it explains {}.",
+        (
+            best.id,
+            _closed(best.statement),
+            best.verdict.value,
+            sources_count(best),
+            explains(analysis, best.explains_seconds),
+        ),
+        support_of(best),
+    )
+
+
+def _closed(statement: str) -> str:
+    return statement.strip().rstrip(".") + "."
+
+
+def _state(analysis: Analysis, outage: ErrorBurst) -> Sentence:
+    clock = Clock.of(analysis)
+    unexplained = explains(analysis, analysis.unexplained_seconds)
+    if outage.ongoing:
+        return Sentence(
+            "Unexplained: {}. The outage was still going on when the window ended, at {} UTC.",
+            (unexplained, clock.time(analysis.case.window.end)),
+            outage.evidence,
+        )
+    return Sentence(
+        "Unexplained: {}. The outage is over: its last failing request arrived at {} UTC.",
+        (unexplained, clock.span(outage.end)),
+        outage.evidence,
+    )
+
+
+def _no_outage(analysis: Analysis) -> tuple[Sentence, ...]:
+    evidence = _something_seen(analysis)
+    if not evidence:
+        return ()
+    if not _gateway_was_read(analysis):
+        return (
+            Sentence(
+                "Whether users saw an outage cannot be told: this case holds no gateway log.",
+                (),
+                evidence,
+            ),
+        )
+    return (
+        Sentence(
+            "No outage was found from {} to {}: {} of {} requests failed (HTTP 5xx), in no burst.",
+            (
+                f"{analysis.case.window.start:%Y-%m-%d %H:%M:%S}",
+                f"{analysis.case.window.end:%Y-%m-%d %H:%M:%S} UTC",
+                grouped(analysis.failed_requests),
+                grouped(analysis.requests),
+            ),
+            evidence,
+        ),
+    )
+
+
+def _gateway_was_read(analysis: Analysis) -> bool:
+    return any(s.system is System.GATEWAY and s.state in _READABLE for s in analysis.case.sources)
+
+
+def _something_seen(analysis: Analysis) -> tuple[Evidence, ...]:
+    seen = [e for endpoint in analysis.endpoints for e in endpoint.evidence]
+    seen += [e for baseline in analysis.baselines for e in baseline.evidence]
+    return tuple(dict.fromkeys(seen or analysis.evidence[:3]))

@@ -1,0 +1,285 @@
+"""The analysis as rich renderables: what is read first, the timeline, a hypothesis, the sources."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from incident_rca.model import (
+    Analysis,
+    Claim,
+    Event,
+    Evidence,
+    Hypothesis,
+    Impact,
+    Role,
+    Severity,
+    SourceState,
+    Stance,
+    System,
+    Verdict,
+)
+from incident_rca.redact import plain
+from incident_rca.report import wording
+from incident_rca.report.contract import numbered_claims
+from incident_rca.report.numbers import grouped, percent
+from incident_rca.report.summary import has_support, of_role, sentences, warnings
+from incident_rca.window import format_duration
+
+ENDPOINTS_SHOWN = 5
+ERROR_TYPES_SHOWN = 4
+HYPOTHESES_SHOWN = 6
+IDS_SHOWN = 3
+TIME_WIDTH = 11
+COLUMNS = (System.POSTGRES, System.GRPC_METRICS, System.GATEWAY, System.CHANGES, System.SETTINGS)
+
+_IMPACT_STYLE = {
+    Impact.FAILED: "bold red",
+    Impact.STARVED: "red",
+    Impact.DEGRADED: "yellow",
+    Impact.UNAFFECTED: "green",
+}
+_VERDICT_STYLE = {
+    Verdict.SUPPORTED: "bold green",
+    Verdict.WEAK: "yellow",
+    Verdict.INSUFFICIENT: "dim",
+    Verdict.CONTRADICTED: "red",
+}
+_STATE_STYLE = {
+    SourceState.OK: "green",
+    SourceState.EMPTY: "yellow",
+    SourceState.PARTIAL: "yellow",
+    SourceState.FAILED: "bold red",
+    SourceState.SKIPPED: "dim",
+}
+
+
+def summary(analysis: Analysis, *, report_path: str) -> RenderableType:
+    """The screen that an engineer reads first."""
+    parts: list[RenderableType] = [*_heading(analysis), Text()]
+    if analysis.endpoints:
+        parts += [_endpoints(analysis)]
+    parts += [*_error_types(analysis), Text()]
+    if analysis.hypotheses:
+        parts += [_hypotheses(analysis), Text()]
+    parts += [_facts(analysis, report_path)]
+    return Group(*parts)
+
+
+def timeline(analysis: Analysis) -> Table:
+    """The merged timeline, with a column for each system that has an event."""
+    clock = wording.Clock.of(analysis)
+    told = {event.system for event in analysis.timeline}
+    silent = [wording.SYSTEM_NAMES[s] for s in COLUMNS[:4] if s not in told]
+    caption = f"UTC. No event from: {', '.join(silent)}." if silent else "UTC."
+    table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
+    table.add_column("time", no_wrap=True)
+    shown = [system for system in COLUMNS if system in told]
+    for system in shown:
+        table.add_column(wording.SYSTEM_NAMES[system], overflow="fold", ratio=1)
+    for event in analysis.timeline:
+        cells = (_event(analysis, event) if event.system is system else Text() for system in shown)
+        # A long span takes two lines, and leaves its width to the columns of the systems.
+        at = clock.span(event.at)
+        table.add_row(Text(at.replace("–", "\n–") if len(at) > TIME_WIDTH else at), *cells)
+    return table
+
+
+def explanation(
+    analysis: Analysis, hypothesis: Hypothesis, excerpts: Mapping[str, list[str]]
+) -> RenderableType:
+    """A hypothesis with its claims, the evidence for each, and the rows behind the evidence."""
+    title = f"{hypothesis.id}  {hypothesis.kind.value}  {plain(hypothesis.object)}"
+    role = f"{wording.ROLE_NAMES[hypothesis.role]} ({wording.ROLE_MEANINGS[hypothesis.role]})"
+    verdict = Text("verdict ").append(
+        hypothesis.verdict.value, style=_VERDICT_STYLE[hypothesis.verdict]
+    )
+    verdict.append(f": {wording.VERDICT_MEANINGS[hypothesis.verdict]}")
+    explained = wording.explains(analysis, hypothesis.explains_seconds)
+    parts: list[RenderableType] = [
+        Text(title, style="bold"),
+        Text(f"{role}; {wording.sources_count(hypothesis)}; explains {explained}"),
+        verdict,
+        Text(),
+        Text(wording.as_sentence(plain(hypothesis.statement, 600))),
+    ]
+    told: set[str] = set()
+    for number, claim in numbered_claims(hypothesis):
+        parts += [Text(), _claim(number, claim)]
+        for evidence in dict.fromkeys(claim.evidence):
+            (short,) = analysis.cite((evidence,))
+            parts += _evidence(analysis, short, evidence, excerpts.get(short, []), short in told)
+            told.add(short)
+    if hypothesis.confirm_by:
+        parts += [Text(), Text(f"How to confirm: {plain(hypothesis.confirm_by, 600)}")]
+    return Group(*parts)
+
+
+def sources_table(analysis: Analysis) -> Table:
+    """What each source answered: state, time covered, rows, and what limits it."""
+    clock = wording.Clock.of(analysis)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("source", overflow="fold", ratio=2)
+    table.add_column("state", no_wrap=True)
+    table.add_column("covered (UTC)", overflow="fold")
+    table.add_column("rows", justify="right", no_wrap=True)
+    table.add_column("note", overflow="fold", ratio=3)
+    for source in analysis.case.sources:
+        table.add_row(
+            Text(plain(source.name, 60)),
+            Text(source.state.value, style=_STATE_STYLE[source.state]),
+            Text(clock.window(source.covered)),
+            Text(grouped(source.rows)),
+            Text(plain(wording.source_note(source), 200)),
+        )
+    return table
+
+
+def _heading(analysis: Analysis) -> list[RenderableType]:
+    case, outage, clock = analysis.case, analysis.outage, wording.Clock.of(analysis)
+    window = f"{case.window.start:%Y-%m-%d} {clock.window(case.window)} UTC"
+    when = f"Window {window} ({format_duration(case.window.seconds)})"
+    if outage is not None:
+        end = ", still going on" if outage.ongoing else f" to {clock.span(outage.end)}, over"
+        length = format_duration(outage.duration_seconds)
+        when += f"   Outage {length}: {clock.span(outage.start)}{end}"
+    said = [Text(plain(sentence.plain, 300)) for sentence in sentences(analysis)[:1]]
+    return [
+        Text(f"{plain(case.id, 40)}  {plain(case.title, 120)}", style="bold"),
+        Text(when),
+        *(said or [Text("This case holds no evidence, so nothing can be said.")]),
+    ]
+
+
+def _endpoints(analysis: Analysis) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("endpoint", overflow="fold")
+    table.add_column("requests", justify="right", no_wrap=True)
+    table.add_column("failed", justify="right", no_wrap=True)
+    table.add_column("impact", overflow="fold")
+    for endpoint in analysis.endpoints[:ENDPOINTS_SHOWN]:
+        table.add_row(
+            Text(plain(endpoint.name, 100)),
+            Text(grouped(endpoint.requests)),
+            Text(wording.failed_of(endpoint)),
+            Text(wording.impact_words(endpoint), style=_IMPACT_STYLE[endpoint.impact]),
+        )
+    if len(analysis.endpoints) > ENDPOINTS_SHOWN:
+        table.add_row(Text(_more(len(analysis.endpoints) - ENDPOINTS_SHOWN), style="dim"))
+    return table
+
+
+def _error_types(analysis: Analysis) -> list[RenderableType]:
+    if not analysis.error_types:
+        return []
+    shown = analysis.error_types[:ERROR_TYPES_SHOWN]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("error type", overflow="fold")
+    table.add_column("status", no_wrap=True)
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("share", justify="right", no_wrap=True)
+    for error in shown:
+        share = percent(error.share)
+        row = (plain(error.type, 100), str(error.status), grouped(error.count), share)
+        table.add_row(*map(Text, row))
+    if len(analysis.error_types) > len(shown):
+        table.add_row(Text(_more(len(analysis.error_types) - len(shown)), style="dim"))
+    return [Text(), table]
+
+
+def _hypotheses(analysis: Analysis) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    table.add_column("hypothesis", no_wrap=True)
+    table.add_column("about", overflow="fold", ratio=1)
+    table.add_column("role", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("sources", justify="right", no_wrap=True)
+    table.add_column("explains", justify="right", no_wrap=True)
+    for hypothesis in analysis.hypotheses[:HYPOTHESES_SHOWN]:
+        table.add_row(
+            Text(hypothesis.id),
+            Text(hypothesis.kind.value),
+            Text(plain(hypothesis.object, 100)),
+            Text(hypothesis.role.value.replace("_", " ")),
+            Text(hypothesis.verdict.value, style=_VERDICT_STYLE[hypothesis.verdict]),
+            Text(str(len(hypothesis.systems))),
+            Text(f"{grouped(hypothesis.explains_seconds)} s"),
+        )
+    if len(analysis.hypotheses) > HYPOTHESES_SHOWN:
+        more = _more(len(analysis.hypotheses) - HYPOTHESES_SHOWN)
+        table.add_row(Text(), Text(more, style="dim"))
+    return table
+
+
+def _facts(analysis: Analysis, report_path: str) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    if not has_support(analysis):
+        table.add_row("No cause", Text("No hypothesis is supported by the data."))
+    for label, role in (("Candidate", Role.TRIGGER), ("Kept going", Role.SUSTAINER)):
+        for best in of_role(analysis, role)[:1]:
+            table.add_row(label, Text(f"{best.id}: {plain(best.statement, 180)}"))
+    if analysis.outage is not None:
+        unexplained = wording.explains(analysis, analysis.unexplained_seconds)
+        table.add_row("Unexplained", Text(unexplained))
+    if analysis.contradictions:
+        first = plain(analysis.contradictions[0].statement, 160)
+        number = len(analysis.contradictions)
+        table.add_row("Does not fit", Text(f"{number}; first: {first}" if number > 1 else first))
+    if analysis.findings:
+        table.add_row("Findings", _findings(analysis))
+    for gap in warnings(analysis):
+        text = f"{plain(gap.name, 60)}: {plain(gap.state, 100)}. Cost: {plain(gap.cost, 160)}"
+        table.add_row(Text("Warning", style="bold yellow"), Text(text))
+    table.add_row("Report", Text(plain(report_path, 300)))
+    return table
+
+
+def _findings(analysis: Analysis) -> Text:
+    counts = Counter(finding.severity for finding in analysis.findings)
+    tally = ", ".join(f"{counts[s]} {s.value}" for s in Severity if counts[s])
+    ordered = sorted(analysis.findings, key=lambda f: wording.SEVERITY_ORDER.index(f.severity))
+    rules = ", ".join(plain(finding.rule, 60) for finding in ordered[:4])
+    return Text(f"{tally}: {rules}")
+
+
+def _event(analysis: Analysis, event: Event) -> Text:
+    text = Text(plain(event.title, 160))
+    return text.append(f" {wording.ids(analysis, event.evidence, IDS_SHOWN)}", style="dim")
+
+
+def _claim(number: str, claim: Claim) -> Text:
+    is_for = claim.stance is Stance.FOR
+    text = Text(f"{number} ").append(
+        "for" if is_for else "against", style="green" if is_for else "red"
+    )
+    text.append(f", {claim.aspect.value} ({wording.ASPECT_MEANINGS[claim.aspect]})")
+    text.append(f", {claim.basis.value}\n{wording.as_sentence(plain(claim.text, 600))}")
+    return text
+
+
+def _evidence(
+    analysis: Analysis, short: str, evidence: Evidence, rows: list[str], is_told: bool
+) -> Iterable[RenderableType]:
+    when = wording.Clock.of(analysis).span(evidence.at)
+    line = Text(short, style="bold").append(
+        f"  {when}  {plain(evidence.seen, 240)}", style="not bold"
+    )
+    line.append(f"  {plain(wording.rows_of(evidence), 240)}", style="not bold dim")
+    yield Padding(line, (0, 0, 0, 2))
+    if rows and is_told:
+        yield Padding(Text("(its rows stand above)", style="dim"), (0, 0, 0, 4))
+        return
+    for row in rows:
+        yield Padding(Text(plain(row, 300), style="dim"), (0, 0, 0, 4))
+
+
+def _more(number: int) -> str:
+    return f"+ {number} more in the report"

@@ -1,0 +1,61 @@
+"""Who blocked whom in a lock episode, as an ASCII tree."""
+
+from __future__ import annotations
+
+from incident_rca.model import LockEpisode, Session
+from incident_rca.redact import plain
+from incident_rca.report.numbers import grouped
+from incident_rca.report.safe_text import clean
+from incident_rca.report.wording import Clock, lock_words, session_words
+from incident_rca.window import format_duration
+
+STATEMENT_LIMIT = 200
+
+
+def blocking_tree(episode: LockEpisode, clock: Clock) -> str:
+    """The holder at the root, what queued behind it, and who held the table without blocking."""
+    holder = episode.root_holder
+    lines = [
+        clean(episode.object),
+        f"{_holds(holder)}, {clean(holder.state) or 'state unknown'}",
+        f"|   from {clock.span(episode.held_start)} to {clock.span(episode.held_end)}",
+        f"|   {_statement(holder)}",
+    ]
+    for session in episode.queue_amplifiers:
+        wanted = clean(lock_words(session.mode))
+        lines.append(f"+-- {_line(session)} waits for {wanted}; others queue behind it")
+        lines.append(f"|   {_statement(session)}")
+    lines.append(f"+-- {_waiters(episode, clock)}")
+    lines += [
+        f"(blocks nobody) {_holds(session)}, {clean(session.state)}"
+        for session in episode.bystanders
+    ]
+    return "\n".join(lines)
+
+
+def _holds(session: Session) -> str:
+    return f"{_line(session)} holds {clean(lock_words(session.mode))}"
+
+
+def _line(session: Session) -> str:
+    return clean(session_words(session))
+
+
+def _statement(session: Session) -> str:
+    text = plain(session.statement, STATEMENT_LIMIT) or "(not recorded)"
+    basis = {
+        "running": "running",
+        "last": "its last statement, perhaps not the one that took the lock",
+        "recovered": "from an earlier sample or the server log",
+    }.get(session.statement_basis, clean(session.statement_basis))
+    return f"{text}   [{basis}]"
+
+
+def _waiters(episode: LockEpisode, clock: Clock) -> str:
+    modes = ", ".join(clean(lock_words(m)) for m in episode.waiter_modes) or "an unknown lock"
+    names = ", ".join(clean(name) for name in episode.waiter_applications) or "unknown application"
+    return (
+        f"{grouped(episode.peak_waiters)} sessions at the peak ({clock.span(episode.peak_at)}), "
+        f"{grouped(episode.waiters_total)} in all, wait for {modes}: {names}; "
+        f"together they waited {format_duration(episode.waiter_seconds)}"
+    )

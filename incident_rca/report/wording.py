@@ -1,0 +1,243 @@
+"""What the report calls things and how it writes times and ids, in document and screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from incident_rca import lock_modes
+from incident_rca.model import (
+    Analysis,
+    Aspect,
+    EndpointImpact,
+    Evidence,
+    Hypothesis,
+    Impact,
+    Role,
+    Session,
+    Severity,
+    SourceStatus,
+    Span,
+    System,
+    TimeWindow,
+    Verdict,
+)
+from incident_rca.report.numbers import grouped, percent, rounded
+from incident_rca.report.safe_text import NOTHING
+
+SYSTEM_NAMES: Mapping[System, str] = {
+    System.POSTGRES: "PostgreSQL",
+    System.GRPC_METRICS: "gRPC metrics",
+    System.GATEWAY: "gateway",
+    System.CHANGES: "changes",
+    System.SETTINGS: "settings",
+}
+ROLE_NAMES: Mapping[Role, str] = {
+    Role.TRIGGER: "candidate trigger",
+    Role.SUSTAINER: "candidate sustainer",
+    Role.CONTRIBUTING: "contributing",
+    Role.SYMPTOM: "symptom",
+    Role.COINCIDENT: "coincident",
+    Role.RULED_OUT: "ruled out",
+}
+ROLE_MEANINGS: Mapping[Role, str] = {
+    Role.TRIGGER: "what may have started the outage",
+    Role.SUSTAINER: "what may have kept it going",
+    Role.CONTRIBUTING: "what made it worse or longer",
+    Role.SYMPTOM: "an effect, not a cause",
+    Role.COINCIDENT: "happened at the same time, no link found",
+    Role.RULED_OUT: "the evidence speaks against it",
+}
+VERDICT_MEANINGS: Mapping[Verdict, str] = {
+    Verdict.SUPPORTED: "path and mechanism observed, by at least two systems, nothing against them",
+    Verdict.WEAK: "one of these is missing",
+    Verdict.INSUFFICIENT: "more is missing, or a source that it needs",
+    Verdict.CONTRADICTED: "the evidence speaks against its path or its mechanism",
+}
+ASPECT_MEANINGS: Mapping[Aspect, str] = {
+    Aspect.PATH: "how it reaches the requests that failed",
+    Aspect.MECHANISM: "why it makes them fail in the way they did",
+    Aspect.ORDER: "what came first",
+    Aspect.DOSE: "more of it, more failures",
+    Aspect.RECOVERY: "what ended when it ended",
+    Aspect.CONTROL: "what it does not touch stayed well",
+    Aspect.ABSENCE: "what should be there and is not",
+}
+SEVERITY_ORDER = tuple(Severity)
+
+_TAKEN_BY: Mapping[str, str] = {
+    lock_modes.ACCESS_SHARE: "taken by reads",
+    lock_modes.ROW_SHARE: "taken by reads that lock rows",
+    lock_modes.ROW_EXCLUSIVE: "taken by writes",
+}
+
+# Words in a finding's rule that tell when its remedy acts; what is none of these prevents.
+_REMEDY_TYPES = (
+    ("detect", ("alert", "monitor", "recorded", "telemetry", "logging")),
+    ("mitigate", ("deadline", "breaker", "timeout", "pool", "retry", "idle")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Writes instants as UTC times of day, with the date where it is not `day`."""
+
+    day: date
+
+    @classmethod
+    def of(cls, analysis: Analysis) -> Clock:
+        return cls(analysis.case.window.start.date())
+
+    def time(self, instant: datetime) -> str:
+        """`14:23:01`, or `01-14 14:23:01` on another day."""
+        return instant.strftime("%H:%M:%S" if instant.date() == self.day else "%m-%d %H:%M:%S")
+
+    def optional(self, instant: datetime | None) -> str:
+        return NOTHING if instant is None else self.time(instant)
+
+    def span(self, span: Span) -> str:
+        """`14:23:01`, or the two bounds if they are more than a second apart."""
+        if span.lo is None or span.hi is None:
+            known = self.optional(span.lo or span.hi)
+            return f"{'≥' if span.hi is None else '≤'} {known}" if known != NOTHING else "unknown"
+        if (span.hi - span.lo).total_seconds() <= 1:
+            return self.time(span.lo)
+        same_minute = span.lo.replace(second=0, microsecond=0) == span.hi.replace(
+            second=0, microsecond=0
+        )
+        return (
+            f"{self.time(span.lo)}–{span.hi:%S}" if same_minute else self._range(span.lo, span.hi)
+        )
+
+    def window(self, window: TimeWindow | None) -> str:
+        """`14:10:00–14:55:00`, or a dash where nothing was covered."""
+        return NOTHING if window is None else self._range(window.start, window.end)
+
+    def _range(self, lo: datetime, hi: datetime) -> str:
+        if lo.date() == hi.date():
+            return f"{self.time(lo)}–{hi:%H:%M:%S}"
+        return f"{lo:%m-%d %H:%M:%S}–{hi:%m-%d %H:%M:%S}"
+
+
+def ids(analysis: Analysis, evidence: tuple[Evidence, ...], limit: int | None = None) -> str:
+    """The short ids of `evidence`, `L3fa2, G9b1c`, and how many more there are beyond `limit`."""
+    cited = analysis.cite(evidence)
+    if limit is None or len(cited) <= limit:
+        return ", ".join(cited)
+    return f"{', '.join(cited[:limit])} +{len(cited) - limit}"
+
+
+def rows_of(evidence: Evidence) -> str:
+    """Where a piece of evidence stands: `raw/access.ndjson.gz:48112` or `…:12–30`."""
+    if evidence.rows is None:
+        return evidence.file
+    first, last = evidence.rows
+    return f"{evidence.file}:{first}" if first == last else f"{evidence.file}:{first}–{last}"
+
+
+def lock_words(mode: str) -> str:
+    """A lock mode in words, with what it means: `SHARE lock (blocks writes, not reads)`."""
+    if mode not in lock_modes.MODES:
+        return f"{mode or 'unknown'} lock"
+    return f"{lock_modes.in_words(mode)} lock ({_meaning(mode)})"
+
+
+def _meaning(mode: str) -> str:
+    if lock_modes.blocks_reads(mode):
+        return "blocks reads and writes"
+    if lock_modes.conflicts(mode, lock_modes.ROW_EXCLUSIVE):
+        return "blocks writes, not reads"
+    return _TAKEN_BY.get(mode, "blocks neither reads nor writes")
+
+
+def session_words(session: Session) -> str:
+    """`PID 48291 (migrate)`, or the process id alone."""
+    return (
+        f"PID {session.pid} ({session.application})"
+        if session.application
+        else f"PID {session.pid}"
+    )
+
+
+def by_status(counts: Mapping[int, int]) -> str:
+    """The status codes from 500 that occur, `502, 504`."""
+    return ", ".join(str(status) for status in sorted(counts) if status >= 500 and counts[status])
+
+
+def sources_count(hypothesis: Hypothesis) -> str:
+    """`3 independent sources (gateway, gRPC metrics, PostgreSQL)`."""
+    names = ", ".join(SYSTEM_NAMES[system] for system in hypothesis.systems)
+    number = len(hypothesis.systems)
+    word = "source" if number == 1 else "sources"
+    return f"{number} independent {word} ({names})" if names else "no independent source"
+
+
+def explains(analysis: Analysis, seconds: float) -> str:
+    """`240 s (17.2 % of the outage)`; without an outage only the seconds."""
+    whole = analysis.outage.duration_seconds if analysis.outage else 0.0
+    text = f"{grouped(seconds)} s"
+    return f"{text} ({percent(seconds / whole)} of the outage)" if whole > 0 else text
+
+
+def failed_of(endpoint: EndpointImpact) -> str:
+    """`1,247 (100 %)`, or `0`."""
+    if not endpoint.failed or not endpoint.requests:
+        return grouped(endpoint.failed)
+    return f"{grouped(endpoint.failed)} ({percent(endpoint.failed / endpoint.requests)})"
+
+
+def impact_words(endpoint: EndpointImpact) -> str:
+    """The impact, with the numbers that decided it where they are not the failures."""
+    if endpoint.impact is Impact.STARVED and endpoint.baseline_per_minute is not None:
+        before, during = (
+            rounded(endpoint.baseline_per_minute),
+            rounded(endpoint.incident_per_minute),
+        )
+        return f"starved: {round(before, 1):,} → {round(during, 1):,} a minute"
+    slower = endpoint.p99_ms is not None and endpoint.baseline_p99_ms is not None
+    if endpoint.impact is Impact.DEGRADED and slower:
+        return f"degraded: p99 {_ms(endpoint.baseline_p99_ms)} → {_ms(endpoint.p99_ms)} ms"
+    return endpoint.impact.value
+
+
+def _ms(value: float | None) -> str:
+    return NOTHING if value is None else f"{round(value):,}"
+
+
+def source_note(source: SourceStatus) -> str:
+    """What limits a source: its resolution, clock, unreadable lines, and why it is not whole."""
+    lo, hi = source.clock_offset_seconds
+    notes = [
+        f"every {grouped(source.resolution_seconds)} s" if source.resolution_seconds else "",
+        f"clock {clock_offset(lo, hi)}",
+        f"{grouped(source.unparsed)} lines unreadable" if source.unparsed else "",
+        source.reason,
+        source.hint,
+    ]
+    return "; ".join(note for note in notes if note)
+
+
+def clock_offset(lo: float, hi: float) -> str:
+    """`±0.05 s`, or the two bounds where they differ.
+
+    >>> clock_offset(-0.05, 0.05), clock_offset(-0.5, 1)
+    ('±0.05 s', '-0.5 to +1 s')
+    """
+    if lo == -hi:
+        return f"±{rounded(hi)} s"
+    return f"{rounded(lo):+} to {rounded(hi):+} s"
+
+
+def remedy_type(rule: str) -> str:
+    """When the remedy for a finding acts: `detect`, `mitigate` or `prevent`."""
+    for kind, words in _REMEDY_TYPES:
+        if any(word in rule.lower() for word in words):
+            return kind
+    return "prevent"
+
+
+def as_sentence(text: str) -> str:
+    """`text` with one full stop at its end."""
+    stripped = text.strip()
+    return stripped if stripped.endswith(("?", "!", "…")) else stripped.rstrip(".") + "."

@@ -1,0 +1,168 @@
+"""The typed tables between formats and analysis: their columns, and nothing that reads a file.
+
+Every row names its `source`, `file` and the 1-based line (or position) it came from. Instants are
+`TIMESTAMPTZ` in UTC, durations say their unit in the column's name, absent values are null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ORIGIN = {"source": "VARCHAR", "file": "VARCHAR"}
+
+SCHEMAS: Mapping[str, Mapping[str, str]] = {
+    # One row a second, route, status and type; the histogram gives upper bounds of buckets
+    # in milliseconds and their counts, so that rows merge without losing percentiles.
+    "gateway": _ORIGIN
+    | {
+        "second": "TIMESTAMPTZ",
+        "method": "VARCHAR",
+        "route": "VARCHAR",
+        "status": "INTEGER",
+        "error_type": "VARCHAR",
+        "requests": "BIGINT",
+        "latency_ms_bounds": "BIGINT[]",
+        "latency_ms_counts": "BIGINT[]",
+        "line_first": "BIGINT",
+        "line_last": "BIGINT",
+    },
+    # One row a failed request (status 5xx); `at` is its arrival.
+    "failures": _ORIGIN
+    | {
+        "line": "BIGINT",
+        "at": "TIMESTAMPTZ",
+        "request_id": "VARCHAR",
+        "method": "VARCHAR",
+        "route": "VARCHAR",
+        "status": "INTEGER",
+        "error_type": "VARCHAR",
+        "latency_ms": "DOUBLE",
+        "integration_status": "VARCHAR",
+        "message": "VARCHAR",
+        "seen_in": "VARCHAR",
+    },
+    # Counts before the outage, as a log query answered them.
+    "baseline": _ORIGIN
+    | {
+        "row": "BIGINT",
+        "at": "TIMESTAMPTZ",
+        "until": "TIMESTAMPTZ",
+        "method": "VARCHAR",
+        "route": "VARCHAR",
+        "status": "INTEGER",
+        "requests": "BIGINT",
+        "records_scanned": "BIGINT",
+    },
+    # One row an edge (waiter and holder) and sample. `edge`: `hard` (the holder's granted mode
+    # conflicts), `soft` (ahead in the queue), `none` (holds a lock there that blocks nobody: the
+    # waiter columns are null). `holder_mode_basis`: `granted` (seen in pg_locks) or `statement`
+    # (the mode its statement takes by PostgreSQL's documentation).
+    "locks": _ORIGIN
+    | {
+        "line": "BIGINT",
+        "at": "TIMESTAMPTZ",
+        "edge": "VARCHAR",
+        "database": "VARCHAR",
+        "relation": "VARCHAR",
+        "relation_oid": "BIGINT",
+        "waiter_pid": "BIGINT",
+        "waiter_application": "VARCHAR",
+        "waiter_mode": "VARCHAR",
+        "waiter_statement": "VARCHAR",
+        "wait_start": "TIMESTAMPTZ",
+        "wait_end": "TIMESTAMPTZ",
+        "holder_pid": "BIGINT",
+        "holder_application": "VARCHAR",
+        "holder_mode": "VARCHAR",
+        "holder_mode_basis": "VARCHAR",
+        "holder_state": "VARCHAR",
+        "holder_statement": "VARCHAR",
+        "holder_statement_basis": "VARCHAR",
+        "held_since": "TIMESTAMPTZ",
+        "held_until": "TIMESTAMPTZ",
+    },
+    # The recorder's heartbeat: how many sessions were in which state at a server time.
+    "session_counts": _ORIGIN
+    | {
+        "line": "BIGINT",
+        "at": "TIMESTAMPTZ",
+        "application": "VARCHAR",
+        "state": "VARCHAR",
+        "wait_event_type": "VARCHAR",
+        "wait_event": "VARCHAR",
+        "sessions": "BIGINT",
+    },
+    "relations": _ORIGIN
+    | {
+        "line": "BIGINT",
+        "at": "TIMESTAMPTZ",
+        "database": "VARCHAR",
+        "relation": "VARCHAR",
+        "oid": "BIGINT",
+        "reltuples": "DOUBLE",
+    },
+    # What the server's log says beside lock waits. `kind`: `ddl` (a statement that began),
+    # `finished` (its duration), `terminated`, `cancelled`, `lock_timeout`, `deadlock`, `error`.
+    "server_events": _ORIGIN
+    | {
+        "line": "BIGINT",
+        "at": "TIMESTAMPTZ",
+        "kind": "VARCHAR",
+        "pid": "BIGINT",
+        "application": "VARCHAR",
+        "database": "VARCHAR",
+        "sqlstate": "VARCHAR",
+        "statement": "VARCHAR",
+        "message": "VARCHAR",
+        "duration_ms": "DOUBLE",
+    },
+    # One row a bucket and series; `at` is the bucket's start. A null `value` is missing, not zero.
+    "metrics": _ORIGIN
+    | {
+        "row": "BIGINT",
+        "at": "TIMESTAMPTZ",
+        "bucket_seconds": "DOUBLE",
+        "metric": "VARCHAR",
+        "aggregate": "VARCHAR",
+        "unit": "VARCHAR",
+        "owner": "VARCHAR",
+        "service": "VARCHAR",
+        "method": "VARCHAR",
+        "status": "VARCHAR",
+        "value": "DOUBLE",
+    },
+    "changes": _ORIGIN
+    | {
+        "row": "BIGINT",
+        "at": "TIMESTAMPTZ",
+        "until": "TIMESTAMPTZ",
+        "kind": "VARCHAR",
+        "name": "VARCHAR",
+        "title": "VARCHAR",
+        "service": "VARCHAR",
+        "application": "VARCHAR",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """All tables of a case as pandas frames, with the columns of SCHEMAS; none is ever absent."""
+
+    gateway: pd.DataFrame = field(hash=False)
+    failures: pd.DataFrame = field(hash=False)
+    baseline: pd.DataFrame = field(hash=False)
+    locks: pd.DataFrame = field(hash=False)
+    session_counts: pd.DataFrame = field(hash=False)
+    relations: pd.DataFrame = field(hash=False)
+    server_events: pd.DataFrame = field(hash=False)
+    metrics: pd.DataFrame = field(hash=False)
+    changes: pd.DataFrame = field(hash=False)
+
+
+TABLE_NAMES = tuple(f.name for f in fields(Tables))

@@ -1,0 +1,120 @@
+"""The terminal's renderables: complete, narrow enough, and never marked up by text from logs."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console, RenderableType
+
+from incident_rca.model import Analysis, Span, Verdict
+from incident_rca.report.terminal import explanation, sources_table, summary, timeline
+from tests.report.incident import at
+
+
+def rendered(renderable: RenderableType, width: int = 100, *, color: bool = False) -> str:
+    out = io.StringIO()
+    console = Console(
+        file=out, width=width, force_terminal=color, color_system="standard" if color else None
+    )
+    console.print(renderable)
+    return out.getvalue()
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"\s+", "", text)
+
+
+def everything(analysis: Analysis) -> list[RenderableType]:
+    excerpts = {
+        short: ["[bold]row[/bold] [/] \x1b[31m"] for short in analysis.evidence_ids.values()
+    }
+    return [
+        summary(analysis, report_path="INC-2847/report.md"),
+        timeline(analysis),
+        *(explanation(analysis, h, excerpts) for h in analysis.hypotheses),
+        sources_table(analysis),
+    ]
+
+
+def test_the_summary_fits_one_screen(analysis: Analysis) -> None:
+    text = rendered(summary(analysis, report_path="INC-2847/report.md"))
+    assert len(text.splitlines()) <= 34
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_the_summary_keeps_its_numbers_at_any_width(analysis: Analysis, width: int) -> None:
+    text = rendered(summary(analysis, report_path="INC-2847/report.md"), width)
+    assert "…" not in text
+    for number in ("1,247 (100 %)", "310 (77.1 %)", "80.1 %", "240 s", "1,157 s", "0 s (0 %"):
+        assert number in text
+    assert all(len(line) <= width for line in text.splitlines())
+    whole = squeezed(text)
+    for words in ("H1:CREATEINDEX", "H2:100sessions", "2;first:ASHARElock", "1critical,1high"):
+        assert words in whole
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_timeline_has_a_column_for_each_system(analysis: Analysis, width: int) -> None:
+    text = rendered(timeline(analysis), width)
+    head = text.splitlines()[0].split("  ")
+    assert [name.strip() for name in head if name.strip()] == [
+        "time",
+        "PostgreSQL",
+        "gRPC metrics",
+        "gateway",
+        "changes",
+    ]
+    assert "…" not in text
+    for short in ("Laca1", "Gc8c0", "M0687", "C327d"):
+        assert short in text
+
+
+def test_systems_without_events_are_named_below_the_timeline(analysis: Analysis) -> None:
+    only = tuple(event for event in analysis.timeline if event.system.value == "gateway")
+    text = rendered(timeline(replace(analysis, timeline=only)))
+    assert "No event from: PostgreSQL, gRPC metrics, changes" in text
+
+
+def test_an_explanation_shows_each_claim_with_its_rows(analysis: Analysis) -> None:
+    excerpts = {"Laca1": ['{"pid": 48291, "mode": "[red]ShareLock[/red]"}']}
+    text = rendered(explanation(analysis, analysis.hypotheses[0], excerpts))
+    for number in ("H1.1 for, path", "H1.2 for, mechanism", "H1.4 against, recovery"):
+        assert number in text
+    assert text.count('"[red]ShareLock[/red]"') == 1 and "(its rows stand above)" in text
+    assert "raw/locks.ndjson:781" in text and "How to confirm" in text
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("color", [False, True])
+def test_hostile_text_is_shown_and_does_nothing(hostile: Analysis, width: int, color: bool) -> None:
+    for renderable in everything(hostile):
+        text = rendered(renderable, width, color=color)
+        bare = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", bare)
+        assert "<script>" in squeezed(bare) or "ok" in bare
+    shown = rendered(explanation(hostile, hostile.hypotheses[0], {"Laca1": ["[bold]row[/bold]"]}))
+    assert "[bold]row[/bold]" in shown
+
+
+def test_no_outage_no_hypothesis_and_ongoing(analysis: Analysis) -> None:
+    calm = replace(analysis, outage=None, hypotheses=(), error_types=(), phases=())
+    text = rendered(summary(calm, report_path="r.md"))
+    assert "No outage was found" in text and "No hypothesis is supported" in text
+    assert analysis.outage is not None
+    outage = replace(analysis.outage, ongoing=True, end=Span(at("14:54:59"), None))
+    text = rendered(summary(replace(analysis, outage=outage), report_path="r.md"))
+    assert "still going on" in text
+    weak = tuple(replace(h, verdict=Verdict.WEAK) for h in analysis.hypotheses)
+    text = rendered(summary(replace(analysis, hypotheses=weak), report_path="r.md"))
+    assert "No hypothesis is supported by the data" in text
+
+
+def test_a_missing_system_is_warned_about(analysis: Analysis) -> None:
+    sources = tuple(s for s in analysis.case.sources if s.system.value != "postgres")
+    text = rendered(
+        summary(replace(analysis, case=replace(analysis.case, sources=sources)), report_path="r.md")
+    )
+    assert "Warning" in text and "PostgreSQL: not in this case" in text

@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from incident_rca.errors import BadSettings, ExitCode
+from incident_rca.model import Route, Service
+from incident_rca.settings import LoadedSettings, Settings, describe_settings, load_settings
+
+FULL = """\
+timezone = "Asia/Tokyo"
+
+[analysis]
+max_window_hours = 48
+plausible_deadline_seconds = 2
+large_table_rows = 5000
+
+[clock_offset_seconds]
+postgres = [-0.05, 0.05]
+gateway = [0, 1]
+
+[services.inventory]
+grpc = ["/inventory.Inventory/Reserve", "inventory.Inventory/Stock"]
+tables = ["stock_reservations", "stock.items", "public.stock_reservations", '"My T.1"']
+pool_size = 100
+
+[services.orders]
+
+[[routes]]
+method = "post"
+path = "/api/orders"
+calls = ["inventory.Inventory/Reserve"]
+timeout_seconds = 60
+
+[[routes]]
+method = "POST"
+path = "/api/payments/intent"
+follows = ["POST /api/orders"]
+"""
+
+
+def load(
+    folder: Path, text: str | None = None, environ: Mapping[str, str] | None = None
+) -> LoadedSettings:
+    if text is not None:
+        (folder / "incident-rca.toml").write_text(text, encoding="utf-8")
+    return load_settings(
+        config=None, environ=environ or {}, cwd=folder, user_config_dir=folder / "user"
+    )
+
+
+def refusal(
+    folder: Path, text: str | None = None, environ: Mapping[str, str] | None = None
+) -> BadSettings:
+    with pytest.raises(BadSettings) as caught:
+        load(folder, text, environ)
+    assert caught.value.exit_code is ExitCode.USAGE
+    return caught.value
+
+
+def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
+    loaded = load(tmp_path)
+    assert loaded.settings == Settings()
+    assert loaded.path is None
+    assert loaded.origins["timezone"] == "default"
+    assert loaded.origins["clock_offset_seconds.gateway"] == "assumed"
+    assert loaded.settings.clock_offset_seconds["changes"] == (-2.0, 2.0)
+    assert loaded.settings.assumed_offsets == {"postgres", "grpc_metrics", "gateway", "changes"}
+    assert not loaded.settings.topology
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    assert load(tmp_path, "").settings == Settings()
+
+
+def test_a_full_file(tmp_path: Path) -> None:
+    loaded = load(tmp_path, FULL)
+    settings = loaded.settings
+    assert (settings.timezone, settings.max_window_hours) == ("Asia/Tokyo", 48)
+    assert (settings.plausible_deadline_seconds, settings.large_table_rows) == (2.0, 5000)
+    assert settings.clock_offset_seconds["postgres"] == (-0.05, 0.05)
+    assert settings.clock_offset_seconds["gateway"] == (0.0, 1.0)
+    assert settings.assumed_offsets == {"grpc_metrics", "changes"}
+    assert settings.topology.services == (
+        Service(
+            name="inventory",
+            grpc=("inventory.Inventory/Reserve", "inventory.Inventory/Stock"),
+            tables=("public.stock_reservations", "stock.items", 'public."My T.1"'),
+            pool_size=100,
+        ),
+        Service(name="orders"),
+    )
+    assert settings.topology.routes == (
+        Route(
+            method="POST",
+            path="/api/orders",
+            calls=("inventory.Inventory/Reserve",),
+            timeout_seconds=60.0,
+        ),
+        Route(method="POST", path="/api/payments/intent", follows=("POST /api/orders",)),
+    )
+    assert loaded.path == tmp_path / "incident-rca.toml"
+    for key in ("timezone", "analysis.large_table_rows", "services.inventory"):
+        assert loaded.origins[key] == str(loaded.path)
+
+
+def test_the_nearest_file_upwards_wins_over_the_user_folder(tmp_path: Path) -> None:
+    deep, user = tmp_path / "a" / "b", tmp_path / "user"
+    deep.mkdir(parents=True)
+    user.mkdir()
+
+    def timezone(config: Path | None = None, environ: Mapping[str, str] | None = None) -> str:
+        loaded = load_settings(config=config, environ=environ or {}, cwd=deep, user_config_dir=user)
+        return f"{loaded.settings.timezone} by {loaded.origins['config']}"
+
+    assert timezone() == "UTC by none found"
+    (user / "incident-rca.toml").write_text('timezone = "Asia/Tokyo"')
+    assert timezone() == "Asia/Tokyo by user config folder"
+    (tmp_path / "incident-rca.toml").write_text('timezone = "Europe/Paris"')
+    assert timezone() == "Europe/Paris by working folder upwards"
+    (tmp_path / "a" / "incident-rca.toml").write_text('timezone = "Europe/Rome"')
+    assert timezone() == "Europe/Rome by working folder upwards"
+    (deep / "env.toml").write_text('timezone = "Europe/Oslo"')
+    named = {"INCIDENT_RCA_CONFIG": "env.toml"}
+    assert timezone(environ=named) == "Europe/Oslo by $INCIDENT_RCA_CONFIG"
+    (deep / "flag.toml").write_text('timezone = "Europe/Kyiv"')
+    assert timezone(Path("flag.toml"), named) == "Europe/Kyiv by --config"
+    assert timezone(tmp_path / "a" / "incident-rca.toml", named) == "Europe/Rome by --config"
+
+
+def test_the_environment_overrules_the_file(tmp_path: Path) -> None:
+    environ = {
+        "INCIDENT_RCA_TIMEZONE": "Europe/Berlin",
+        "INCIDENT_RCA_MAX_WINDOW_HOURS": "12",
+        "INCIDENT_RCA_PLAUSIBLE_DEADLINE_SECONDS": "0.5",
+        "INCIDENT_RCA_LARGE_TABLE_ROWS": "",
+        "HOME": "/somewhere",
+    }
+    loaded = load(tmp_path, FULL, environ)
+    settings = loaded.settings
+    assert (settings.timezone, settings.max_window_hours) == ("Europe/Berlin", 12)
+    assert (settings.plausible_deadline_seconds, settings.large_table_rows) == (0.5, 5000)
+    assert loaded.origins["analysis.max_window_hours"] == "$INCIDENT_RCA_MAX_WINDOW_HOURS"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "word"),
+    [
+        ("INCIDENT_RCA_TIMEZONE", "Berlin/Europe", "IANA"),
+        ("INCIDENT_RCA_TIMEZONE", "EST", "IANA"),
+        ("INCIDENT_RCA_MAX_WINDOW_HOURS", "two", "whole number"),
+        ("INCIDENT_RCA_MAX_WINDOW_HOURS", "1.5", "whole number"),
+        ("INCIDENT_RCA_LARGE_TABLE_ROWS", "-1", "whole number"),
+        ("INCIDENT_RCA_LARGE_TABLE_ROWS", "9" * 5000, "whole number"),
+        ("INCIDENT_RCA_PLAUSIBLE_DEADLINE_SECONDS", "nan", "seconds"),
+    ],
+)
+def test_bad_values_of_the_environment(tmp_path: Path, variable: str, text: str, word: str) -> None:
+    error = refusal(tmp_path, environ={variable: text})
+    assert variable in error.message and word in error.message
+    assert len(error.message) < 300
+
+
+def test_an_unknown_variable_is_named_with_its_nearest(tmp_path: Path) -> None:
+    error = refusal(tmp_path, environ={"INCIDENT_RCA_TIMEZON": "UTC"})
+    assert "INCIDENT_RCA_TIMEZON" in error.message
+    assert error.hint == "did you mean `INCIDENT_RCA_TIMEZONE`?"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line", "near"),
+    [
+        ("\n[servces.x]\n", "servces", 2, "services"),
+        ('timezon = "UTC"', "timezon", 1, "timezone"),
+        ("[analysis]\nmax_window_hour = 3", "analysis.max_window_hour", 2, "max_window_hours"),
+        ("[clock_offset_seconds]\npostgresql = [0, 1]", "postgresql", 2, "postgres"),
+        ("[services.a]\n[services.b]\n\ntable = []", "services.b.table", 4, "tables"),
+        (
+            '[[routes]]\nmethod = "GET"\npath = "/a"\n[[routes]]\n# x\ncall = []',
+            "routes[2].call",
+            6,
+            "calls",
+        ),
+    ],
+)
+def test_an_unknown_key_is_named_with_its_nearest(
+    tmp_path: Path, text: str, key: str, line: int, near: str
+) -> None:
+    error = refusal(tmp_path, text)
+    assert f"{key}`" in error.message
+    assert f"{tmp_path / 'incident-rca.toml'}, line {line}" in error.message
+    assert error.hint == f"did you mean `{near}`?"
+
+
+def test_an_unknown_key_unlike_any_lists_the_known(tmp_path: Path) -> None:
+    error = refusal(tmp_path, 'zzz = "hunter2"')
+    assert "known here: timezone, analysis" in error.hint
+    assert "hunter2" not in f"{error.message}{error.hint}"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("timezone = 9", "timezone"),
+        ('timezone = "Mars/Olympus"', "timezone"),
+        ("analysis = 3", "analysis"),
+        ("[analysis]\nmax_window_hours = true", "analysis.max_window_hours"),
+        ("[analysis]\nmax_window_hours = 0", "analysis.max_window_hours"),
+        ("[analysis]\nplausible_deadline_seconds = inf", "analysis.plausible_deadline_seconds"),
+        ("[analysis]\nplausible_deadline_seconds = nan", "analysis.plausible_deadline_seconds"),
+        ("[analysis]\nlarge_table_rows = 1.5", "analysis.large_table_rows"),
+        ("[clock_offset_seconds]\ngateway = [1, -1]", "clock_offset_seconds.gateway"),
+        ("[clock_offset_seconds]\ngateway = [1]", "clock_offset_seconds.gateway"),
+        ("[clock_offset_seconds]\ngateway = 1", "clock_offset_seconds.gateway"),
+        ("[clock_offset_seconds]\ngateway = [nan, 1]", "clock_offset_seconds.gateway"),
+        ('[clock_offset_seconds]\ngateway = ["0", 1]', "clock_offset_seconds.gateway"),
+        ("services = []", "services"),
+        ("services.a = 1", "services.a"),
+        ('[services.a]\ngrpc = "x.Y/Z"', "services.a.grpc"),
+        ('[services.a]\ngrpc = ["reserve"]', "services.a.grpc"),
+        ('[services.a]\ntables = ["db.schema.t"]', "services.a.tables"),
+        ('[services.a]\ntables = [""]', "services.a.tables"),
+        ("[services.a]\npool_size = 0", "services.a.pool_size"),
+        ('[services.a]\ngrpc = ["x.Y/Z"]\n[services.b]\ngrpc = ["x.Y/Z"]', "x.Y/Z"),
+        ("routes = 3", "routes"),
+        ("routes = [3]", "routes[1]"),
+        ('[[routes]]\nmethod = "GET"', "routes[1]"),
+        ('[[routes]]\nmethod = "GET"\npath = "api"', "routes[1].path"),
+        ('[[routes]]\nmethod = "GET"\npath = "/api/:sku"', "routes[1].path"),
+        ('[[routes]]\nmethod = "G T"\npath = "/api"', "routes[1].method"),
+        ('[[routes]]\nmethod="GET"\npath="/a"\ntimeout_seconds="1"', "routes[1].timeout_seconds"),
+        ('[[routes]]\nmethod="GET"\npath="/a"\n[[routes]]\nmethod="get"\npath="/a"', "GET /a"),
+    ],
+)
+def test_bad_values_name_key_and_file(tmp_path: Path, text: str, key: str) -> None:
+    error = refusal(tmp_path, text)
+    assert f"`{key}`" in error.message
+    assert "incident-rca.toml" in error.message
+
+
+def test_a_call_must_be_a_method_of_a_service(tmp_path: Path) -> None:
+    text = FULL.replace(
+        'calls = ["inventory.Inventory/Reserve"]', 'calls = ["inventory.Inventory/Reserv"]'
+    )
+    error = refusal(tmp_path, text)
+    assert "`inventory.Inventory/Reserv`, which is a method of no service" in error.message
+    assert error.hint == "did you mean `inventory.Inventory/Reserve`?"
+
+
+def test_follows_must_name_a_route(tmp_path: Path) -> None:
+    error = refusal(tmp_path, FULL.replace('"POST /api/orders"', '"POST /api/order"'))
+    assert "`routes[2].follows`" in error.message
+    assert error.hint == "did you mean `POST /api/orders`?"
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    for config in (Path("absent.toml"), tmp_path, Path("a\0b")):
+        with pytest.raises(BadSettings, match="cannot read"):
+            load_settings(config=config, environ={}, cwd=tmp_path, user_config_dir=tmp_path)
+    assert "absent" in refusal(tmp_path, environ={"INCIDENT_RCA_CONFIG": "absent.toml"}).message
+    file = tmp_path / "incident-rca.toml"
+    file.write_bytes(b'timezone = "\xff"')
+    assert "UTF-8" in refusal(tmp_path).message
+    assert "line 2" in refusal(tmp_path, "\ntimezone = x\n").message
+    assert "not valid TOML" in refusal(tmp_path, "a = " + "[" * 10_000).message
+    assert "not valid TOML" in refusal(tmp_path, "a = " + "9" * 5000).message
+
+
+def test_describe_settings_masks_secrets(tmp_path: Path) -> None:
+    environ = {"PGPASSWORD": "hunter2", "DD_API_KEY": "", "INCIDENT_RCA_TIMEZONE": "Asia/Seoul"}
+    loaded = load(tmp_path, FULL, environ)
+    rows = describe_settings(loaded, environ)
+    file = str(tmp_path / "incident-rca.toml")
+    assert rows[0] == ("config", file, "working folder upwards")
+    assert ("timezone", "Asia/Seoul", "$INCIDENT_RCA_TIMEZONE") in rows
+    assert ("clock_offset_seconds.postgres", "[-0.05, 0.05]", file) in rows
+    assert ("clock_offset_seconds.changes", "[-2, 2]", "assumed") in rows
+    assert ("routes.POST /api/payments/intent", "follows POST /api/orders", file) in rows
+    assert ("PGPASSWORD", "set (masked)", "environment") in rows
+    assert ("DD_API_KEY", "not set", "environment") in rows
+    assert "hunter2" not in str(rows)
+    assert len({key for key, _, _ in rows}) == len(rows)
