@@ -66,7 +66,7 @@ def parse_sources(folder: Path, sources: Iterable[SourceStatus], progress: Progr
 
 
 def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Case, Tables]:
-    """The case with its sources as they stand now, and its tables, made anew if they are not theirs.
+    """The case with its sources as they stand now, and its tables, made anew if they are stale.
 
     Raises NoEvidence where every source failed.
     """

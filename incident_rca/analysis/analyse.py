@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 from incident_rca.analysis.attribution import attribute
 from incident_rca.analysis.contradictions import contradictions
@@ -56,21 +57,18 @@ def _numbered(hypotheses: Iterable[Hypothesis]) -> tuple[Hypothesis, ...]:
 
 def _cited(analysis: Analysis) -> Iterator[Evidence]:
     """Every evidence that anything of the analysis cites."""
-    citing = (
-        *([analysis.outage] if analysis.outage else []),
-        *([analysis.pool] if analysis.pool else []),
-        *analysis.baselines,
-        *analysis.endpoints,
-        *analysis.error_types,
-        *analysis.lock_episodes,
-        *analysis.latency_shifts,
-        *analysis.timeline,
-        *analysis.phases,
-        *analysis.contradictions,
-        *analysis.findings,
-        *(claim for hypothesis in analysis.hypotheses for claim in hypothesis.claims),
+    groups = (
+        *(item.evidence for item in (analysis.outage, analysis.pool) if item),
+        analysis.outage.blips if analysis.outage else (),
+        *(baseline.evidence for baseline in analysis.baselines),
+        *(endpoint.evidence for endpoint in analysis.endpoints),
+        *(kind.evidence for kind in analysis.error_types),
+        *(episode.evidence for episode in analysis.lock_episodes),
+        *(shift.evidence for shift in analysis.latency_shifts),
+        *(event.evidence for event in analysis.timeline),
+        *(phase.evidence for phase in analysis.phases),
+        *(contradiction.evidence for contradiction in analysis.contradictions),
+        *(finding.evidence for finding in analysis.findings),
+        *(claim.evidence for h in analysis.hypotheses for claim in h.claims),
     )
-    for item in citing:
-        yield from item.evidence
-    if analysis.outage:
-        yield from analysis.outage.blips
+    yield from chain.from_iterable(groups)

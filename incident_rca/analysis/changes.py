@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
+from incident_rca.analysis.frames import values
 from incident_rca.model import Case, Evidence, Span, System
 from incident_rca.tables import Tables
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,32 +31,29 @@ def changes_in(case: Case, tables: Tables) -> tuple[Change, ...]:
     inside = tables.changes[
         (tables.changes["at"] >= case.window.start) & (tables.changes["at"] < case.window.end)
     ].sort_values(["at", "name"], kind="stable")
-    found = []
-    for position in range(len(inside)):
-        row = inside.iloc[[position]]
-        first = row.iloc[0]
-        start, end = instant(first["at"]), instant(first["until"])
+    columns = ("at", "until", "kind", "name", "title", "service", "application")
+    return tuple(
+        _change(inside.iloc[[position]], *cells)
+        for position, cells in enumerate(values(inside, *columns))
+    )
 
-        def text(column: str, row: object = first) -> str:
-            value = row[column]  # type: ignore[index]
-            return value if isinstance(value, str) else ""
 
-        found.append(
-            Change(
-                name=text("name"),
-                kind=text("kind"),
-                title=text("title"),
-                service=text("service"),
-                application=text("application"),
-                start=Span(start, start),
-                end=Span(end, end),
-                evidence=rows_as_evidence(
-                    row,
-                    system=System.CHANGES,
-                    at=Span(start, end, "first to last event of the change"),
-                    seen=f"{text('kind')}: {text('title')} ({text('service') or 'no service'})",
-                    first="row",
-                ),
-            )
-        )
-    return tuple(found)
+def _change(row: pd.DataFrame, at: Any, until: Any, *texts: str | None) -> Change:
+    kind, name, title, service, application = (text or "" for text in texts)
+    start, end = instant(at), instant(until)
+    return Change(
+        name=name,
+        kind=kind,
+        title=title,
+        service=service,
+        application=application,
+        start=Span(start, start),
+        end=Span(end, end),
+        evidence=rows_as_evidence(
+            row,
+            system=System.CHANGES,
+            at=Span(start, end, "first to last event of the change"),
+            seen=f"{kind}: {title} ({service or 'no service'})",
+            first="row",
+        ),
+    )

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from incident_rca.analysis.frames import pieces
 from incident_rca.model import Case, Evidence, SourceStatus, Span, System
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHORTEST_ID_DIGITS = 4
+SHOWN_FIRST = 2
 
 
 def instant(value: Any) -> datetime | None:
@@ -29,9 +31,10 @@ def rows_as_evidence(
     last: str | None = None,
     count: int | None = None,
 ) -> tuple[Evidence, ...]:
-    """One evidence a file that `frame` draws from, with its first and last line and their number."""
+    """One evidence a file that `frame` draws from, with its first and last line."""
     found = []
-    for (source, file), rows in frame.groupby(["source", "file"], sort=True):
+    for (source, file), rows in pieces(frame, "source", "file"):
+        lines = sorted({int(line) for line in rows[first]})
         found.append(
             Evidence(
                 system=system,
@@ -39,8 +42,9 @@ def rows_as_evidence(
                 at=at,
                 seen=seen,
                 file=file,
-                rows=(int(rows[first].min()), int(rows[last or first].max())),
+                rows=(lines[0], int(rows[last or first].max())),
                 count=len(rows) if count is None else count,
+                shown=tuple(lines[:SHOWN_FIRST] + lines[SHOWN_FIRST:][-1:]),
             )
         )
     return tuple(found)

@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
+from incident_rca.analysis.frames import pieces, sums
 from incident_rca.model import Case, Evidence, LatencyShift, Service, Span, System
 from incident_rca.tables import Tables
 
@@ -51,10 +52,8 @@ def latency_shifts(case: Case, tables: Tables) -> tuple[LatencyShift, ...]:
     metrics = tables.metrics
     series = metrics[(metrics["aggregate"] == "p99") & metrics["method"].notna()]
     shifts = []
-    for (metric, service, method), rows in series.groupby(
-        ["metric", "service", "method"], sort=True
-    ):
-        shift = _shift(case, tables, str(metric), str(service), str(method), rows)
+    for (metric, service, method), rows in pieces(series, "metric", "service", "method"):
+        shift = _shift(case, tables, metric, service, method, rows)
         if shift is not None:
             shifts.append(shift)
     return tuple(sorted(shifts, key=lambda s: (-s.plateau_ms, s.service, s.method)))
@@ -110,7 +109,7 @@ def _shift(
 
 
 def _high_stretch(buckets: list[Bucket], usual: float) -> tuple[int, int] | None:
-    """Positions of the longest stretch above the threshold (two-change interval, missing skipped)."""
+    """Positions of the longest stretch above the threshold; missing buckets are skipped."""
     quiet = [b.value for b in buckets[:FEWEST_BASELINE_BUCKETS]]
     deviation = median(abs(v - usual) for v in quiet)
     threshold = max(SHIFT_FACTOR * usual, usual + SHIFT_DEVIATIONS * deviation)
@@ -132,7 +131,7 @@ def _onset(bucket: Bucket, step: timedelta) -> Span:
     return Span(
         bucket.start - lag,
         bucket.start + step - lag,
-        f"a {step.total_seconds():g} s bucket, set back by {lag.total_seconds():g} s of completion lag",
+        f"a {step.total_seconds():g} s bucket, set back by {lag.total_seconds():g} s of lag",
     )
 
 
@@ -157,8 +156,8 @@ def _status_counts(
     ]
     if offset.hi is not None:
         counted = counted[counted["at"] < offset.hi]
-    sums = counted.groupby("status")["value"].sum()
-    return {str(s).upper(): round(float(n)) for s, n in sorted(sums.items())}, counted
+    codes = sums(counted, "status", "value")
+    return {code.upper(): round(number) for code, number in codes.items()}, counted
 
 
 def _count_evidence(

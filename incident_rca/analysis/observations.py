@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from incident_rca.analysis.baselines import baselines
 from incident_rca.analysis.changes import Change, changes_in
-from incident_rca.analysis.gateway import baselines, endpoint_impacts, error_types, find_outage
+from incident_rca.analysis.endpoints import endpoint_impacts
+from incident_rca.analysis.error_types import error_types
 from incident_rca.analysis.latency import latency_shifts
 from incident_rca.analysis.locks import lock_episodes
+from incident_rca.analysis.outage import find_outage
 from incident_rca.analysis.pool import find_pool
 from incident_rca.analysis.sessions import StuckSessions, Terminations, stuck_sessions, terminations
 from incident_rca.model import (
@@ -23,8 +27,12 @@ from incident_rca.model import (
     SourceState,
     SourceStatus,
     System,
+    TimeWindow,
 )
 from incident_rca.tables import Tables
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +69,8 @@ class Observations:
 
 
 def observe(case: Case, tables: Tables) -> Observations:
-    """All episodes that the tables show."""
+    """All episodes that the tables show within the window."""
+    tables = _inside(case.window, tables)
     outage = find_outage(case, tables)
     shifts = latency_shifts(case, tables)
     ended = terminations(case, tables)
@@ -79,3 +88,16 @@ def observe(case: Case, tables: Tables) -> Observations:
         terminations=ended,
         changes=changes_in(case, tables),
     )
+
+
+def _inside(window: TimeWindow, tables: Tables) -> Tables:
+    """The tables with the requests of the window only; baselines lie before it and stay."""
+    return replace(
+        tables,
+        gateway=_between(tables.gateway, "second", window),
+        failures=_between(tables.failures, "at", window),
+    )
+
+
+def _between(frame: pd.DataFrame, column: str, window: TimeWindow) -> pd.DataFrame:
+    return frame[(frame[column] >= window.start) & (frame[column] < window.end)]

@@ -1,4 +1,4 @@
-"""From a relation or a pool to the routes that depend on it, by topology or, marked so, by names."""
+"""From a relation or a pool to the routes behind it: by topology or, marked so, by names."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from incident_rca.model import Evidence, Phase, Role, Verdict
 
 
 def build_phases(seen: Observations, candidates: tuple[Candidate, ...]) -> tuple[Phase, ...]:
-    """The phases in order, each ending where the next begins; those without an instant are left out.
+    """The phases in order, each ending where the next begins.
 
     `lead_up` to the trigger's start, `trigger` to the first failure, `propagation` to the pool
     being full, `sustained` to the sustainer's (else trigger's) end, `recovery` until baseline.

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence, setting_as_evidence
+from incident_rca.analysis.frames import pieces, values
 from incident_rca.analysis.sessions import Terminations
 from incident_rca.analysis.waits import nth_start, waits_of
 from incident_rca.model import (
@@ -51,19 +52,19 @@ def find_pool(
 ) -> PoolState | None:
     """The pool that stood at its limit for longest, or None where none did."""
     metrics = tables.metrics
-    named = metrics.assign(role=[_role(str(m)) for m in metrics["metric"]])
-    named = named[named["role"].notna() & named["owner"].notna() & named["value"].notna()]
+    named = metrics.assign(role=[_role(metric) for (metric,) in values(metrics, "metric")])
+    named = named[(named["role"] != "") & named["owner"].notna() & named["value"].notna()]
     found = []
-    for owner, rows in named.groupby("owner", sort=True):
-        gauges = _gauges(case, str(owner), rows)
+    for (owner,), rows in pieces(named, "owner"):
+        gauges = _gauges(case, owner, rows)
         full = gauges.used[gauges.used["value"] >= gauges.size] if gauges else None
         if gauges is not None and full is not None and len(full):
-            found.append(_state(case, tables, str(owner), gauges, full, outage, shifts, ended))
+            found.append(_state(case, tables, owner, gauges, full, outage, shifts, ended))
     return max(found, key=lambda p: (len(p.evidence), p.owner), default=None)
 
 
-def _role(metric: str) -> str | None:
-    return next((role for role, pattern in _ROLES if pattern.search(metric)), None)
+def _role(metric: str) -> str:
+    return next((role for role, pattern in _ROLES if pattern.search(metric)), "")
 
 
 def owner_of(case: Case, pool: str) -> Service | None:
@@ -139,7 +140,9 @@ def _bucket(at: pd.Timestamp, step: timedelta) -> Span:
 
 
 def _inside(span: Span, outer: Span) -> bool:
-    return None not in (span.lo, outer.lo, outer.hi) and outer.lo <= span.lo <= outer.hi  # type: ignore[operator]
+    if span.lo is None or outer.lo is None or outer.hi is None:
+        return False
+    return outer.lo <= span.lo <= outer.hi
 
 
 def _waits_that_fill(tables: Tables, size: int, bucket: Span) -> tuple[datetime, datetime] | None:
@@ -148,7 +151,7 @@ def _waits_that_fill(tables: Tables, size: int, bucket: Span) -> tuple[datetime,
     The gauge only knows its bucket; the server's wait times are exact.
     """
     waiting = tables.locks[tables.locks["edge"] == "hard"]
-    for _, rows in waiting.groupby("waiter_application", sort=True):
+    for _, rows in pieces(waiting, "waiter_application"):
         waits = waits_of(rows)
         nth = nth_start(waits, size)
         if nth is not None and _inside(Span.at(nth), bucket):

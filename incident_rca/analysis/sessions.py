@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
+from incident_rca.analysis.frames import pieces
 from incident_rca.model import Case, Evidence, Span, System
 from incident_rca.tables import Tables
 
@@ -46,13 +47,13 @@ def stuck_sessions(case: Case, tables: Tables) -> tuple[StuckSessions, ...]:
     counts = counts[(counts["at"] >= case.window.start) & (counts["at"] < case.window.end)]
     idle = counts[counts["state"] == IDLE_IN_TRANSACTION]
     found = []
-    for application, rows in idle.groupby("application", sort=True):
+    for (application,), rows in pieces(idle, "application"):
         many = rows[rows["sessions"] >= FEWEST_STUCK_SESSIONS].sort_values("at", kind="stable")
         if many.empty:
             continue
-        pieces = (many["at"].diff() > _GAP).cumsum()
-        stretch = max((piece for _, piece in many.groupby(pieces)), key=len)
-        found.append(_stuck(str(application), stretch, counts))
+        many = many.assign(stretch=(many["at"].diff() > _GAP).cumsum())
+        stretch = max((rows for _, rows in pieces(many, "stretch")), key=len)
+        found.append(_stuck(application, stretch, counts))
     return tuple(sorted(found, key=lambda s: (-s.sessions, s.application)))
 
 
@@ -82,9 +83,9 @@ def terminations(case: Case, tables: Tables) -> tuple[Terminations, ...]:
     events = tables.server_events
     ended = events[(events["kind"] == "terminated") & (events["at"] >= case.window.start)]
     ended = ended[ended["at"] < case.window.end].sort_values("at", kind="stable")
-    clusters = (ended["at"].diff() > _GAP).cumsum()
+    ended = ended.assign(cluster=(ended["at"].diff() > _GAP).cumsum())
     found = []
-    for _, rows in ended.groupby(clusters):
+    for _, rows in pieces(ended, "cluster"):
         at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last of them")
         names = ", ".join(sorted(set(rows["application"].dropna())))
         found.append(

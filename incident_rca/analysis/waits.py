@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant
+from incident_rca.analysis.frames import values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,16 +30,14 @@ class Wait:
 
 def waits_of(edges: pd.DataFrame) -> tuple[Wait, ...]:
     """The waits in rows of the `locks` table; what two sources saw of one wait is one wait."""
+    starts = edges["wait_start"].fillna(edges["at"])
+    pieces = edges.assign(start=starts).groupby(["waiter_pid", "start"], sort=True)
+    known = pieces.agg(seen=("at", "max"), end=("wait_end", "max")).reset_index()
     seen: dict[int, list[Wait]] = {}
-    columns = zip(
-        edges["waiter_pid"], edges["wait_start"], edges["at"], edges["wait_end"], strict=True
-    )
-    for pid, wait_start, at, wait_end in columns:
-        sampled = instant(at)
-        start, end = instant(wait_start) or sampled, instant(wait_end)
-        if start is None or sampled is None:
-            continue
-        seen.setdefault(int(pid), []).append(Wait(int(pid), start, max(start, sampled), end))
+    for pid, begun, sampled, ended in values(known, "waiter_pid", "start", "seen", "end"):
+        start, last, end = instant(begun), instant(sampled), instant(ended)
+        if start is not None and last is not None:
+            seen.setdefault(pid, []).append(Wait(pid, start, max(start, last), end))
     merged = [wait for waits in seen.values() for wait in _merged(waits)]
     return tuple(sorted(merged, key=lambda w: (w.start, w.pid)))
 

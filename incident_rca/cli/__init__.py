@@ -1,4 +1,4 @@
-"""The command line: one file a command, and this list of them. The only room that prints or exits."""
+"""The command line: one file a command, and this list. Only this room prints or exits."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ Next, on this case:
   incident-rca explain {case} H1    a hypothesis with the rows behind each claim
   incident-rca verify {case}        nothing was changed since
 On your own evidence:
-  incident-rca import INC-1 access.ndjson.gz postgresql.json p99.json && incident-rca report INC-1""",
+  incident-rca import INC-1 FILE...   recognises each file by its content
+  incident-rca report INC-1""",
         quiet=quiet,
     )
     raise typer.Exit(exit_code(analysis, None))

@@ -37,7 +37,7 @@ def explain(
             )
         cited = {e.digest: e for claim in wanted.claims for e in claim.evidence}
         step("reading raw rows")
-        rows = excerpts_of(case, *pipeline.build_tables(case), cited.values())
+        rows = excerpts_of(pipeline.build_tables(case)[1], cited.values())
     excerpts = {analysis.evidence_ids[digest]: lines for digest, lines in rows.items()}
     if as_json:
         contract = to_contract(analysis)

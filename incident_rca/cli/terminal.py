@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from incident_rca.model import TimeWindow
     from incident_rca.settings import LoadedSettings
 
+PIPED_WIDTH = 100
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but data and errors.")]
 Config = Annotated[
@@ -37,7 +39,8 @@ def out() -> Console:
     """The console for data."""
     from rich.console import Console
 
-    return Console(soft_wrap=False, highlight=False, markup=False)
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
+    return Console(soft_wrap=False, highlight=False, markup=False, width=width)
 
 
 def err() -> Console:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,42 +54,31 @@ def _read(raw: RawInput, path: Path, *, damage: str) -> tuple[Parsed, int]:
         session.execute("SET VARIABLE raw_path = ?", [str(path)])
         define(session, "error_type.sql")
         define(session, "access_log_requests.sql")
-        rows, unparsed, blank, first, last, has_milliseconds = _coverage(session)
+        coverage = fetch(run_file(session, "access_log_coverage.sql")).iloc[0]
         gateway = fetch(run_file(session, "access_log_gateway.sql"))
         failures = fetch(run_file(session, "access_log_failures.sql"))
     origin = {"source": raw.source, "file": raw.file}
     texts = {text: redact_text(text) for text in failures["message"].dropna().unique()}
     failures["message"] = failures["message"].map(texts)
-    resolution = 0.001 if has_milliseconds else 1.0
+    rows, resolution = int(coverage["rows"]), 0.001 if coverage["has_milliseconds"] else 1.0
     parsed = Parsed(
         frames={
             "gateway": as_schema(gateway.assign(**origin), "gateway"),
             "failures": as_schema(failures.assign(**origin, seen_in="access"), "failures"),
         },
         rows=rows,
-        unparsed=unparsed,
-        covered=TimeWindow(first, last + timedelta(seconds=resolution)) if rows else None,
+        unparsed=int(coverage["unparsed"]),
+        covered=_covered(coverage, resolution) if rows else None,
         resolution_seconds=resolution,
         query=raw.query,
         damage=damage,
     )
-    return parsed, blank
+    return parsed, int(coverage["blank"])
 
 
-def _coverage(session: Any) -> tuple[int, int, int, datetime, datetime, bool]:
-    row = fetch(run_file(session, "access_log_coverage.sql")).iloc[0]
-    first, last = (
-        None if value is None or value != value else value.to_pydatetime()
-        for value in (row["first_at"], row["last_at"])
-    )
-    return (
-        int(row["rows"]),
-        int(row["unparsed"]),
-        int(row["blank"]),
-        first,
-        last,
-        bool(row["has_milliseconds"]),
-    )
+def _covered(coverage: Any, resolution_seconds: float) -> TimeWindow:
+    first, last = coverage["first_at"].to_pydatetime(), coverage["last_at"].to_pydatetime()
+    return TimeWindow(first, last + timedelta(seconds=resolution_seconds))
 
 
 FORMAT = Format(

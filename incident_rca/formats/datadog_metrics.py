@@ -49,7 +49,7 @@ def recognises(head: Head) -> bool:
 
 
 def parse(raw: RawInput) -> Parsed:
-    """One row a bucket and series, with the unit that the answer states.
+    """One row a bucket and series, numbered series by series, with the unit that the answer states.
 
     Raises BadInput where the answer does not say its metric and neither does the user.
     """
@@ -63,11 +63,12 @@ def parse(raw: RawInput) -> Parsed:
     step = _step_seconds(times)
     rows: list[Row] = []
     unparsed = 0
-    for series, values in zip(answer["series"], answer["values"], strict=True):
+    for number, (series, values) in enumerate(zip(answer["series"], answer["values"], strict=True)):
         if len(values) != len(times):
             unparsed += 1
             continue
-        rows.extend(_rows(series, values, times, step, queries, raw))
+        first_row = number * len(times) + 1
+        rows.extend(_rows(first_row, series, values, times, step, queries, raw))
     return Parsed(
         frames={"metrics": frame_of("metrics", rows, raw)},
         rows=len(rows),
@@ -111,6 +112,7 @@ def _step_seconds(times: Sequence[datetime]) -> float:
 
 
 def _rows(
+    first_row: int,
     series: Mapping[str, Any],
     values: Sequence[float | None],
     times: Sequence[datetime],
@@ -125,7 +127,7 @@ def _rows(
         for column, keys in _TAG_KEYS.items()
     }
     unit, factor = _unit(series, query, raw)
-    for position, (at, value) in enumerate(zip(times, values, strict=True), start=1):
+    for position, (at, value) in enumerate(zip(times, values, strict=True), start=first_row):
         yield {
             "row": position,
             "at": at,

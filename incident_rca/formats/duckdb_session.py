@@ -52,8 +52,8 @@ def fetch(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
         masked = np.ma.asarray(array)
         missing = np.ma.getmaskarray(masked)
         if masked.dtype.kind == "M":
-            values = pd.Series(masked.data).where(~missing)
-            columns[name] = values.dt.tz_localize("UTC")
+            instants = pd.DatetimeIndex(masked.filled(np.datetime64("NaT")))
+            columns[name] = instants.tz_localize("UTC")
         elif masked.dtype.kind in "iu":
             columns[name] = pd.Series(masked.data).astype("Int64").mask(missing)
         elif masked.dtype.kind == "f":

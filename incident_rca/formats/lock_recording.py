@@ -134,7 +134,7 @@ def _read_probe(reading: _Reading, number: int, record: Mapping[str, Any]) -> No
 def _read_snapshot(reading: _Reading, number: int, record: Mapping[str, Any]) -> None:
     at = datetime.fromisoformat(record["locks_at"])
     reading.instants.append(at)
-    databases = {oid: name for oid, name in record.get("databases", ())}
+    databases = dict(record.get("databases", ()))
     names: dict[tuple[str, int], str] = {}
     for row in _dicts(reading.columns["relations"], record.get("relations", ())):
         name = f"{row['schema']}.{row['relation']}"

@@ -35,7 +35,7 @@ class Parsed:
     """The tables of one raw file, and how much of it could be read.
 
     `rows` counts records, `unparsed` those that could not be read. `damage` says why the file ends
-    before its end, if it does. `resolution_seconds` is how far apart two instants must be to differ.
+    before its end, if it does. `resolution_seconds` tells two instants apart.
     """
 
     frames: Mapping[str, pd.DataFrame] = field(hash=False)
@@ -67,7 +67,7 @@ class Format:
     parse: Callable[[RawInput], Parsed]
 
 
-_PANDAS_TYPES = {
+_PANDAS_TYPES: Mapping[str, Any] = {
     "VARCHAR": "str",
     "INTEGER": "Int64",
     "BIGINT": "Int64",
@@ -83,11 +83,10 @@ def as_schema(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for column, duckdb_type in SCHEMAS[table].items():
         values = frame[column] if column in frame else pd.Series([None] * len(frame))
-        dtype = _PANDAS_TYPES.get(duckdb_type)
-        if dtype == "datetime64[us, UTC]":
-            columns[column] = pd.to_datetime(values, utc=True).astype(dtype)
-        else:
-            columns[column] = values.astype(dtype) if dtype else values.astype(object)
+        dtype = _PANDAS_TYPES.get(duckdb_type, object)
+        if duckdb_type == "TIMESTAMPTZ":
+            values = pd.to_datetime(values, utc=True)
+        columns[column] = values.astype(dtype)
     return pd.DataFrame(columns, index=frame.index)
 
 

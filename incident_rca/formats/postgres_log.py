@@ -50,7 +50,7 @@ _TABLE_OF = re.compile(
 
 @dataclass(slots=True)
 class _Wait:
-    """One wait of one process for one lock; its end is known if it was granted or ended in error."""
+    """One wait of a process for a lock; its end is known if it was granted or broken off."""
 
     line: int
     pid: int

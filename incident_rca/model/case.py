@@ -47,7 +47,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A gateway route: `calls` are gRPC methods, `follows` routes whose success brings its traffic."""
+    """A gateway route: the methods it `calls`, and routes whose success brings its traffic."""
 
     method: str
     path: str

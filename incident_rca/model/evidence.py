@@ -26,7 +26,8 @@ class Evidence:
     """Something that was seen, with the file and rows (1-based, inclusive) where it stands.
 
     `rows` are line numbers of a text file, and positions in the list of points or results of a JSON
-    answer; `None` where the evidence is the case itself (a setting, a source's state).
+    answer; `None` where the evidence is the case itself (a setting, a source's state). `shown` are
+    some rows among them that belong to it, first and last, for a reader to look at.
     """
 
     system: System
@@ -36,6 +37,7 @@ class Evidence:
     file: str
     rows: tuple[int, int] | None
     count: int = 1
+    shown: tuple[int, ...] = ()
 
     @property
     def letter(self) -> str:
@@ -43,10 +45,10 @@ class Evidence:
 
     @property
     def digest(self) -> str:
-        """A hash of what was seen, when and where from: it does not move when other evidence comes."""
+        """A hash of what was seen, when and where: it stays when other evidence comes."""
         bounds = [i.isoformat() if i else "open" for i in (self.at.lo, self.at.hi)]
         text = "\x1f".join([self.source, *bounds, self.seen])
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Uncited(ValueError):

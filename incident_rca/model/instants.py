@@ -70,7 +70,7 @@ class Span:
 
     @property
     def middle(self) -> datetime:
-        """The middle of a closed span, else the bound that is known: the estimate of one instant."""
+        """The middle of a closed span, else the bound that is known: its estimate."""
         if self.lo is None or self.hi is None:
             return self.first
         return self.lo + (self.hi - self.lo) / 2

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class System(StrEnum):
-    """Where evidence comes from; `independent_sources` counts the first three (changes add none)."""
+    """Where evidence comes from; only INDEPENDENT_SYSTEMS count as independent sources."""
 
     POSTGRES = "postgres"
     GRPC_METRICS = "grpc_metrics"

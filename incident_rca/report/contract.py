@@ -108,16 +108,18 @@ def _incident(analysis: Analysis) -> dict[str, Any]:
         "id": analysis.case.id,
         "title": analysis.case.title,
         "window": _window(analysis.case.window),
-        "baselines": [_baseline(baseline) for baseline in analysis.baselines],
+        "baselines": [_baseline(analysis, baseline) for baseline in analysis.baselines],
     }
 
 
-def _baseline(baseline: Baseline) -> dict[str, Any]:
+def _baseline(analysis: Analysis, baseline: Baseline) -> dict[str, Any]:
     return {
         "start": format_instant(baseline.start),
         "end": format_instant(baseline.end),
         "source": baseline.source,
         "records": baseline.records,
+        "failed": _counts(baseline.failures_by_status),
+        "evidence": _ids(analysis, baseline.evidence),
     }
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from incident_rca.model import Analysis, Event, Role, Stance
+from incident_rca.model import Analysis, Event, Role, Verdict
 from incident_rca.report.impact import measures
 
 SCREEN_LINES = 60
-FEWEST, MOST = 10, 22
+FEWEST, MOST = 16, 22
 # Headings, column heads, rules and sentences of the summary, impact, sources and timeline.
 _FIXED_LINES = 18
 
@@ -62,8 +62,9 @@ def _weights(analysis: Analysis) -> dict[str, int]:
         for evidence in phase.evidence:
             add(evidence.digest, _PHASE_WEIGHT)
     for hypothesis in analysis.hypotheses:
+        if hypothesis.verdict not in (Verdict.SUPPORTED, Verdict.WEAK):
+            continue
         for claim in hypothesis.claims:
-            if claim.stance is Stance.FOR:
-                for evidence in claim.evidence:
-                    add(evidence.digest, _WEIGHT[hypothesis.role])
+            for evidence in claim.evidence:
+                add(evidence.digest, _WEIGHT[hypothesis.role])
     return weights

@@ -6,7 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from incident_rca.model import Analysis, Baseline, Evidence, LatencyShift
+from incident_rca.model import (
+    Analysis,
+    Baseline,
+    Evidence,
+    Kind,
+    LatencyShift,
+    LockEpisode,
+    Role,
+    Verdict,
+)
 from incident_rca.report.numbers import grouped, percent
 from incident_rca.report.safe_text import NOTHING
 from incident_rca.report.wording import Clock
@@ -31,7 +40,7 @@ def measures(analysis: Analysis) -> tuple[Measure, ...]:
 
 
 def baseline_words(analysis: Analysis) -> str:
-    """What failed before the outage: `502: 0 of 312,000 requests in 24h13m`, or a dash."""
+    """What failed before the outage: `502: 0 of 312,000 requests in 24.2 h`, or a dash."""
     used = _disjoint(analysis.baselines)
     records = sum(baseline.records for baseline in used)
     if not used or not records:
@@ -42,7 +51,7 @@ def baseline_words(analysis: Analysis) -> str:
     seconds = sum((baseline.end - baseline.start).total_seconds() for baseline in used)
     statuses = {error.status for error in analysis.error_types} | {s for s in failed if failed[s]}
     counts = ", ".join(f"{status}: {grouped(failed[status])}" for status in sorted(statuses))
-    return f"{counts or '0'} of {grouped(records)} requests in {format_duration(seconds)}"
+    return f"{counts or '0'} of {grouped(records)} requests in {seconds / 3600:.1f} h"
 
 
 def _disjoint(baselines: tuple[Baseline, ...]) -> tuple[Baseline, ...]:
@@ -92,7 +101,7 @@ def _latency(analysis: Analysis) -> list[Measure]:
     return [
         Measure(
             f"p99 of {shift.service}.{shift.method} (1 call in 100 is slower)",
-            NOTHING if shift.baseline_p99_ms is None else f"{grouped(shift.baseline_p99_ms)} ms",
+            NOTHING if shift.baseline_p99_ms is None else f"{shift.baseline_p99_ms:,.0f} ms",
             _plateau(shift),
             shift.evidence,
         )
@@ -101,13 +110,13 @@ def _latency(analysis: Analysis) -> list[Measure]:
 
 
 def _plateau(shift: LatencyShift) -> str:
-    cut = ", a ceiling: calls were cut off there" if shift.censored else ""
-    return f"{grouped(shift.plateau_ms)} ms{cut}"
+    at_least = "at least " if shift.censored else ""
+    return f"{at_least}{shift.plateau_ms:,.0f} ms"
 
 
 def _locks(analysis: Analysis) -> list[Measure]:
     clock = Clock.of(analysis)
-    most = sorted(analysis.lock_episodes, key=lambda episode: -episode.peak_waiters)
+    most = sorted(_blamed(analysis), key=lambda episode: -episode.peak_waiters)
     return [
         Measure(
             f"Sessions waiting for a lock on {episode.relation}",
@@ -117,6 +126,17 @@ def _locks(analysis: Analysis) -> list[Measure]:
         )
         for episode in most[:EPISODES_SHOWN]
     ]
+
+
+def _blamed(analysis: Analysis) -> list[LockEpisode]:
+    """The episodes that a hypothesis stands on; a coincident lock is no impact."""
+    holds = (Verdict.SUPPORTED, Verdict.WEAK, Verdict.INSUFFICIENT)
+    objects = {
+        h.object
+        for h in analysis.hypotheses
+        if h.kind is Kind.LOCK_BLOCKING and h.verdict in holds and h.role is not Role.COINCIDENT
+    }
+    return [episode for episode in analysis.lock_episodes if episode.object in objects]
 
 
 def _pool(analysis: Analysis) -> list[Measure]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from incident_rca.model import (
     INDEPENDENT_SYSTEMS,
     Analysis,
+    EndpointImpact,
     ErrorBurst,
     Evidence,
     Hypothesis,
@@ -73,6 +74,7 @@ def sentences(analysis: Analysis) -> tuple[Sentence, ...]:
     made = [
         _what_users_saw(analysis, outage),
         _other_endpoints(analysis),
+        _before(analysis, outage),
         _trigger(analysis, outage),
         _sustainer(analysis),
         _state(analysis, outage),
@@ -128,7 +130,7 @@ def _cost(source: SourceStatus, sources: tuple[SourceStatus, ...]) -> str:
 
 def _what_users_saw(analysis: Analysis, outage: ErrorBurst) -> Sentence:
     clock = Clock.of(analysis)
-    worst = max(analysis.endpoints, key=lambda e: e.failed, default=None)
+    worst = _worst(analysis)
     when = (
         clock.span(outage.start),
         f"{outage.start.first:%Y-%m-%d}",
@@ -159,7 +161,7 @@ def _what_users_saw(analysis: Analysis, outage: ErrorBurst) -> Sentence:
 
 
 def _other_endpoints(analysis: Analysis) -> Sentence | None:
-    worst = max(analysis.endpoints, key=lambda e: e.failed, default=None)
+    worst = _worst(analysis)
     others = [e for e in analysis.endpoints if e is not worst]
     if not others:
         return None
@@ -173,14 +175,42 @@ def _other_endpoints(analysis: Analysis) -> Sentence | None:
     ):
         group = [e for e in others if e.impact is impact]
         if group:
-            phrases.append(_listed(len(group)) + " " + words)
-            values.extend(Code(e.name) for e in group)
+            phrases.append(_listed(group) + " " + words)
+            for endpoint in group:
+                values.append(Code(endpoint.name))
+                if endpoint.failed:
+                    values.append(f"{grouped(endpoint.failed)} of {grouped(endpoint.requests)}")
     evidence = tuple(dict.fromkeys(e for endpoint in others for e in endpoint.evidence))
     return Sentence("; ".join(phrases) + ".", tuple(values), evidence)
 
 
-def _listed(number: int) -> str:
-    return "{}" if number == 1 else ", ".join(["{}"] * (number - 1)) + " and {}"
+def _worst(analysis: Analysis) -> EndpointImpact | None:
+    """The endpoint with the largest share of failures, as the analysis ranks them."""
+    return next((e for e in analysis.endpoints if e.failed), next(iter(analysis.endpoints), None))
+
+
+def _listed(endpoints: list[EndpointImpact]) -> str:
+    places = ["{} ({})" if endpoint.failed else "{}" for endpoint in endpoints]
+    return places[0] if len(places) == 1 else ", ".join(places[:-1]) + f" and {places[-1]}"
+
+
+def _before(analysis: Analysis, outage: ErrorBurst) -> Sentence | None:
+    """That the status of the outage was not seen before it, with what was read to say so."""
+    worst = _worst(analysis)
+    statuses = sorted(worst.by_status) if worst else []
+    used = [b for b in analysis.baselines if not set(statuses) & set(b.failures_by_status)]
+    if not statuses or not used or len(used) < len(analysis.baselines):
+        return None
+    hours = sum((b.end - b.start).total_seconds() for b in used) / 3600
+    return Sentence(
+        "In the {} before, none of {} recorded requests got HTTP {}.",
+        (
+            f"{hours:.1f} hours",
+            grouped(sum(b.records for b in used)),
+            ", ".join(map(str, statuses)),
+        ),
+        tuple(e for b in used for e in b.evidence),
+    )
 
 
 def _trigger(analysis: Analysis, outage: ErrorBurst) -> Sentence:

@@ -32,7 +32,7 @@ from incident_rca.report.summary import has_support, of_role, sentences, warning
 from incident_rca.window import format_duration
 
 ENDPOINTS_SHOWN = 5
-ERROR_TYPES_SHOWN = 4
+ERROR_TYPES_SHOWN = 6
 HYPOTHESES_SHOWN = 6
 IDS_SHOWN = 3
 TIME_WIDTH = 11
@@ -195,8 +195,7 @@ def _error_types(analysis: Analysis) -> list[RenderableType]:
 def _hypotheses(analysis: Analysis) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
-    table.add_column("hypothesis", no_wrap=True)
-    table.add_column("about", overflow="fold", ratio=1)
+    table.add_column("hypothesis, about", overflow="fold", ratio=1)
     table.add_column("role", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("sources", justify="right", no_wrap=True)
@@ -204,8 +203,7 @@ def _hypotheses(analysis: Analysis) -> Table:
     for hypothesis in analysis.hypotheses[:HYPOTHESES_SHOWN]:
         table.add_row(
             Text(hypothesis.id),
-            Text(hypothesis.kind.value),
-            Text(plain(hypothesis.object, 100)),
+            Text(f"{hypothesis.kind.value}, {plain(hypothesis.object, 100)}"),
             Text(hypothesis.role.value.replace("_", " ")),
             Text(hypothesis.verdict.value, style=_VERDICT_STYLE[hypothesis.verdict]),
             Text(str(len(hypothesis.systems))),

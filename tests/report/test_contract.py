@@ -29,7 +29,16 @@ CONTRACT: dict[str, Any] = {
         "id": ANY,
         "title": ANY,
         "window": {"start": ANY, "end": ANY},
-        "baselines": [{"start": ANY, "end": ANY, "source": ANY, "records": ANY}],
+        "baselines": [
+            {
+                "start": ANY,
+                "end": ANY,
+                "source": ANY,
+                "records": ANY,
+                "failed": ANY,
+                "evidence": ANY,
+            }
+        ],
     },
     "sources": [
         {

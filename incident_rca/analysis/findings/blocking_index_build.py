@@ -12,7 +12,7 @@ _BLOCKING_BUILD = re.compile(r"\s*create\s+(unique\s+)?index\s+(?!concurrently\b
 
 
 def findings(seen: Observations) -> tuple[Finding, ...]:
-    """One finding an episode whose holder built an index; a size that is unknown counts as large."""
+    """One finding an episode whose holder built an index; an unknown size counts as large."""
     found = []
     for episode in seen.lock_episodes:
         if not _BLOCKING_BUILD.match(episode.root_holder.statement):

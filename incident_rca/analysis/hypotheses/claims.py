@@ -47,7 +47,7 @@ def _claim(
 def not_recorded(
     seen: Observations, kind: Kind, thing: str, system: System, confirm_by: str
 ) -> Candidate:
-    """The hypothesis of a kind whose evidence was not collected: never supported, never ruled out."""
+    """The hypothesis of a kind that nothing was collected for: not supported, not ruled out."""
     sources = [s for s in seen.sources_of(system) if s.state is not SourceState.OK]
     cited = tuple(e for s in sources for e in source_as_evidence(seen.case, s))
     cited = cited or setting_as_evidence(seen.case, f"no source of {system} holds it")

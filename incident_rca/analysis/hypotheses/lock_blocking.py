@@ -129,15 +129,16 @@ def _claims(seen: Observations, episode: LockEpisode, path: DependencyPath) -> l
         ),
         _mechanism(episode),
     ]
-    for shift in (s for s in seen.latency_shifts if s.service == path.service):
-        claims.append(
-            claim_for(
-                Aspect.MECHANISM,
-                f"calls of {shift.service}.{shift.method} hung in that time: p99 rose from "
-                f"{shift.baseline_p99_ms or 0:,.0f} to {shift.plateau_ms:,.0f} ms",
-                shift.evidence,
-            )
+    claims += [
+        claim_for(
+            Aspect.MECHANISM,
+            f"calls of {shift.service}.{shift.method} hung in that time: p99 rose from "
+            f"{shift.baseline_p99_ms or 0:,.0f} to {shift.plateau_ms:,.0f} ms",
+            shift.evidence,
         )
+        for shift in seen.latency_shifts
+        if shift.service == path.service
+    ]
     claims += [*_order(seen, episode), *_dose(seen, episode, path), *_recovery(seen, episode)]
     return [*claims, *_controls(seen, episode, path)]
 
@@ -201,21 +202,20 @@ def _recovery(seen: Observations, episode: LockEpisode) -> list[Claim]:
 
 
 def _controls(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:
-    claims = []
     apart = [
         e
         for e in seen.endpoints
         if e.impact is Impact.UNAFFECTED and e not in path.endpoints and seen.case.topology
     ]
-    for endpoint in apart:
-        claims.append(
-            claim_for(
-                Aspect.CONTROL,
-                f"{endpoint.name} does not depend on {episode.relation} and stayed as usual",
-                endpoint.evidence,
-                path.evidence,
-            )
+    claims = [
+        claim_for(
+            Aspect.CONTROL,
+            f"{endpoint.name} does not depend on {episode.relation} and stayed as usual",
+            endpoint.evidence,
+            path.evidence,
         )
+        for endpoint in apart
+    ]
     if episode.bystander_evidence:
         pids = ", ".join(str(b.pid) for b in episode.bystanders)
         claims.append(

@@ -64,8 +64,9 @@ def _candidate(seen: Observations, shift: LatencyShift) -> Candidate:
             role=Role.RULED_OUT if verdict is Verdict.CONTRADICTED else Role.CONTRIBUTING,
             verdict=verdict,
             statement=(
-                f"No client deadline below {seconds:.0f} s acted on {shift.service}.{shift.method}: "
-                "its callers waited until something else ended the call."
+                f"No client deadline below {seconds:.0f} s acted on "
+                f"{shift.service}.{shift.method}: its callers waited until something else ended "
+                "the call."
             ),
             claims=claims,
             confirm_by=(
@@ -84,8 +85,8 @@ def _claims(seen: Observations, shift: LatencyShift) -> list[Claim]:
         claims.append(
             claim_for(
                 Aspect.PATH,
-                f"requests of {' and '.join(e.name for e in as_long)} lasted as long as the call of "
-                f"{shift.service}.{shift.method} that they wait for",
+                f"requests of {' and '.join(e.name for e in as_long)} lasted as long as the call "
+                f"of {shift.service}.{shift.method} that they wait for",
                 shift.evidence,
                 *(e.evidence for e in as_long),
                 path.evidence,

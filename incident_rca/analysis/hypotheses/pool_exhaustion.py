@@ -1,4 +1,4 @@
-"""`pool_exhaustion`: every connection was taken, so calls waited and failed whatever they wanted."""
+"""`pool_exhaustion`: every connection was taken, so calls waited and failed."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _stuck(seen: Observations, pool: PoolState) -> list[Claim]:
 
 
 def _order(seen: Observations, pool: PoolState, path: DependencyPath | None) -> list[Claim]:
-    """Routes that never touch the lock fail from the moment on that the pool is full, not before."""
+    """Routes that the lock does not touch fail once the pool is full, not before."""
     claims = []
     full_from, full_to = pool.exhausted_at.lo, pool.exhausted_at.hi
     for endpoint in path.failing if path else ():
@@ -135,8 +135,8 @@ def _recovery(seen: Observations, pool: PoolState) -> list[Claim]:
         claims.append(
             claim_for(
                 Aspect.RECOVERY,
-                f"{ended.sessions} sessions were terminated, the pool drained, and the last failing "
-                f"request had arrived {before:.0f} s before: those that came later were served",
+                f"{ended.sessions} sessions were terminated, the pool drained, and the last "
+                f"failing request had arrived {before:.0f} s before: later ones were served",
                 ended.evidence,
                 pool.evidence,
                 seen.outage.evidence,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from incident_rca.analysis.endpoints import SHORTEST_LEAD_UP
 from incident_rca.analysis.evidence import rows_as_evidence
-from incident_rca.analysis.gateway import SHORTEST_LEAD_UP
 from incident_rca.analysis.hypotheses.claims import claim_against, claim_for
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.verdicts import Candidate, verdict_of

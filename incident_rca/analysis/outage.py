@@ -1,0 +1,83 @@
+"""The `failures` table -> the outage: its first to its last failing arrival."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from incident_rca.analysis.evidence import instant, rows_as_evidence
+from incident_rca.analysis.onsets import Burst, bursts_in, quiet_rate
+from incident_rca.model import Case, ErrorBurst, Evidence, Span, System
+from incident_rca.tables import Tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def find_outage(case: Case, tables: Tables) -> ErrorBurst | None:
+    """The burst with most failures, first to last failing arrival; None where there is none.
+
+    It is ongoing where the quiet behind its last failure is short enough to be chance.
+    """
+    failures = tables.failures.sort_values(["at", "file", "line"], kind="stable")
+    arrivals = [a for value in failures["at"] if (a := instant(value)) is not None]
+    found = bursts_in(arrivals, _quiet_rate(case, tables))
+    if not found:
+        return None
+    burst = max(found, key=lambda b: (b.events, -b.first))
+    first, last = arrivals[burst.first], arrivals[burst.last]
+    seconds = (last - first).total_seconds()
+    quiet_for = (_covered_until(case) - last).total_seconds()
+    still = quiet_for * burst.events / max(seconds, 1.0)
+    inside = failures.iloc[burst.first : burst.last + 1]
+    return ErrorBurst(
+        start=Span.at(first, "arrival of the first failing request"),
+        end=Span.at(last, "arrival of the last failing request"),
+        duration_seconds=seconds,
+        ongoing=math.exp(-still) > 0.01,
+        failures=burst.events,
+        blips=_blips(failures, burst),
+        evidence=rows_as_evidence(
+            inside,
+            system=System.GATEWAY,
+            at=Span(first, last, "first to last failing arrival"),
+            seen=f"{burst.events} requests failed with status 5xx",
+        ),
+    )
+
+
+def _covered_until(case: Case) -> datetime:
+    ends = [s.covered.end for s in case.sources if s.kind == "access_log" and s.covered]
+    return min(case.window.end, max(ends, default=case.window.end))
+
+
+def _quiet_rate(case: Case, tables: Tables) -> float:
+    """The usual failures a second: from the baseline answer, else as if half a failure was seen."""
+    seconds = sum(
+        s.covered.seconds for s in case.sources if s.kind == "logs_insights" and s.covered
+    )
+    if not seconds:
+        return quiet_rate(0, case.window.seconds)
+    failed = tables.baseline.loc[tables.baseline["status"] >= 500, "requests"].sum()
+    return quiet_rate(int(failed), seconds)
+
+
+def _blips(failures: pd.DataFrame, burst: Burst) -> tuple[Evidence, ...]:
+    """Each failure outside the outage: listed, and counted nowhere else."""
+    outside = [i for i in range(len(failures)) if not burst.first <= i <= burst.last]
+    blips: list[Evidence] = []
+    for position in outside[:50]:
+        row = failures.iloc[[position]]
+        at, first = instant(row["at"].iloc[0]), row.iloc[0]
+        if at is not None:
+            name, status = f"{first['method']} {first['route']}", first["status"]
+            seen = f"{name} failed with {status}, apart from the outage"
+            blips += rows_as_evidence(row, system=System.GATEWAY, at=Span.at(at), seen=seen)
+    return tuple(blips)
+
+
+def failures_in(tables: Tables, outage: ErrorBurst) -> pd.DataFrame:
+    """The failed requests that arrived during the outage."""
+    failures = tables.failures
+    return failures[(failures["at"] >= outage.start.lo) & (failures["at"] <= outage.end.hi)]
