@@ -102,3 +102,23 @@ def in_words(mode: str) -> str:
     'SHARE UPDATE EXCLUSIVE'
     """
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode.removesuffix("Lock")).upper()
+
+
+_TAKEN_BY: Mapping[str, str] = {
+    ACCESS_SHARE: "taken by reads",
+    ROW_SHARE: "taken by reads that lock rows",
+    ROW_EXCLUSIVE: "taken by writes",
+}
+
+
+def meaning(mode: str) -> str:
+    """What a mode means for others, in a few words.
+
+    >>> meaning("ShareLock"), meaning("AccessExclusiveLock")
+    ('blocks writes, not reads', 'blocks reads and writes')
+    """
+    if blocks_reads(mode):
+        return "blocks reads and writes"
+    if conflicts(mode, ROW_EXCLUSIVE):
+        return "blocks writes, not reads"
+    return _TAKEN_BY.get(mode, "blocks neither reads nor writes")

@@ -112,8 +112,8 @@ def _state(
     bucket = _bucket(full["at"].min(), gauges.step)
     last = _bucket(full["at"].max(), gauges.step)
     filling = _waits_that_fill(tables, gauges.size, bucket)
-    exhausted = Span.at(filling[1], "the wait that took the last connection") if filling else bucket
-    begun = filling[0] if filling else (outage.start.first if outage else None)
+    exhausted = filling.full if filling else bucket
+    begun = filling.begun if filling else (outage.start.first if outage else None)
     fill = round((exhausted.middle - begun).total_seconds()) if begun else None
     rate = gauges.size / fill if fill else None
     shift = next((s for s in shifts if s.service == name), None)
@@ -129,7 +129,10 @@ def _state(
         arrival_per_second=rate,
         consistent=consistent,
         note=note,
-        evidence=_evidence(case, owner, gauges, full, service),
+        evidence=(
+            *_evidence(case, owner, gauges, full, service),
+            *(filling.evidence if filling else ()),
+        ),
     )
 
 
@@ -145,17 +148,30 @@ def _inside(span: Span, outer: Span) -> bool:
     return outer.lo <= span.lo <= outer.hi
 
 
-def _waits_that_fill(tables: Tables, size: int, bucket: Span) -> tuple[datetime, datetime] | None:
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """Sessions that began to wait for a lock and kept their connection, until none was left."""
+
+    begun: datetime
+    full: Span
+    evidence: tuple[Evidence, ...]
+
+
+def _waits_that_fill(tables: Tables, size: int, bucket: Span) -> _Filling | None:
     """When the first and the `size`-th lock wait began, if the last falls in the gauge's bucket.
 
     The gauge only knows its bucket; the server's wait times are exact.
     """
     waiting = tables.locks[tables.locks["edge"] == "hard"]
-    for _, rows in pieces(waiting, "waiter_application"):
+    for (application,), rows in pieces(waiting, "waiter_application"):
         waits = waits_of(rows)
         nth = nth_start(waits, size)
         if nth is not None and _inside(Span.at(nth), bucket):
-            return waits[0].start, nth
+            at = Span.at(nth, "the wait that took the last connection")
+            last = rows[rows["wait_start"] == nth]
+            seen = f"session {size} of {application} began to wait for a lock"
+            cited = rows_as_evidence(last, system=System.POSTGRES, at=at, seen=seen)
+            return _Filling(waits[0].start, at, cited)
     return None
 
 

@@ -10,7 +10,7 @@ from incident_rca.model import Event, Evidence, LockEpisode, Span, System
 
 
 def build_timeline(seen: Observations) -> tuple[Event, ...]:
-    """Every event of the window, by the earliest instant it can have happened at."""
+    """Every event of the window, by the middle of its span: the best guess of its order."""
     events = [
         *_changes(seen),
         *(event for episode in seen.lock_episodes for event in _locks(episode)),
@@ -19,7 +19,7 @@ def build_timeline(seen: Observations) -> tuple[Event, ...]:
         *_pool(seen),
         *_gateway(seen),
     ]
-    return tuple(sorted(events, key=lambda e: (e.at.first, e.at.middle, e.system, e.kind, e.title)))
+    return tuple(sorted(events, key=lambda e: (e.at.middle, e.at.first, e.system, e.kind, e.title)))
 
 
 def _event(

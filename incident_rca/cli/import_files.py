@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from incident_rca.cli.terminal import (
     window_of,
 )
 from incident_rca.errors import ExitCode
+
+if TYPE_CHECKING:
+    from incident_rca.importing import Imported
 
 
 def import_files(
@@ -72,18 +75,18 @@ def import_files(
             progress=step,
         )
     if as_json:
-        print_json(
-            {
-                "case": str(case),
-                "added": [
-                    {"name": s.name, "kind": s.kind, "state": s.state, "rows": s.rows}
-                    | {"unparsed": s.unparsed, "reason": s.reason}
-                    for s in done.added
-                ],
-                "already_there": list(done.already_there),
-                "refused": [error.message for error in done.refused],
-            }
-        )
+        print_json(_as_json(case, done))
+    _tell(done, quiet=quiet)
+    shown = describe_window(done.case.window, tz or loaded.settings.timezone)
+    basis = "" if done.case.window_basis == "given" else f", the {done.case.window_basis}"
+    say(f"Window: {shown}{basis}\nNext: incident-rca report {case}", quiet=quiet)
+    if done.refused:
+        raise typer.Exit(done.refused[0].exit_code)
+    complete = pipeline.is_complete(done.case)
+    raise typer.Exit(ExitCode.COMPLETE if complete else ExitCode.INCOMPLETE)
+
+
+def _tell(done: Imported, *, quiet: bool) -> None:
     for source in done.added:
         rows = f"{source.rows:,} rows" + (f", {source.unparsed} unreadable" * bool(source.unparsed))
         reason = f": {source.reason}" if source.reason else ""
@@ -92,9 +95,13 @@ def import_files(
         say(f"known    {name} is in the case already", quiet=quiet)
     for error in done.refused:
         tell(error)
-    shown = describe_window(done.case.window, tz or loaded.settings.timezone)
-    basis = "" if done.case.window_basis == "given" else f", the {done.case.window_basis}"
-    say(f"Window: {shown}{basis}\nNext: incident-rca report {case}", quiet=quiet)
-    if done.refused:
-        raise typer.Exit(done.refused[0].exit_code)
-    raise typer.Exit(ExitCode.COMPLETE if pipeline.is_complete(done.case) else ExitCode.INCOMPLETE)
+
+
+def _as_json(case: Path, done: Imported) -> dict[str, Any]:
+    keys = ("name", "kind", "state", "rows", "unparsed", "reason")
+    return {
+        "case": str(case),
+        "added": [{key: getattr(source, key) for key in keys} for source in done.added],
+        "already_there": list(done.already_there),
+        "refused": [error.message for error in done.refused],
+    }

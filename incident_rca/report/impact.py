@@ -131,12 +131,14 @@ def _locks(analysis: Analysis) -> list[Measure]:
 def _blamed(analysis: Analysis) -> list[LockEpisode]:
     """The episodes that a hypothesis stands on; a coincident lock is no impact."""
     holds = (Verdict.SUPPORTED, Verdict.WEAK, Verdict.INSUFFICIENT)
-    objects = {
-        h.object
+    cited = {
+        evidence
         for h in analysis.hypotheses
         if h.kind is Kind.LOCK_BLOCKING and h.verdict in holds and h.role is not Role.COINCIDENT
+        for claim in h.claims
+        for evidence in claim.evidence
     }
-    return [episode for episode in analysis.lock_episodes if episode.object in objects]
+    return [episode for episode in analysis.lock_episodes if cited & set(episode.evidence)]
 
 
 def _pool(analysis: Analysis) -> list[Measure]:

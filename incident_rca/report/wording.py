@@ -66,12 +66,6 @@ ASPECT_MEANINGS: Mapping[Aspect, str] = {
 }
 SEVERITY_ORDER = tuple(Severity)
 
-_TAKEN_BY: Mapping[str, str] = {
-    lock_modes.ACCESS_SHARE: "taken by reads",
-    lock_modes.ROW_SHARE: "taken by reads that lock rows",
-    lock_modes.ROW_EXCLUSIVE: "taken by writes",
-}
-
 # Words in a finding's rule that tell when its remedy acts; what is none of these prevents.
 _REMEDY_TYPES = (
     ("detect", ("alert", "monitor", "recorded", "telemetry", "logging")),
@@ -140,15 +134,7 @@ def lock_words(mode: str) -> str:
     """A lock mode in words, with what it means: `SHARE lock (blocks writes, not reads)`."""
     if mode not in lock_modes.MODES:
         return f"{mode or 'unknown'} lock"
-    return f"{lock_modes.in_words(mode)} lock ({_meaning(mode)})"
-
-
-def _meaning(mode: str) -> str:
-    if lock_modes.blocks_reads(mode):
-        return "blocks reads and writes"
-    if lock_modes.conflicts(mode, lock_modes.ROW_EXCLUSIVE):
-        return "blocks writes, not reads"
-    return _TAKEN_BY.get(mode, "blocks neither reads nor writes")
+    return f"{lock_modes.in_words(mode)} lock ({lock_modes.meaning(mode)})"
 
 
 def session_words(session: Session) -> str:
@@ -209,7 +195,7 @@ def source_note(source: SourceStatus) -> str:
     """What limits a source: its resolution, clock, unreadable lines, and why it is not whole."""
     lo, hi = source.clock_offset_seconds
     notes = [
-        f"every {grouped(source.resolution_seconds)} s" if source.resolution_seconds else "",
+        f"resolution {grouped(source.resolution_seconds)} s" if source.resolution_seconds else "",
         f"clock {clock_offset(lo, hi)}",
         f"{grouped(source.unparsed)} lines unreadable" if source.unparsed else "",
         source.reason,

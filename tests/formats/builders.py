@@ -56,8 +56,10 @@ def rows(parsed: Parsed, table: str) -> list[Row]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
-        return [int(item) for item in value]
+    if isinstance(value, list):
+        return value
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
     if value is None or value != value or str(value) in ("<NA>", "NaT"):
         return None
     return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value

@@ -7,7 +7,7 @@ from incident_rca.analysis.hypotheses.claims import claim_against, claim_for, no
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_relation
 from incident_rca.analysis.verdicts import Candidate, verdict_of
-from incident_rca.lock_modes import conflicts, in_words
+from incident_rca.lock_modes import conflicts, in_words, meaning
 from incident_rca.model import (
     Aspect,
     Claim,
@@ -60,7 +60,8 @@ def _candidate(
         claims = tuple(_claims(seen, episode, path))
         wrong = any(c.stance is Stance.AGAINST and c.aspect is Aspect.ORDER for c in claims)
         role = Role.CONTRIBUTING if wrong or has_trigger else Role.TRIGGER
-    mode = in_words(holder.mode) if holder.mode else "a lock"
+    mode = f"{in_words(holder.mode)} ({meaning(holder.mode)})" if holder.mode else "a lock"
+    sessions = "1 session" if episode.peak_waiters == 1 else f"{episode.peak_waiters} sessions"
     return Candidate(
         hypothesis=Hypothesis(
             kind=Kind.LOCK_BLOCKING,
@@ -69,8 +70,8 @@ def _candidate(
             verdict=verdict_of(claims, needs_are_met=needs),
             statement=(
                 f"pid {holder.pid} ({holder.application or 'no application name'}) held {mode} on "
-                f"{episode.relation} for {_quoted(holder.statement)}; up to "
-                f"{episode.peak_waiters} sessions waited behind it."
+                f"{episode.relation} for {_quoted(holder.statement)}; up to {sessions} waited "
+                "behind it."
             ),
             claims=claims,
             confirm_by=CONFIRM_BY,
