@@ -150,7 +150,7 @@ def _heading(analysis: Analysis) -> list[RenderableType]:
         when += f"   Outage {length}: {clock.span(outage.start)}{end}"
     said = [Text(plain(sentence.plain, 300)) for sentence in sentences(analysis)[:1]]
     return [
-        Text(f"{plain(case.id, 40)}  {plain(case.title, 120)}", style="bold"),
+        Text(f"{plain(case.id, 40)}  {plain(case.title, 120)}".rstrip(), style="bold"),
         Text(when),
         *(said or [Text("This case holds no evidence, so nothing can be said.")]),
     ]
@@ -223,12 +223,12 @@ def _facts(analysis: Analysis, report_path: str) -> Table:
         table.add_row("No cause", Text("No hypothesis is supported by the data."))
     for label, role in (("Candidate", Role.TRIGGER), ("Kept going", Role.SUSTAINER)):
         for best in of_role(analysis, role)[:1]:
-            table.add_row(label, Text(f"{best.id}: {plain(best.statement, 180)}"))
+            table.add_row(label, Text(f"{best.id}: {plain(best.statement, 300)}"))
     if analysis.outage is not None:
         unexplained = wording.explains(analysis, analysis.unexplained_seconds)
         table.add_row("Unexplained", Text(unexplained))
     if analysis.contradictions:
-        first = plain(analysis.contradictions[0].statement, 160)
+        first = plain(analysis.contradictions[0].statement, 260)
         number = len(analysis.contradictions)
         table.add_row("Does not fit", Text(f"{number}; first: {first}" if number > 1 else first))
     if analysis.findings:

@@ -10,6 +10,7 @@ from incident_rca import lock_modes
 from incident_rca.model import (
     Analysis,
     Aspect,
+    Basis,
     EndpointImpact,
     Evidence,
     Hypothesis,
@@ -194,9 +195,10 @@ def _ms(value: float | None) -> str:
 def source_note(source: SourceStatus) -> str:
     """What limits a source: its resolution, clock, unreadable lines, and why it is not whole."""
     lo, hi = source.clock_offset_seconds
+    assumed = " (assumed)" if source.clock_offset_basis is Basis.ASSUMED else ""
     notes = [
         f"resolution {grouped(source.resolution_seconds)} s" if source.resolution_seconds else "",
-        f"clock {clock_offset(lo, hi)}",
+        f"clock {clock_offset(lo, hi)}{assumed}",
         f"{grouped(source.unparsed)} lines unreadable" if source.unparsed else "",
         source.reason,
         source.hint,

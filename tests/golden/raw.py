@@ -244,12 +244,12 @@ def everything(raw: Path) -> str:
 
 def e_mails(raw: Path) -> set[str]:
     """Every e-mail address in the raw files."""
-    return set(re.findall(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", everything(raw)))
+    return set(re.findall(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+", everything(raw)))
 
 
 def addresses(raw: Path) -> set[str]:
-    """Every IPv4 address in the raw files."""
-    return set(re.findall(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])", everything(raw)))
+    """Every address of a client: of the gateway's and of the database server's."""
+    return set(re.findall(r'"(?:sourceIp|remote_host)":"([\d.]+)"', everything(raw)))
 
 
 def statements(raw: Path) -> set[str]:

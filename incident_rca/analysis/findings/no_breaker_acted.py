@@ -44,8 +44,8 @@ def _finding(endpoint: EndpointImpact, rows: pd.DataFrame) -> Finding:
         rule="no-breaker-acted",
         severity=Severity.HIGH,
         statement=(
-            f"No circuit breaker acted on {endpoint.name}: all {len(rows):,} failing requests waited "
-            f"{quickest:.1f} s or longer, to the last of the outage."
+            f"No circuit breaker acted on {endpoint.name}: all {len(rows):,} failing requests "
+            f"waited {quickest:.1f} s or longer, to the last of the outage."
         ),
         remedy=(
             "Put a circuit breaker with a time-out around the call, so that requests fail at once "
