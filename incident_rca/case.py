@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,31 +86,41 @@ def sha256_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds the case for writing; raises CaseInUse while another process does."""
+    """Holds the case for writing; raises CaseInUse while another process does.
+
+    The lock is on the folder itself, so nothing is left in it; a new folder that stays empty goes.
+    """
     import fcntl
 
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CaseInUse(
-                f"{folder}: another incident-rca is writing to it", hint="wait for it to end"
-            ) from error
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+    except BlockingIOError as error:
+        raise CaseInUse(
+            f"{folder}: another incident-rca is writing to it", hint="wait for it to end"
+        ) from error
+    finally:
+        os.close(descriptor)
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
 
 
-def keep_raw(folder: Path, given: Path, taken: frozenset[str]) -> RawFile:
-    """Copies a given file to raw/, byte for byte, under a name that is not taken yet."""
-    raw = folder / RAW
-    raw.mkdir(parents=True, exist_ok=True)
+def free_name(given: Path, taken: frozenset[str]) -> str:
+    """Where below the case a given file can be kept: under its own name, or a numbered one."""
     stem, dot, endings = given.name.partition(".")
-    name, number = given.name, 1
-    while f"{RAW}/{name}" in taken:
-        number += 1
-        name = f"{stem}-{number}{dot}{endings}"
-    shutil.copyfile(given, raw / name)
-    return RawFile(path=f"{RAW}/{name}", sha256=sha256_of(raw / name))
+    names = chain([given.name], (f"{stem}-{number}{dot}{endings}" for number in count(2)))
+    return next(path for name in names if (path := f"{RAW}/{name}") not in taken)
+
+
+def keep_raw(folder: Path, given: Path, path: str) -> RawFile:
+    """Copies a given file to `path` in the case, byte for byte."""
+    kept = folder / path
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(given, kept)
+    return RawFile(path=path, sha256=sha256_of(kept))
 
 
 def check_files(folder: Path, source: SourceStatus) -> SourceStatus:

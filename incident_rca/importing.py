@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import chain, count
 from pathlib import Path
 
 from incident_rca import __version__
@@ -23,6 +24,7 @@ from incident_rca.model import (
     Thresholds,
     TimeWindow,
 )
+from incident_rca.pipeline import Progress, append_tables
 from incident_rca.settings import Settings
 
 # Above this share of unreadable rows a source is partial: what it says may be biased.
@@ -39,69 +41,82 @@ class Imported:
     refused: tuple[IncidentRcaError, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the user says of the files: their kind, and what a bare answer does not say itself."""
+
+    kind: str | None = None
+    query: str = ""
+    metric: str = ""
+
+
 def import_files(
     folder: Path,
     files: Sequence[Path],
     *,
-    settings: Settings | None,
+    settings: Settings,
     window: TimeWindow | None = None,
-    kind: str | None = None,
-    query: str = "",
-    metric: str = "",
+    reading: Reading = Reading(),
     title: str = "",
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> Imported:
     """The case with each readable file added; a file that cannot be read is refused, not the rest.
 
-    `settings` replace those in the case where given; a new case takes them, or the defaults. Raises
-    NoEvidence where the case is new and no file could be read.
+    A new case takes topology and thresholds of `settings`; a case that is there keeps its own.
+    Raises NoEvidence where the case is new and no file could be read.
     """
     case = case_folder.read_case(folder) if case_folder.exists(folder) else None
-    added: list[SourceStatus] = []
+    sources = list(case.sources) if case else []
+    added: list[tuple[SourceStatus, Parsed]] = []
     already: list[str] = []
     refused: list[IncidentRcaError] = []
-    sources = list(case.sources) if case else []
-    with tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
+    with case_folder.locked(folder), tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
         for given in files:
             progress(f"reading {given.name}")
             try:
-                if _sha_is_known(given, sources):
+                if _is_known(given, sources):
                     already.append(given.name)
                     continue
-                source = _add_file(
-                    folder, given, sources, Path(work), kind=kind, query=query, metric=metric
-                )
+                found = _add_file(folder, given, sources, Path(work), reading)
             except IncidentRcaError as error:
                 refused.append(error)
                 continue
-            sources.append(source)
-            added.append(source)
-    if not sources:
-        raise (
-            refused[0]
-            if len(refused) == 1
-            else NoEvidence(
-                f"none of the {len(files)} files could be read: "
-                + "; ".join(error.message for error in refused)
-            )
-        )
-    case = case or Case(
-        id=folder.resolve().name, title=title, window=_span(sources), window_basis=""
-    )
-    case = with_settings(case, settings) if settings else case
-    case = with_window(replace(case, sources=tuple(sources), tool_version=__version__), window)
-    case_folder.write_case(folder, case)
+            added.append(found)
+            sources.append(with_declared_clock(found[0], settings))
+        if not sources:
+            raise _nothing_readable(refused)
+        if case is None:
+            start = Case(id=folder.resolve().name, title=title, window=_span(sources))
+            case = with_settings(start, settings)
+        case = with_window(replace(case, sources=tuple(sources), tool_version=__version__), window)
+        append_tables(folder, case, [parsed for _, parsed in added])
+        case_folder.write_case(folder, case)
+    new = {status.name for status, _ in added}
     return Imported(
-        case=case, added=tuple(added), already_there=tuple(already), refused=tuple(refused)
+        case=case,
+        added=tuple(s for s in case.sources if s.name in new),
+        already_there=tuple(already),
+        refused=tuple(refused),
     )
+
+
+def _nothing_readable(refused: Sequence[IncidentRcaError]) -> IncidentRcaError:
+    if len(refused) == 1:
+        return refused[0]
+    reasons = "; ".join(error.message for error in refused)
+    return NoEvidence(f"none of the {len(refused)} files could be read: {reasons}")
+
+
+def with_declared_clock(source: SourceStatus, settings: Settings) -> SourceStatus:
+    """The source with the clock bounds that the settings declare; measured ones stay."""
+    if source.clock_offset_basis is Basis.OBSERVED:
+        return source
+    declared = settings.clock_offset_seconds[source.system]
+    return replace(source, clock_offset_seconds=declared)
 
 
 def with_settings(case: Case, settings: Settings) -> Case:
-    """The case with the topology, thresholds and declared clock offsets of these settings.
-
-    Offsets that were measured stay as they are.
-    """
-    declared = settings.clock_offset_seconds
+    """The case with the topology, thresholds and declared clock bounds of these settings."""
     return replace(
         case,
         topology=settings.topology,
@@ -109,12 +124,7 @@ def with_settings(case: Case, settings: Settings) -> Case:
             plausible_deadline_seconds=settings.plausible_deadline_seconds,
             large_table_rows=settings.large_table_rows,
         ),
-        sources=tuple(
-            s
-            if s.clock_offset_basis is Basis.OBSERVED
-            else replace(s, clock_offset_seconds=declared.get(s.system, s.clock_offset_seconds))
-            for s in case.sources
-        ),
+        sources=tuple(with_declared_clock(source, settings) for source in case.sources),
     )
 
 
@@ -149,7 +159,7 @@ def _span(sources: Iterable[SourceStatus]) -> TimeWindow:
     return TimeWindow(start, whole if whole == end else whole + timedelta(seconds=1))
 
 
-def _sha_is_known(given: Path, sources: Sequence[SourceStatus]) -> bool:
+def _is_known(given: Path, sources: Sequence[SourceStatus]) -> bool:
     if not given.is_file():
         raise BadInput(f"{given}: is no file", hint="check the path")
     sha256 = case_folder.sha256_of(given)
@@ -157,32 +167,29 @@ def _sha_is_known(given: Path, sources: Sequence[SourceStatus]) -> bool:
 
 
 def _add_file(
-    folder: Path,
-    given: Path,
-    sources: Sequence[SourceStatus],
-    work: Path,
-    *,
-    kind: str | None,
-    query: str,
-    metric: str,
-) -> SourceStatus:
+    folder: Path, given: Path, sources: Sequence[SourceStatus], work: Path, reading: Reading
+) -> tuple[SourceStatus, Parsed]:
     """Recognises, parses and only then keeps one file."""
-    known = _format_of(given, kind)
-    stem = given.name.partition(".")[0] or known.kind
-    taken = {s.name for s in sources}
-    name = next(
-        n for i in range(1, 10_000) if (n := stem if i == 1 else f"{stem}-{i}") not in taken
-    )
+    known = _format_of(given, reading.kind)
+    stem, taken = given.name.partition(".")[0] or known.kind, {s.name for s in sources}
+    name = next(n for n in chain([stem], (f"{stem}-{i}" for i in count(2))) if n not in taken)
+    raw_name = case_folder.free_name(given, frozenset(f.path for s in sources for f in s.files))
     parsed = known.parse(
-        RawInput(path=given, file=given.name, source=name, work=work, query=query, metric=metric)
+        RawInput(
+            path=given,
+            file=raw_name,
+            source=name,
+            work=work,
+            query=reading.query,
+            metric=reading.metric,
+        )
     )
     if parsed.rows == 0 and parsed.unparsed:
         raise BadInput(
             f"{given}: none of its {parsed.unparsed} rows could be read as {known.kind}",
             hint="is it the file you meant? `--as KIND` overrides what it was taken for",
         )
-    raw = case_folder.keep_raw(folder, given, frozenset(f.path for s in sources for f in s.files))
-    return _status(known, name, parsed, raw)
+    return _status(known, name, parsed, case_folder.keep_raw(folder, given, raw_name)), parsed
 
 
 def _format_of(given: Path, kind: str | None) -> Format:

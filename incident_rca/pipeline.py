@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from incident_rca import case as case_folder
 from incident_rca.errors import NoEvidence
 from incident_rca.formats import BY_KIND, FORMATS
-from incident_rca.formats.parsed import RawInput, as_schema
+from incident_rca.formats.parsed import Parsed, RawInput, as_schema
 from incident_rca.model import (
     INDEPENDENT_SYSTEMS,
     Analysis,
@@ -35,8 +35,6 @@ Progress = Callable[[str], None]
 
 def parse_sources(folder: Path, sources: Iterable[SourceStatus], progress: Progress) -> Tables:
     """The tables from the raw files of the sources that did not fail."""
-    import pandas as pd
-
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLE_NAMES}
     with tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
         for source in sources:
@@ -55,14 +53,39 @@ def parse_sources(folder: Path, sources: Iterable[SourceStatus], progress: Progr
                 )
                 for table, frame in parsed.frames.items():
                     frames[table].append(frame)
-    return Tables(
-        **{
-            name: pd.concat(parts, ignore_index=True)
-            if (parts := [f for f in found if len(f)])
-            else as_schema(pd.DataFrame(columns=list(SCHEMAS[name])), name)
-            for name, found in frames.items()
-        }
-    )
+    return _joined(frames)
+
+
+def _joined(frames: Mapping[str, Sequence[pd.DataFrame]]) -> Tables:
+    """One frame a table from its pieces, in their order; an empty one where there is none."""
+    import pandas as pd
+
+    def whole(name: str) -> pd.DataFrame:
+        parts = [frame for frame in frames.get(name, ()) if len(frame)]
+        if not parts:
+            return as_schema(pd.DataFrame(columns=list(SCHEMAS[name])), name)
+        return pd.concat(parts, ignore_index=True)
+
+    return Tables(**{name: whole(name) for name in TABLE_NAMES})
+
+
+def append_tables(folder: Path, case: Case, added: Sequence[Parsed]) -> None:
+    """Writes the tables of a case to which files were added, from those it has and the new rows.
+
+    Where the tables that it has are not those of its other sources, they are left to build_tables.
+    """
+    before = case.sources[: len(case.sources) - len(added)]
+    if before and not case_folder.tables_are_current(folder, before):
+        return
+    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLE_NAMES}
+    if before:
+        kept = case_folder.read_tables(folder)
+        for name in TABLE_NAMES:
+            frames[name].append(getattr(kept, name))
+    for parsed in added:
+        for name, frame in parsed.frames.items():
+            frames[name].append(frame)
+    case_folder.write_tables(folder, _joined(frames), case.sources)
 
 
 def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Case, Tables]:

@@ -20,7 +20,7 @@ from random import Random
 from uuid import UUID
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when run as a script
-from incident_rca.case import write_case
+from incident_rca.case import TABLES, write_case
 from incident_rca.importing import import_files
 from incident_rca.model import Basis, Case, Route, Service, TimeWindow, Topology
 from incident_rca.settings import Settings
@@ -792,6 +792,7 @@ def main() -> None:
             settings=Settings(topology=topology()),
             window=window,
         )
+    shutil.rmtree(CASE / TABLES)
     write_case(CASE, as_case(done.case))
     print(f"{sum(map(len, files.values())):>9,}  in all")
 

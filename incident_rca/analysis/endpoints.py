@@ -40,10 +40,10 @@ def endpoint_impacts(
     case: Case, tables: Tables, outage: ErrorBurst | None
 ) -> tuple[EndpointImpact, ...]:
     """Every route that had a request, worst first, over the outage's whole seconds."""
-    if outage is None or outage.start.lo is None or outage.end.hi is None:
+    if outage is None or outage.start.lo is None or outage.end.lo is None:
         return ()
     gateway, start = tables.gateway, outage.start.lo.replace(microsecond=0)
-    end = outage.end.hi.replace(microsecond=0) + timedelta(seconds=1)
+    end = outage.end.lo.replace(microsecond=0) + timedelta(seconds=1)
     inside = gateway[(gateway["second"] >= start) & (gateway["second"] < end)]
     lead_up = gateway[gateway["second"] < start]
     lead_minutes = (start - case.window.start).total_seconds() / 60
@@ -146,7 +146,7 @@ def _endpoint_evidence(
     now: _Traffic,
     usual: _Traffic | None,
 ) -> tuple[Evidence, ...]:
-    at = Span(outage.start.lo, outage.end.hi, "the outage")
+    at = Span(outage.start.lo, outage.end.lo, "the outage")
     if len(failures):
         statuses = ", ".join(f"{status}: {n}" for status, n in sorted(by_status.items()))
         return rows_as_evidence(

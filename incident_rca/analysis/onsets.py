@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-# A burst worth an outage: a dozen events a minute, and five more than the quiet rate explains.
+# A burst worth an outage: a dozen events a minute, five times what is usual, and five events more
+# than the quiet rate explains.
 BURST_RATE_PER_SECOND = 0.2
+BURST_FACTOR = 5.0
 ALARM = 5.0
 # The statistic is cut off here, so that a long burst does not hide that it ended.
 CEILING = 2 * ALARM
@@ -42,8 +44,8 @@ def bursts_in(arrivals: Sequence[datetime], rate: float) -> tuple[Burst, ...]:
     begins with the first event after the statistic's last zero and ends with the last event before
     its next; it counts once it has crossed ALARM.
     """
-    quiet = min(rate, BURST_RATE_PER_SECOND / 2)
-    fall = (BURST_RATE_PER_SECOND - quiet) / math.log(BURST_RATE_PER_SECOND / quiet)
+    burst_rate = max(BURST_RATE_PER_SECOND, BURST_FACTOR * rate)
+    fall = (burst_rate - rate) / math.log(burst_rate / rate)
     found: list[Burst] = []
     statistic, first, alarmed = 0.0, 0, False
     for position, at in enumerate(arrivals):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,10 @@ from incident_rca.tables import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# The quiet behind the last failure is chance, at the outage's own rate, more often than this.
+STILL_GOING_ON = 0.01
 
 
 def find_outage(case: Case, tables: Tables) -> ErrorBurst | None:
@@ -29,13 +34,13 @@ def find_outage(case: Case, tables: Tables) -> ErrorBurst | None:
     first, last = arrivals[burst.first], arrivals[burst.last]
     seconds = (last - first).total_seconds()
     quiet_for = (_covered_until(case) - last).total_seconds()
-    still = quiet_for * burst.events / max(seconds, 1.0)
+    ongoing = math.exp(-quiet_for * burst.events / max(seconds, 1.0)) > STILL_GOING_ON
     inside = failures.iloc[burst.first : burst.last + 1]
     return ErrorBurst(
         start=Span.at(first, "arrival of the first failing request"),
-        end=Span.at(last, "arrival of the last failing request"),
+        end=Span(last, None if ongoing else last, "arrival of the last failing request"),
         duration_seconds=seconds,
-        ongoing=math.exp(-still) > 0.01,
+        ongoing=ongoing,
         failures=burst.events,
         blips=_blips(failures, burst),
         evidence=rows_as_evidence(
@@ -53,14 +58,26 @@ def _covered_until(case: Case) -> datetime:
 
 
 def _quiet_rate(case: Case, tables: Tables) -> float:
-    """The usual failures a second: from the baseline answer, else as if half a failure was seen."""
+    """The usual failures a second: from the baseline answer, else the window's quietest minutes."""
     seconds = sum(
         s.covered.seconds for s in case.sources if s.kind == "logs_insights" and s.covered
     )
     if not seconds:
-        return quiet_rate(0, case.window.seconds)
+        return _quietest(case, tables)
     failed = tables.baseline.loc[tables.baseline["status"] >= 500, "requests"].sum()
     return quiet_rate(int(failed), seconds)
+
+
+def _quietest(case: Case, tables: Tables) -> float:
+    """The rate of the quietest quarter of the window's minutes: hardly that of an outage."""
+    minutes = max(1, int(case.window.seconds // 60))
+    counts = Counter(
+        int((arrival - case.window.start).total_seconds() // 60)
+        for value in tables.failures["at"]
+        if (arrival := instant(value)) is not None
+    )
+    quarter = sorted(counts.get(minute, 0) for minute in range(minutes))[: max(1, minutes // 4)]
+    return quiet_rate(sum(quarter), 60.0 * len(quarter))
 
 
 def _blips(failures: pd.DataFrame, burst: Burst) -> tuple[Evidence, ...]:
@@ -80,4 +97,4 @@ def _blips(failures: pd.DataFrame, burst: Burst) -> tuple[Evidence, ...]:
 def failures_in(tables: Tables, outage: ErrorBurst) -> pd.DataFrame:
     """The failed requests that arrived during the outage."""
     failures = tables.failures
-    return failures[(failures["at"] >= outage.start.lo) & (failures["at"] <= outage.end.hi)]
+    return failures[(failures["at"] >= outage.start.lo) & (failures["at"] <= outage.end.lo)]

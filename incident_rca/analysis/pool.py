@@ -59,8 +59,9 @@ def find_pool(
         gauges = _gauges(case, owner, rows)
         full = gauges.used[gauges.used["value"] >= gauges.size] if gauges else None
         if gauges is not None and full is not None and len(full):
-            found.append(_state(case, tables, owner, gauges, full, outage, shifts, ended))
-    return max(found, key=lambda p: (len(p.evidence), p.owner), default=None)
+            state = _state(case, tables, owner, gauges, full, outage, shifts, ended)
+            found.append((len(full), state))
+    return max(found, key=lambda item: (item[0], item[1].owner), default=(0, None))[1]
 
 
 def _role(metric: str) -> str:
@@ -119,6 +120,8 @@ def _state(
     shift = next((s for s in shifts if s.service == name), None)
     consistent, note = _check(gauges.size, fill, rate, shift)
     until = next((t.at for t in ended if _inside(t.at, last)), last)
+    if full["at"].max() == gauges.used["at"].max():
+        until = Span(last.lo, None, "still full in the last bucket")
     return PoolState(
         owner=name,
         size=gauges.size,

@@ -61,16 +61,15 @@ def import_files(
 
     loaded = settings(config)
     window = window_of(start, end, loaded, tz, force=force)
-    takes_settings = config is not None or not case_folder.exists(case)
+    if config is not None and case_folder.exists(case):
+        importing.change_case(case, settings=loaded.settings, window=None)
     with progress(quiet=quiet) as step:
         done = importing.import_files(
             case,
             files,
-            settings=loaded.settings if takes_settings else None,
+            settings=loaded.settings,
             window=window,
-            kind=kind,
-            query=query,
-            metric=metric,
+            reading=importing.Reading(kind=kind, query=query, metric=metric),
             title=title,
             progress=step,
         )

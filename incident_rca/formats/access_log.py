@@ -10,9 +10,8 @@ import msgspec
 
 from incident_rca.formats.duckdb_session import define, fetch, open_session, run_file
 from incident_rca.formats.lines import repaired_copy
-from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, as_schema
+from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, as_schema, redacted
 from incident_rca.model import System, TimeWindow
-from incident_rca.redact import redact_text
 
 _NEEDED = {"httpMethod", "resourcePath", "status"}
 _TIMES = {"requestTimeEpoch", "requestTime"}
@@ -58,13 +57,13 @@ def _read(raw: RawInput, path: Path, *, damage: str) -> tuple[Parsed, int]:
         gateway = fetch(run_file(session, "access_log_gateway.sql"))
         failures = fetch(run_file(session, "access_log_failures.sql"))
     origin = {"source": raw.source, "file": raw.file}
-    texts = {text: redact_text(text) for text in failures["message"].dropna().unique()}
-    failures["message"] = failures["message"].map(texts)
     rows, resolution = int(coverage["rows"]), 0.001 if coverage["has_milliseconds"] else 1.0
     parsed = Parsed(
         frames={
-            "gateway": as_schema(gateway.assign(**origin), "gateway"),
-            "failures": as_schema(failures.assign(**origin, seen_in="access"), "failures"),
+            "gateway": as_schema(redacted(gateway, "gateway").assign(**origin), "gateway"),
+            "failures": as_schema(
+                redacted(failures, "failures").assign(**origin, seen_in="access"), "failures"
+            ),
         },
         rows=rows,
         unparsed=int(coverage["unparsed"]),

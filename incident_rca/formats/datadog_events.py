@@ -10,7 +10,6 @@ from typing import Any
 from incident_rca.formats.lines import document_of
 from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of
 from incident_rca.model import System, TimeWindow
-from incident_rca.redact import redact_text
 
 Row = dict[str, Any]
 
@@ -61,7 +60,7 @@ def _add(changes: dict[str, Row], position: int, event: Mapping[str, Any]) -> No
     inner = outer["attributes"]
     tags = dict(str(tag).partition(":")[::2] for tag in outer.get("tags") or ())
     at = datetime.fromisoformat(outer["timestamp"]).astimezone(UTC)
-    title = redact_text(str(inner["title"]))
+    title = str(inner["title"])
     key = str(inner.get("aggregation_key") or event["id"])
     known = changes.get(key)
     if known is None:
@@ -70,7 +69,7 @@ def _add(changes: dict[str, Row], position: int, event: Mapping[str, Any]) -> No
             "at": at,
             "until": at,
             "kind": tags.get("change", "change"),
-            "name": redact_text(str(inner.get("aggregation_key") or title)),
+            "name": str(inner.get("aggregation_key") or title),
             "title": _PHASE_WORD.sub("", title),
             "service": tags.get("service") or inner.get("service"),
             "application": tags.get("application"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incident_rca.model import System, TimeWindow
+from incident_rca.redact import redact_text
 from incident_rca.tables import SCHEMAS
 
 if TYPE_CHECKING:
@@ -90,6 +91,22 @@ def as_schema(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     return pd.DataFrame(columns, index=frame.index)
 
 
+# Statements are redacted as SQL where they are parsed; ids say nothing of a person.
+_REDACTED_ELSEWHERE = frozenset(
+    {"source", "file", "request_id", "statement", "waiter_statement", "holder_statement"}
+)
+
+
+def redacted(frame: pd.DataFrame, table: str) -> pd.DataFrame:
+    """`frame` with personal data and secrets out of every text, whoever wrote it."""
+    columns: dict[str, Any] = {}
+    for column, duckdb_type in SCHEMAS[table].items():
+        if duckdb_type == "VARCHAR" and column in frame and column not in _REDACTED_ELSEWHERE:
+            texts = frame[column].dropna().unique()
+            columns[column] = frame[column].map({text: redact_text(text) for text in texts})
+    return frame.assign(**columns)
+
+
 def frame_of(table: str, rows: Iterable[Mapping[str, Any]], raw: RawInput) -> pd.DataFrame:
     """A typed frame of `table` from rows as mappings; `source` and `file` are added."""
     import pandas as pd
@@ -98,7 +115,7 @@ def frame_of(table: str, rows: Iterable[Mapping[str, Any]], raw: RawInput) -> pd
     records: Sequence[Mapping[str, Any]] = [
         {"source": raw.source, "file": raw.file, **row} for row in rows
     ]
-    return as_schema(pd.DataFrame.from_records(records, columns=columns), table)
+    return as_schema(redacted(pd.DataFrame.from_records(records, columns=columns), table), table)
 
 
 def window_of(instants: Iterable[Any], *, step_seconds: float = 0.0) -> TimeWindow | None:

@@ -20,7 +20,7 @@ from incident_rca.formats.lines import Truncated, lines_of
 from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of, window_of
 from incident_rca.lock_modes import conflicts, mode_of_statement
 from incident_rca.model import System
-from incident_rca.redact import redact_sql, redact_text
+from incident_rca.redact import redact_sql
 
 Row = dict[str, Any]
 
@@ -239,7 +239,7 @@ def _add_event(
             "database": record.get("dbname"),
             "sqlstate": record.get("state_code"),
             "statement": redact_sql(statement or str(record.get("statement", ""))),
-            "message": "" if kind in ("ddl", "finished") else redact_text(text),
+            "message": "" if kind in ("ddl", "finished") else text,
             "duration_ms": duration_ms,
         }
     )

@@ -88,7 +88,7 @@ class Case:
     id: str
     title: str
     window: TimeWindow
-    window_basis: str
+    window_basis: str = ""
     topology: Topology = Topology()
     thresholds: Thresholds = Thresholds()
     sources: tuple[SourceStatus, ...] = ()

@@ -60,7 +60,7 @@ def _plain(value: Any) -> Any:
         return value
     if hasattr(value, "tolist"):
         return _plain(value.tolist())
-    if value is None or value != value or str(value) in ("<NA>", "NaT"):
+    if value is None or str(value) in ("<NA>", "NaT", "nan"):
         return None
     return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
 

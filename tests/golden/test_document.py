@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
 import pytest
 from rich.console import Console, RenderableType
 
-from incident_rca import pipeline
-from incident_rca.excerpts import excerpts_of
+from incident_rca.cli.explain import explain
 from incident_rca.report import terminal
 from tests.golden import raw
 from tests.golden.raw import Json
@@ -35,7 +36,9 @@ SECTIONS = (
     "appendix",
 )
 LINES_OF_A_SCREEN = 66
-MARKER = re.compile(r"<!-- incident-rca:(begin|end) .*-->")
+# Nobody sees the markers of the blocks nor the rules of the tables.
+UNSEEN = re.compile(r"<!-- incident-rca:(begin|end) .*-->|[|: -]+")
+REQUEST_ID = re.compile(r"(\d+): .*\brequest_id=(\S+)")
 CLOCK = re.compile(r"(?:\d\d-\d\d )?\d\d:\d\d:\d\d")
 
 
@@ -134,7 +137,7 @@ def test_summary_to_timeline_fit_one_screen(demo: Demo) -> None:
     text = "".join(
         section(demo.markdown, name) for name in ("Summary", "Impact", "Data", "Timeline")
     )
-    lines = [x for x in text.splitlines() if x.strip() and not MARKER.match(x)]
+    lines = [x for x in text.splitlines() if x.strip() and not UNSEEN.fullmatch(x)]
     assert 20 < len(lines) <= LINES_OF_A_SCREEN
 
 
@@ -171,16 +174,14 @@ def rendered(*found: RenderableType) -> str:
     return out.getvalue()
 
 
-def explanations(demo: Demo, each: int) -> str:
-    """What `explain` shows of every hypothesis, with up to `each` rows behind an evidence."""
-    case, tables = pipeline.build_tables(demo.folder)
-    rows = excerpts_of(demo.folder, case, tables, demo.analysis.evidence, each)
-    excerpts = {demo.analysis.evidence_ids[digest]: lines for digest, lines in rows.items()}
-    assert sum(map(len, excerpts.values())) > 50
-    return rendered(
-        *(terminal.explanation(demo.analysis, h, excerpts) for h in demo.analysis.hypotheses),
-        *(line for lines in excerpts.values() for line in lines),
-    )
+def explained(demo: Demo, hypotheses: Iterable[str], *, as_json: bool = False) -> str:
+    """What `explain` prints of these hypotheses, in a very wide terminal."""
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setenv("COLUMNS", "10000")
+        for hypothesis in hypotheses:
+            explain(demo.folder, hypothesis, as_json=as_json, quiet=True)
+    return out.getvalue()
 
 
 def cells(demo: Demo) -> str:
@@ -191,7 +192,7 @@ def cells(demo: Demo) -> str:
             table = session.read_parquet(str(path)).project("COLUMNS(*)::VARCHAR")
             found += [value for row in table.fetchall() for value in row if value is not None]
     assert len(found) > 10_000
-    return "\n".join(found)
+    return "\n".join(sorted(set(found)))
 
 
 @pytest.fixture(scope="module")
@@ -202,8 +203,8 @@ def outputs(demo: Demo) -> dict[str, str]:
         "report.json": json.dumps(demo.report, ensure_ascii=False),
         "summary": rendered(terminal.summary(demo.analysis, report_path="report.md")),
         "timeline": rendered(terminal.timeline(demo.analysis)),
-        "explain": explanations(demo, each=3),
-        "explain at length": explanations(demo, each=40),
+        "explain": explained(demo, [h["id"] for h in demo.report["hypotheses"]]),
+        "explain --json": explained(demo, ["H1"], as_json=True),
         "tables": cells(demo),
     }
 
@@ -219,9 +220,18 @@ def test_private_text_never_leaves_the_raw_files(
         assert not leaked, f"{name} shows {leaked[:3]}"
 
 
-def test_explain_shows_lines_of_the_raw_files(outputs: dict[str, str], files: Path) -> None:
-    lines = raw.text_of(files / "postgresql.jsonlog.gz").splitlines()
-    shown = re.findall(r"(\d+): (\{\"timestamp\":\"[^\"]+\")", outputs["explain"])
-    assert shown
-    for number, beginning in shown:
-        assert lines[int(number) - 1].startswith(beginning)
+def test_explain_shows_rows_of_the_raw_files(
+    demo: Demo, requests: list[raw.Request], outputs: dict[str, str]
+) -> None:
+    told = json.loads(outputs["explain --json"])
+    assert told["hypothesis"]["id"] == "H1"
+    shown = {e["id"]: e["excerpt"] for e in told["evidence"] if e["rows"]}
+    known = {e["id"]: e for e in demo.report["evidence"]}
+    assert len(shown) >= 5 and all(shown.values())
+    for name, rows in shown.items():
+        first, last = known[name]["rows"]
+        assert all(first <= int(row.partition(":")[0]) <= last for row in rows), rows
+    by_line = {r.line: r.row["extendedRequestId"] for r in requests}
+    named = [m for rows in shown.values() for r in rows if (m := REQUEST_ID.match(r))]
+    assert named
+    assert all(by_line[int(m[1])] == m[2] for m in named)

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,7 @@ def utc(clock: str) -> datetime:
 
 def endpoint(report: Json, name: str) -> Json:
     """The impact on one route."""
-    found = [
-        e for e in report["impact"]["endpoints"] if f"{e['method']} {e['route']}" == name
-    ]
+    found = [e for e in report["impact"]["endpoints"] if f"{e['method']} {e['route']}" == name]
     assert len(found) == 1
     return dict(found[0])
 
@@ -58,9 +57,7 @@ def per_minute_before(requests: list[Request], outage: list[Request], name: str)
 # --- the gateway ---------------------------------------------------------------------------------
 
 
-def test_orders_failed_with_502_as_the_document_states(
-    report: Json, outage: list[Request]
-) -> None:
+def test_orders_failed_with_502_as_the_document_states(report: Json, outage: list[Request]) -> None:
     orders = [r for r in outage if r.name == ORDERS]
     said = endpoint(report, ORDERS)
     assert {r.status for r in orders} == {502}
@@ -293,9 +290,7 @@ def test_the_lock_on_the_other_table_is_a_coincidence(
 # --- latency and the pool ------------------------------------------------------------------------
 
 
-def test_one_latency_shift_with_its_onset_corrected_for_the_lag(
-    report: Json, files: Path
-) -> None:
+def test_one_latency_shift_with_its_onset_corrected_for_the_lag(report: Json, files: Path) -> None:
     (shift,) = report["latency_shifts"]
     assert (shift["service"], shift["method"]) == ("inventory", "Reserve")
     high = [(at, value) for at, value in raw.reserve_p99(files) if value > 5_000]
@@ -310,8 +305,7 @@ def test_one_latency_shift_with_its_onset_corrected_for_the_lag(
 
 
 def test_other_methods_have_no_shift(report: Json, files: Path) -> None:
-    others = [s for s in raw.series(files, "grpc-p99.datadog.json")]
-    for one in others:
+    for one in raw.series(files, "grpc-p99.datadog.json"):
         values = [value for _, value in one.points if value is not None]
         is_high = max(values) > 5_000
         named = one.tags["rpc.method"] in {s["method"].lower() for s in report["latency_shifts"]}
@@ -477,7 +471,7 @@ def test_five_phases_follow_each_other(report: Json, outage: list[Request]) -> N
     phases = report["phases"]
     names = [p["name"] for p in phases]
     assert names == ["lead_up", "trigger", "propagation", "sustained", "recovery"]
-    for before, after in zip(phases, phases[1:], strict=False):
+    for before, after in pairwise(phases):
         assert before["end"] == after["start"]
         assert instant(before["start"]) < instant(before["end"])
     assert phases[0]["start"] == report["incident"]["window"]["start"]
@@ -540,17 +534,21 @@ def test_every_evidence_lies_within_its_file(demo: Demo, report: Json) -> None:
         assert evidence["id"][0] == letters[system[evidence["source"]]]
 
 
-def test_every_instant_is_utc_and_in_order(report: Json) -> None:
+def test_every_instant_is_utc(report: Json) -> None:
     text = json.dumps(report)
     stamps = re.findall(r'"(\d{4}-\d\d-\d\d[T ][^"]*)"', text)
     assert len(stamps) > 100
     for stamp in stamps:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d*[1-9])?Z", stamp), stamp
-    begins = [instant(event["at"][0] or event["at"][1]) for event in report["timeline"]]
-    assert begins == sorted(begins)
-    assert [e["id"] for e in report["timeline"]] == [
-        f"T{n}" for n in range(1, len(begins) + 1)
-    ]
+
+
+def test_the_timeline_has_no_event_before_one_that_is_certainly_earlier(report: Json) -> None:
+    events = report["timeline"]
+    assert [e["id"] for e in events] == [f"T{n}" for n in range(1, len(events) + 1)]
+    assert len(events) > 15
+    ends = [bounds(event["at"]) for event in events]
+    for place, (begin, _) in enumerate(ends):
+        assert all(begin <= later_end for _, later_end in ends[place + 1 :]), events[place]
 
 
 def test_each_source_names_the_files_as_they_are(demo: Demo, report: Json) -> None:

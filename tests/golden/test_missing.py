@@ -137,9 +137,7 @@ def test_every_verdict_follows_its_claims(name: str, outcomes: dict[str, Outcome
         if hypothesis["verdict"] != "supported":
             continue
         claims = hypothesis["claims"]
-        observed = {
-            c["aspect"] for c in claims if (c["stance"], c["basis"]) == ("for", "observed")
-        }
+        observed = {c["aspect"] for c in claims if (c["stance"], c["basis"]) == ("for", "observed")}
         against = {c["aspect"] for c in claims if c["stance"] == "against"}
         assert {"path", "mechanism"} <= observed
         assert not {"path", "mechanism"} & against
@@ -269,7 +267,12 @@ def test_a_system_that_was_not_collected_is_skipped(absent: str, tmp_path: Path)
     case = tmp_path / "INC-1"
     import_files(
         case,
-        [SAMPLE / "raw" / n for system, names in SYSTEMS.items() if system != absent for n in names],
+        [
+            SAMPLE / "raw" / n
+            for system, names in SYSTEMS.items()
+            if system != absent
+            for n in names
+        ],
         settings=Settings(topology=sample.topology),
         window=sample.window,
     )
@@ -313,9 +316,7 @@ def test_without_a_topology_the_report_says_which_lines_to_add(without_topology:
     assert any("[[routes]]" in q for q in without_topology.report["questions"])
 
 
-def test_without_a_topology_counts_and_locks_stay(
-    without_topology: Outcome, report: Json
-) -> None:
+def test_without_a_topology_counts_and_locks_stay(without_topology: Outcome, report: Json) -> None:
     bare = without_topology.report
     assert bare["outage"]["duration_seconds"] == report["outage"]["duration_seconds"]
     assert [e["peak_waiters"] for e in bare["lock_episodes"]] == [

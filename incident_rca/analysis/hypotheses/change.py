@@ -22,7 +22,7 @@ from incident_rca.model import (
 
 def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
     """One candidate a change that began before the last failure."""
-    until = seen.outage.end.hi if seen.outage else None
+    until = seen.outage.end.lo if seen.outage else None
     return tuple(
         _candidate(seen, change)
         for change in seen.changes

@@ -10,6 +10,7 @@ from incident_rca.analysis.verdicts import Candidate, verdict_of
 from incident_rca.lock_modes import conflicts, in_words, meaning
 from incident_rca.model import (
     Aspect,
+    Basis,
     Claim,
     Hypothesis,
     Impact,
@@ -106,6 +107,11 @@ def _no_path(seen: Observations, episode: LockEpisode) -> Claim:
 def _mechanism(episode: LockEpisode) -> Claim:
     held = episode.root_holder.mode
     waited = [m for m in episode.waiter_modes if conflicts(held, m)]
+    if not waited:
+        text = (
+            "its waiters stood in the queue behind it, in modes that its own does not conflict with"
+        )
+        return claim_for(Aspect.MECHANISM, text, episode.peak_evidence, basis=Basis.INFERRED)
     return claim_for(
         Aspect.MECHANISM,
         f"{in_words(held)} conflicts with {', '.join(map(in_words, waited))}, which its waiters "
@@ -140,7 +146,8 @@ def _claims(seen: Observations, episode: LockEpisode, path: DependencyPath) -> l
         for shift in seen.latency_shifts
         if shift.service == path.service
     ]
-    claims += [*_order(seen, episode), *_dose(seen, episode, path), *_recovery(seen, episode)]
+    claims += [*_order(seen, episode), *_released_too_early(seen, episode)]
+    claims += [*_dose(seen, episode, path), *_recovery(seen, episode)]
     return [*claims, *_controls(seen, episode, path)]
 
 
@@ -160,6 +167,19 @@ def _order(seen: Observations, episode: LockEpisode) -> list[Claim]:
         text = f"requests failed {order.margin_seconds:.1f} s before the lock was taken"
         return [claim_against(Aspect.ORDER, text, *cited)]
     return []
+
+
+def _released_too_early(seen: Observations, episode: LockEpisode) -> list[Claim]:
+    """Requests that a lock hurts arrive while it is held: a lock released before hurt none."""
+    if seen.outage is None:
+        return []
+    order = order_of(
+        seen.case, episode.held_end, System.POSTGRES, seen.outage.start, System.GATEWAY
+    )
+    if order.sequence is not Sequence.BEFORE:
+        return []
+    text = f"the lock was released {order.margin_seconds:.1f} s before the first failing request"
+    return [claim_against(Aspect.ORDER, text, episode.end_evidence, seen.outage.evidence)]
 
 
 def _dose(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:
