@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from incident_rca import __version__
 from incident_rca.errors import BadInput, CaseInUse, NewerCase, NoSuchCase
 from incident_rca.formats.duckdb_session import fetch, open_session
 from incident_rca.formats.parsed import as_schema
@@ -29,7 +30,7 @@ CASE_SCHEMA = 1
 MANIFEST = "case.json"
 RAW = "raw"
 TABLES = "tables"
-TABLES_VERSION = 1
+MADE = "made.json"
 
 
 def exists(folder: Path) -> bool:
@@ -123,48 +124,65 @@ def keep_raw(folder: Path, given: Path, path: str) -> RawFile:
     return RawFile(path=path, sha256=sha256_of(kept))
 
 
+def problem_of(folder: Path, file: RawFile) -> str:
+    """Why a raw file may not be read: it is gone, or not what was collected; "" if it may."""
+    path = folder / file.path
+    if not path.is_file():
+        return f"{file.path} is gone"
+    if sha256_of(path) != file.sha256:
+        return f"{file.path} was changed since it was collected (its SHA-256 differs)"
+    return ""
+
+
 def check_files(folder: Path, source: SourceStatus) -> SourceStatus:
-    """The source as it stands: `failed`, naming the file, where one is gone or was changed."""
-    for file in source.files:
-        path = folder / file.path
-        if not path.is_file():
-            reason = f"{file.path} is gone"
-        elif sha256_of(path) != file.sha256:
-            reason = f"{file.path} was changed since it was collected (its SHA-256 differs)"
-        else:
-            continue
-        return replace(
-            source,
-            state=SourceState.FAILED,
-            covered=None,
-            rows=0,
-            unparsed=0,
-            reason=reason,
-            hint=f"restore {file.path}, or import it again",
-        )
-    return source
+    """The source as it stands: `failed`, naming the files, where one is gone or was changed."""
+    problems = [problem for file in source.files if (problem := problem_of(folder, file))]
+    if not problems:
+        return source
+    return replace(
+        source,
+        state=SourceState.FAILED,
+        covered=None,
+        rows=0,
+        unparsed=0,
+        reason="; ".join(problems),
+        hint="restore the file, or import it again",
+    )
 
 
 # --- tables ------------------------------------------------------------------------------------
 
 
-def tables_key(sources: tuple[SourceStatus, ...]) -> Mapping[str, Any]:
-    """What the tables were made from: they are rebuilt when it changes."""
+def _made_from(sources: tuple[SourceStatus, ...]) -> Any:
+    """What tables are made from: other files, names, queries or parsers make other tables."""
     files = [
-        [f.path, f.sha256] for s in sources if s.state is not SourceState.FAILED for f in s.files
+        [file.path, file.sha256, source.name, source.kind, source.query]
+        for source in sources
+        if source.state is not SourceState.FAILED
+        for file in source.files
     ]
-    return {"tables_version": TABLES_VERSION, "files": sorted(files)}
+    return {"tool_version": __version__, "files": sorted(files)}
 
 
 def tables_are_current(folder: Path, sources: tuple[SourceStatus, ...]) -> bool:
-    """Whether tables/ holds every table, made from just these files."""
-    manifest = folder / TABLES / "manifest.json"
+    """Whether tables/ holds every table as it was written, made from just these sources."""
     try:
-        known = json.loads(manifest.read_text(encoding="utf-8"))
+        known = json.loads((folder / TABLES / MADE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    present = all((folder / TABLES / f"{name}.parquet").is_file() for name in TABLE_NAMES)
-    return present and bool(known == tables_key(sources))
+    if not isinstance(known, dict) or known.get("made_from") != _made_from(sources):
+        return False
+    return bool(known.get("tables") == _table_hashes(folder))
+
+
+def table_path(folder: Path, name: str) -> Path:
+    """Where a table of a case stands."""
+    return folder / TABLES / f"{name}.parquet"
+
+
+def _table_hashes(folder: Path) -> dict[str, str]:
+    paths = {name: table_path(folder, name) for name in TABLE_NAMES}
+    return {name: sha256_of(path) for name, path in paths.items() if path.is_file()}
 
 
 def write_tables(folder: Path, tables: Tables, sources: tuple[SourceStatus, ...]) -> None:
@@ -179,28 +197,31 @@ def write_tables(folder: Path, tables: Tables, sources: tuple[SourceStatus, ...]
             frame: pd.DataFrame = getattr(tables, name)
             typed = [f'CAST("{c}" AS {kind}) AS "{c}"' for c, kind in SCHEMAS[name].items()]
             rows = session.from_df(frame).project(", ".join(typed))
-            rows.write_parquet(str(target / f"{name}.parquet"), compression="zstd")
-    write_text(target / "manifest.json", json.dumps(tables_key(sources), indent=2) + "\n")
+            rows.write_parquet(str(table_path(folder, name)), compression="zstd")
+    made = {"made_from": _made_from(sources), "tables": _table_hashes(folder)}
+    write_text(target / MADE, json.dumps(made, indent=2) + "\n")
 
 
 def read_tables(folder: Path) -> Tables:
     """The tables as typed frames; raises BadInput where one cannot be read."""
+    return Tables(**{name: read_table(folder, name) for name in TABLE_NAMES})
+
+
+def read_table(folder: Path, name: str) -> pd.DataFrame:
+    """One table as a typed frame; raises BadInput where it cannot be read."""
     import duckdb
 
-    frames: dict[str, pd.DataFrame] = {}
+    path = table_path(folder, name)
     with (
         tempfile.TemporaryDirectory(prefix="incident-rca-") as work,
         open_session(Path(work)) as session,
     ):
-        for name in TABLE_NAMES:
-            path = folder / TABLES / f"{name}.parquet"
-            try:
-                frames[name] = as_schema(fetch(session.read_parquet(str(path))), name)
-            except duckdb.Error as error:
-                raise BadInput(
-                    f"{path}: cannot be read", hint=f"delete {path.parent}: it is made anew"
-                ) from error
-    return Tables(**frames)
+        try:
+            return as_schema(fetch(session.read_parquet(str(path))), name)
+        except (duckdb.Error, KeyError) as error:
+            raise BadInput(
+                f"{path}: cannot be read", hint=f"delete {path.parent}: it is made anew"
+            ) from error
 
 
 def same_rows(kept: pd.DataFrame, fresh: pd.DataFrame) -> bool:

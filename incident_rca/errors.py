@@ -68,12 +68,6 @@ class CaseInUse(IncidentRcaError):
 # --- evidence is missing: exit 3 and 4 --------------------------------------------------------
 
 
-class CaseChanged(IncidentRcaError):
-    """A file of the case is not what it was."""
-
-    exit_code = ExitCode.INCOMPLETE
-
-
 class NoEvidence(IncidentRcaError):
     """Nothing at all could be read."""
 

@@ -67,7 +67,7 @@ def import_files(
     """
     case = case_folder.read_case(folder) if case_folder.exists(folder) else None
     sources = list(case.sources) if case else []
-    added: list[tuple[SourceStatus, Parsed]] = []
+    added: dict[str, Parsed] = {}
     already: list[str] = []
     refused: list[IncidentRcaError] = []
     with case_folder.locked(folder), tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
@@ -77,24 +77,24 @@ def import_files(
                 if _is_known(given, sources):
                     already.append(given.name)
                     continue
-                found = _add_file(folder, given, sources, Path(work), reading)
+                source, parsed = _add_file(folder, given, sources, Path(work), reading)
             except IncidentRcaError as error:
                 refused.append(error)
                 continue
-            added.append(found)
-            sources.append(with_declared_clock(found[0], settings))
+            added[source.name] = parsed
+            sources.append(with_declared_clock(source, settings))
         if not sources:
             raise _nothing_readable(refused)
         if case is None:
             start = Case(id=folder.resolve().name, title=title, window=_span(sources))
             case = with_settings(start, settings)
-        case = with_window(replace(case, sources=tuple(sources), tool_version=__version__), window)
-        append_tables(folder, case, [parsed for _, parsed in added])
+        in_order = tuple(sorted(sources, key=lambda s: s.name))
+        case = with_window(replace(case, sources=in_order, tool_version=__version__), window)
+        append_tables(folder, case, added)
         case_folder.write_case(folder, case)
-    new = {status.name for status, _ in added}
     return Imported(
         case=case,
-        added=tuple(s for s in case.sources if s.name in new),
+        added=tuple(s for s in case.sources if s.name in added),
         already_there=tuple(already),
         refused=tuple(refused),
     )

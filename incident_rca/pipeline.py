@@ -57,24 +57,25 @@ def parse_sources(folder: Path, sources: Iterable[SourceStatus], progress: Progr
 
 
 def _joined(frames: Mapping[str, Sequence[pd.DataFrame]]) -> Tables:
-    """One frame a table from its pieces, in their order; an empty one where there is none."""
+    """One frame a table from its pieces, by source and file, so that no order of reading shows."""
     import pandas as pd
 
     def whole(name: str) -> pd.DataFrame:
         parts = [frame for frame in frames.get(name, ()) if len(frame)]
         if not parts:
             return as_schema(pd.DataFrame(columns=list(SCHEMAS[name])), name)
-        return pd.concat(parts, ignore_index=True)
+        together = pd.concat(parts, ignore_index=True)
+        return together.sort_values(["source", "file"], kind="stable", ignore_index=True)
 
     return Tables(**{name: whole(name) for name in TABLE_NAMES})
 
 
-def append_tables(folder: Path, case: Case, added: Sequence[Parsed]) -> None:
-    """Writes the tables of a case to which files were added, from those it has and the new rows.
+def append_tables(folder: Path, case: Case, added: Mapping[str, Parsed]) -> None:
+    """Writes the tables of a case to which sources were added, from those it has and the new rows.
 
     Where the tables that it has are not those of its other sources, they are left to build_tables.
     """
-    before = case.sources[: len(case.sources) - len(added)]
+    before = tuple(s for s in case.sources if s.name not in added)
     if before and not case_folder.tables_are_current(folder, before):
         return
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLE_NAMES}
@@ -82,7 +83,7 @@ def append_tables(folder: Path, case: Case, added: Sequence[Parsed]) -> None:
         kept = case_folder.read_tables(folder)
         for name in TABLE_NAMES:
             frames[name].append(getattr(kept, name))
-    for parsed in added:
+    for parsed in added.values():
         for name, frame in parsed.frames.items():
             frames[name].append(frame)
     case_folder.write_tables(folder, _joined(frames), case.sources)

@@ -50,7 +50,7 @@ class Settings:
     """What a run is set to; where nothing is declared, the defaults.
 
     `plausible_deadline_seconds`: a client deadline above it is none for a request that a user waits
-    for. `clock_offset_seconds`: bounds for each system; those in `assumed_offsets` nobody declared.
+    for. `clock_offset_seconds`: bounds of each system's clock against true time.
     """
 
     timezone: str = "UTC"
@@ -60,7 +60,6 @@ class Settings:
     clock_offset_seconds: Mapping[str, tuple[float, float]] = field(
         default_factory=_assumed_offsets, hash=False
     )
-    assumed_offsets: frozenset[str] = frozenset(map(str, _CLOCKS))
     topology: Topology = field(default_factory=Topology)
 
 
@@ -259,7 +258,6 @@ def load_settings(
     offsets: Mapping[str, tuple[float, float]] = values.pop("clock_offset_seconds", {})
     settings = Settings(
         clock_offset_seconds=MappingProxyType({**_assumed_offsets(), **offsets}),
-        assumed_offsets=frozenset(map(str, _CLOCKS)) - offsets.keys(),
         **values,
     )
     origins["config"] = found_by

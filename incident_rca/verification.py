@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from incident_rca import case as case_folder
 from incident_rca.analysis.analyse import analyse
 from incident_rca.errors import BadInput
-from incident_rca.model import Analysis, Case
+from incident_rca.model import Analysis
 from incident_rca.pipeline import (
     REPORT_JSON,
     REPORT_MD,
@@ -16,10 +17,13 @@ from incident_rca.pipeline import (
     parse_sources,
     with_absent_systems,
 )
-from incident_rca.report.blocks import generated_only
+from incident_rca.report.blocks import edited_blocks, generated_only
 from incident_rca.report.contract import to_json
 from incident_rca.report.markdown import to_markdown
-from incident_rca.tables import TABLE_NAMES, Tables
+from incident_rca.tables import TABLE_NAMES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +37,26 @@ class Check:
 def verify_case(folder: Path, progress: Progress = lambda _: None) -> tuple[Check, ...]:
     """Each file of the case against what it must be: hashes, tables, report.json, report.md."""
     case = case_folder.read_case(folder)
-    checks = []
-    for source in case.sources:
-        reason = case_folder.check_files(folder, source).reason
-        was = source.reason
-        for file in source.files:
-            named = reason if reason != was and reason.startswith(file.path) else ""
-            checks.append(Check(file.path, named))
+    files = [file for source in case.sources for file in source.files]
+    checks = [Check(file.path, case_folder.problem_of(folder, file)) for file in files]
     if any(c.problem for c in checks):
         return (*checks, Check(REPORT_JSON, "not compared: its raw files are not what they were"))
     progress("parsing raw files again")
     fresh = parse_sources(folder, case.sources, progress)
-    checks += _table_checks(folder, case, fresh)
+    checks += [_table_check(folder, name, getattr(fresh, name)) for name in TABLE_NAMES]
     analysis = analyse(with_absent_systems(case), fresh)
     return (*checks, *_report_checks(folder, analysis))
 
 
-def _table_checks(folder: Path, case: Case, fresh: Tables) -> list[Check]:
-    if not case_folder.tables_are_current(folder, case.sources):
-        return [Check(case_folder.TABLES, "missing, or made from other raw files: run report")]
-    checks = []
+def _table_check(folder: Path, name: str, fresh: pd.DataFrame) -> Check:
+    file = f"{case_folder.TABLES}/{name}.parquet"
+    if not case_folder.table_path(folder, name).is_file():
+        return Check(file, "missing: run report")
     try:
-        kept = case_folder.read_tables(folder)
-    except BadInput as error:
-        return [Check(case_folder.TABLES, error.message)]
-    for name in TABLE_NAMES:
-        same = case_folder.same_rows(getattr(kept, name), getattr(fresh, name))
-        problem = "" if same else "its rows differ from those in raw/"
-        checks.append(Check(f"{case_folder.TABLES}/{name}.parquet", problem))
-    return checks
+        same = case_folder.same_rows(case_folder.read_table(folder, name), fresh)
+    except BadInput:
+        return Check(file, "cannot be read")
+    return Check(file, "" if same else "its rows differ from those in raw/")
 
 
 def _report_checks(folder: Path, analysis: Analysis) -> tuple[Check, ...]:
@@ -73,8 +68,10 @@ def _report_checks(folder: Path, analysis: Analysis) -> tuple[Check, ...]:
         in_json = "" if same else "differs from what the evidence gives"
     if not md_path.is_file():
         return Check(REPORT_JSON, in_json), Check(REPORT_MD, "missing: run report")
-    kept = generated_only(md_path.read_text(encoding="utf-8"))
+    text = md_path.read_text(encoding="utf-8")
+    kept = generated_only(text)
     wanted = generated_only(to_markdown(analysis))
-    changed = sorted(name for name in wanted if kept.get(name) != wanted[name])
+    differing = {name for name in wanted if kept.get(name) != wanted[name]}
+    changed = sorted(differing.union(edited_blocks(text)))
     in_md = f"edited in the generated block {', '.join(changed)}" if changed else ""
     return Check(REPORT_JSON, in_json), Check(REPORT_MD, in_md)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import path_from_relation
 from incident_rca.lock_modes import blocks_reads, in_words
@@ -52,7 +53,7 @@ def _reads_behind_a_write_lock(seen: Observations) -> Iterator[Contradiction]:
 
 def _pool_and_latency(seen: Observations) -> Iterator[Contradiction]:
     if seen.pool is not None and not seen.pool.consistent:
-        slow = [s for s in seen.latency_shifts if s.service == seen.pool.owner]
+        slow = [s for s in seen.latency_shifts if may_be_one(s.service, seen.pool.owner)]
         yield Contradiction(
             statement=f"{seen.pool.note}.",
             evidence=(*seen.pool.evidence, *(e for s in slow for e in s.evidence)),

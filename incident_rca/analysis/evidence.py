@@ -6,14 +6,25 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from incident_rca.analysis.frames import pieces
+from incident_rca.analysis.frames import pieces, values
 from incident_rca.model import Case, Evidence, SourceStatus, Span, System
+from incident_rca.redact import plain
+from incident_rca.tables import SCHEMAS
+from incident_rca.window import format_instant
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHORTEST_ID_DIGITS = 4
-SHOWN_FIRST = 2
+_KNOWN_COLUMNS = frozenset(
+    column
+    for schema in SCHEMAS.values()
+    for column, duckdb_type in schema.items()
+    if not duckdb_type.endswith("[]")
+)
+EXCERPT_FIRST = 2
+LONGEST_EXCERPT = 420
+_ORIGIN = frozenset({"source", "file", "line", "row", "line_first"})
 
 
 def instant(value: Any) -> datetime | None:
@@ -34,7 +45,7 @@ def rows_as_evidence(
     """One evidence a file that `frame` draws from, with its first and last line."""
     found = []
     for (source, file), rows in pieces(frame, "source", "file"):
-        lines = sorted({int(line) for line in rows[first]})
+        ordered = rows.sort_values(first, kind="stable")
         found.append(
             Evidence(
                 system=system,
@@ -42,12 +53,35 @@ def rows_as_evidence(
                 at=at,
                 seen=seen,
                 file=file,
-                rows=(lines[0], int(rows[last or first].max())),
+                rows=(int(rows[first].min()), int(rows[last or first].max())),
                 count=len(rows) if count is None else count,
-                shown=tuple(lines[:SHOWN_FIRST] + lines[SHOWN_FIRST:][-1:]),
+                excerpt=_excerpt(ordered, first),
             )
         )
     return tuple(found)
+
+
+def _excerpt(rows: pd.DataFrame, number: str) -> tuple[str, ...]:
+    """The first rows and the last one, each with its number, its columns named."""
+    last = rows.iloc[EXCERPT_FIRST:].iloc[-1:]
+    columns = [column for column in rows if column in _KNOWN_COLUMNS and column not in _ORIGIN]
+    texts = []
+    for some in (rows.iloc[:EXCERPT_FIRST], last):
+        for position, *cells in values(some, number, *columns):
+            named = zip(columns, cells, strict=True)
+            shown = " ".join(f"{c}={_cell(v)}" for c, v in named if _is_shown(v))
+            texts.append(plain(f"{position}: {shown}", LONGEST_EXCERPT))
+    return tuple(texts)
+
+
+def _is_shown(value: Any) -> bool:
+    return isinstance(value, str | int | float | datetime) and value != ""
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, datetime):
+        return format_instant(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def setting_as_evidence(case: Case, seen: str) -> tuple[Evidence, ...]:

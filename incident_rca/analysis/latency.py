@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import pieces, sums
-from incident_rca.model import Case, Evidence, LatencyShift, Service, Span, System
+from incident_rca.model import Case, Evidence, LatencyShift, Span, System
 from incident_rca.tables import Tables
 
 if TYPE_CHECKING:
@@ -40,11 +40,6 @@ def canonical_method(case: Case, service: str, method: str) -> tuple[str, str]:
             if full.casefold() == wanted:
                 return known.name, full.rpartition("/")[2]
     return service.partition(".")[0] or service, method
-
-
-def full_method(service: Service, method: str) -> str | None:
-    """`pkg.Service/Method` of a service's short method name, if the topology names it."""
-    return next((m for m in service.grpc if m.rpartition("/")[2] == method), None)
 
 
 def latency_shifts(case: Case, tables: Tables) -> tuple[LatencyShift, ...]:
@@ -104,6 +99,7 @@ def _shift(
         # Real latencies jitter: equal to the digit they are a histogram's ceiling.
         censored=len(set(high)) == 1,
         status_counts=counts,
+        full_method=f"{service}/{method}",
         evidence=(*cited, *_count_evidence(counted, name, short, counts, onset, offset)),
     )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from incident_rca.analysis.evidence import setting_as_evidence
+from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.observations import Observations
-from incident_rca.model import Basis, EndpointImpact, Evidence, LatencyShift, Service
+from incident_rca.model import Basis, EndpointImpact, Evidence, Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +75,9 @@ def _stated(seen: Observations, owner: Service, how: str) -> DependencyPath:
 
 def _inferred(seen: Observations, names: Iterable[str]) -> DependencyPath | None:
     """Without a topology: a slow method whose service shares a word with the sessions' name."""
-    words = {w for name in names for w in _words(name)}
-    slow: LatencyShift | None = next(
-        (s for s in seen.latency_shifts if _words(s.service) & words), None
+    known = tuple(names)
+    slow = next(
+        (s for s in seen.latency_shifts if any(may_be_one(s.service, name) for name in known)), None
     )
     if slow is None or not seen.failing:
         return None
@@ -90,8 +90,3 @@ def _inferred(seen: Observations, names: Iterable[str]) -> DependencyPath | None
             seen.case, "no topology: the path is inferred from names and from what failed together"
         ),
     )
-
-
-def _words(name: str) -> set[str]:
-    common = {"service", "svc", "api", "app", "db", "server", "client"}
-    return {w for w in re.split(r"[^a-z0-9]+", name.casefold()) if len(w) > 2} - common

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence, setting_as_evidence
 from incident_rca.analysis.frames import pieces, values
+from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.sessions import Terminations
 from incident_rca.analysis.waits import nth_start, waits_of
 from incident_rca.model import (
@@ -117,7 +118,7 @@ def _state(
     begun = filling.begun if filling else (outage.start.first if outage else None)
     fill = round((exhausted.middle - begun).total_seconds()) if begun else None
     rate = gauges.size / fill if fill else None
-    shift = next((s for s in shifts if s.service == name), None)
+    shift = next((s for s in shifts if may_be_one(s.service, name)), None)
     consistent, note = _check(gauges.size, fill, rate, shift)
     until = next((t.at for t in ended if _inside(t.at, last)), last)
     if full["at"].max() == gauges.used["at"].max():

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from incident_rca.analysis.clocks import Sequence, order_of
 from incident_rca.analysis.hypotheses.missing_deadline import hung_without_deadline
+from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.verdicts import Candidate
-from incident_rca.model import Role, SourceState, System
+from incident_rca.model import LatencyShift, Role, SourceState, System
 
 
 def open_questions(seen: Observations, candidates: tuple[Candidate, ...]) -> tuple[str, ...]:
@@ -35,11 +36,34 @@ def _sources(seen: Observations) -> Iterator[str]:
 
 
 def _topology(seen: Observations) -> Iterator[str]:
-    if not seen.case.topology:
-        yield (
-            "Which service owns which tables and methods, and which routes call them? Without "
-            "[services.NAME] and [[routes]] in incident-rca.toml no verdict is above weak."
-        )
+    if seen.case.topology:
+        return
+    yield (
+        "Which service owns which tables and methods, and which routes call them? Without "
+        "[services.NAME] and [[routes]] in incident-rca.toml no verdict is above weak."
+    )
+    for shift in seen.latency_shifts:
+        yield f"Is this so? Then add it to incident-rca.toml: {'; '.join(_lines(seen, shift))}"
+
+
+def _lines(seen: Observations, shift: LatencyShift) -> Iterator[str]:
+    """The lines of a topology that this evidence suggests, for a person to confirm."""
+    yield f"[services.{shift.service}]"
+    yield f'grpc = ["{shift.full_method}"]'
+    tables = [
+        f'"{episode.relation}"'
+        for episode in seen.lock_episodes
+        if any(may_be_one(shift.service, name) for name in episode.waiter_applications)
+    ]
+    if tables:
+        yield f"tables = [{', '.join(tables)}]"
+    if seen.pool and may_be_one(seen.pool.owner, shift.service):
+        yield f"pool_size = {seen.pool.size}"
+    for endpoint in seen.failing:
+        yield "[[routes]]"
+        yield f'method = "{endpoint.method}"'
+        yield f'path = "{endpoint.route}"'
+        yield f'calls = ["{shift.full_method}"]'
 
 
 def _order(seen: Observations, candidates: tuple[Candidate, ...]) -> Iterator[str]:

@@ -21,24 +21,20 @@ def explain(
     Example: incident-rca explain INC-2847 H1
     """
     from incident_rca import pipeline
-    from incident_rca.excerpts import excerpts_of
     from incident_rca.report import terminal
     from incident_rca.report.contract import to_contract
 
     with progress(quiet=quiet) as step:
         analysis = pipeline.analyse_case(case, step)
-        known = {h.id: h for h in analysis.hypotheses}
-        wanted = known.get(hypothesis.upper())
-        if wanted is None:
-            ids = ", ".join(f"{h.id} {h.kind} ({h.object})" for h in analysis.hypotheses)
-            raise NoSuchHypothesis(
-                f"{case}: has no hypothesis {hypothesis}",
-                hint=f"it has: {ids}" if ids else "it has none: nothing failed",
-            )
-        cited = {e.digest: e for claim in wanted.claims for e in claim.evidence}
-        step("reading raw rows")
-        rows = excerpts_of(pipeline.build_tables(case)[1], cited.values())
-    excerpts = {analysis.evidence_ids[digest]: lines for digest, lines in rows.items()}
+    wanted = next((h for h in analysis.hypotheses if h.id == hypothesis.upper()), None)
+    if wanted is None:
+        ids = ", ".join(f"{h.id} {h.kind} ({h.object})" for h in analysis.hypotheses)
+        raise NoSuchHypothesis(
+            f"{case}: has no hypothesis {hypothesis}",
+            hint=f"it has: {ids}" if ids else "it has none: nothing failed",
+        )
+    cited = {e for claim in wanted.claims for e in claim.evidence}
+    excerpts = {analysis.evidence_ids[e.digest]: list(e.excerpt) for e in cited}
     if as_json:
         contract = to_contract(analysis)
         chosen = next(h for h in contract["hypotheses"] if h["id"] == wanted.id)

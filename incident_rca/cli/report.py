@@ -76,6 +76,12 @@ def show(case: Path, analysis: Analysis, *, as_json: bool, quiet: bool) -> None:
         print_json(to_contract(analysis))
     elif not quiet:
         out().print(summary(analysis, report_path=str(case / REPORT_MD)))
+    if not analysis.case.topology:
+        say(
+            "hint: this case has no topology, so no verdict is above weak; the open questions of "
+            "the report say which lines to add to incident-rca.toml",
+            quiet=quiet,
+        )
     if analysis.case.window_basis != "given":
         window = describe_window(analysis.case.window, "UTC")
         say(f"Window: {window}, the {analysis.case.window_basis}", quiet=quiet)

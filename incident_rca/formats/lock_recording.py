@@ -20,6 +20,7 @@ from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of
 from incident_rca.lock_modes import conflicts
 from incident_rca.model import System
 from incident_rca.redact import redact_sql
+from incident_rca.window import parse_instant
 
 FORMAT_NAME = "incident-rca/lock-recording"
 FORMAT_VERSION = 1
@@ -115,7 +116,7 @@ def _read_header(reading: _Reading, record: Mapping[str, Any], raw: RawInput) ->
 
 
 def _read_probe(reading: _Reading, number: int, record: Mapping[str, Any]) -> None:
-    at = datetime.fromisoformat(record["at"])
+    at = parse_instant(record["at"])
     reading.instants.append(at)
     for row in _dicts(reading.columns["counts"], record["counts"]):
         reading.counts.append(
@@ -132,7 +133,7 @@ def _read_probe(reading: _Reading, number: int, record: Mapping[str, Any]) -> No
 
 
 def _read_snapshot(reading: _Reading, number: int, record: Mapping[str, Any]) -> None:
-    at = datetime.fromisoformat(record["locks_at"])
+    at = parse_instant(record["locks_at"])
     reading.instants.append(at)
     databases = dict(record.get("databases", ()))
     names: dict[tuple[str, int], str] = {}
@@ -262,7 +263,7 @@ def _holder(
 
 
 def _instant(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+    return parse_instant(text) if text else None
 
 
 def _redacted(reading: _Reading, statement: str | None) -> str:

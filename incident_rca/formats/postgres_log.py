@@ -70,7 +70,6 @@ class _Reading:
     ended: list[_Wait] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     statements: dict[int, list[Row]] = field(default_factory=dict)
-    states: dict[int, tuple[str | None, str | None]] = field(default_factory=dict)
     first: datetime | None = None
     last: datetime | None = None
     records: int = 0

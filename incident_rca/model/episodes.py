@@ -69,6 +69,7 @@ class LatencyShift:
     offset: Span
     censored: bool
     status_counts: Mapping[str, int] = field(hash=False)
+    full_method: str = ""
     evidence: tuple[Evidence, ...]
 
 

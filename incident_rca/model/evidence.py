@@ -26,8 +26,8 @@ class Evidence:
     """Something that was seen, with the file and rows (1-based, inclusive) where it stands.
 
     `rows` are line numbers of a text file, and positions in the list of points or results of a JSON
-    answer; `None` where the evidence is the case itself (a setting, a source's state). `shown` are
-    some rows among them that belong to it, first and last, for a reader to look at.
+    answer; `None` where the evidence is the case itself (a setting, a source's state). `excerpt`
+    shows its first rows and its last as the redacted tables hold them.
     """
 
     system: System
@@ -37,7 +37,7 @@ class Evidence:
     file: str
     rows: tuple[int, int] | None
     count: int = 1
-    shown: tuple[int, ...] = ()
+    excerpt: tuple[str, ...] = ()
 
     @property
     def letter(self) -> str:

@@ -33,9 +33,6 @@ class TimeWindow:
     def seconds(self) -> float:
         return (self.end - self.start).total_seconds()
 
-    def contains(self, instant: datetime) -> bool:
-        return self.start <= instant < self.end
-
 
 @dataclass(frozen=True, slots=True)
 class Span:

@@ -120,26 +120,6 @@ def explanation(
     return Group(*parts)
 
 
-def sources_table(analysis: Analysis) -> Table:
-    """What each source answered: state, time covered, rows, and what limits it."""
-    clock = wording.Clock.of(analysis)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("source", overflow="fold", ratio=2)
-    table.add_column("state", no_wrap=True)
-    table.add_column("covered (UTC)", overflow="fold")
-    table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("note", overflow="fold", ratio=3)
-    for source in analysis.case.sources:
-        table.add_row(
-            Text(plain(source.name, 60)),
-            Text(source.state.value, style=_STATE_STYLE[source.state]),
-            Text(clock.window(source.covered)),
-            Text(grouped(source.rows)),
-            Text(plain(wording.source_note(source), 200)),
-        )
-    return table
-
-
 def _heading(analysis: Analysis) -> list[RenderableType]:
     case, outage, clock = analysis.case, analysis.outage, wording.Clock.of(analysis)
     window = f"{case.window.start:%Y-%m-%d} {clock.window(case.window)} UTC"

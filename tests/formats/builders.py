@@ -71,7 +71,7 @@ def kind_of(path: Path) -> str | None:
     return known.kind if known else None
 
 
-# --- access logs ------------------------------------------------------------------------------
+# --- access logs --------------------------------------------------------------------------------
 
 
 def request(second: float = 0.0, **given: Any) -> str:
@@ -97,7 +97,7 @@ def request(second: float = 0.0, **given: Any) -> str:
     return json.dumps({key: value for key, value in fields.items() if value is not None})
 
 
-# --- envelopes --------------------------------------------------------------------------------
+# --- envelopes ----------------------------------------------------------------------------------
 
 
 def envelope(request: Any, response: Any) -> str:
@@ -112,7 +112,7 @@ def envelope(request: Any, response: Any) -> str:
     )
 
 
-# --- lock recordings --------------------------------------------------------------------------
+# --- lock recordings ----------------------------------------------------------------------------
 
 LOCK_COLUMNS = (
     *("mode", "granted", "pid", "locktype", "database", "relation", "page", "tuple", "virtualxid"),
@@ -215,7 +215,7 @@ def edges(parsed: Parsed) -> set[tuple[str, int | None, int, str]]:
     }
 
 
-# --- server logs ------------------------------------------------------------------------------
+# --- server logs --------------------------------------------------------------------------------
 
 
 def record(clock: str, pid: int, message: str, *, zone: str = "UTC", **given: Any) -> str:

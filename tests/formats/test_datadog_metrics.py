@@ -68,9 +68,7 @@ def test_nulls_stay_null_and_zeros_zero(tmp_path: Path) -> None:
         ("minute", 60.0, 60_000),
     ],
 )
-def test_times_become_milliseconds(
-    tmp_path: Path, name: str, scale: float, factor: float
-) -> None:
+def test_times_become_milliseconds(tmp_path: Path, name: str, scale: float, factor: float) -> None:
     unit = {"family": "time", "name": name, "scale_factor": scale}
     parsed = read(tmp_path, answer([0, 10], (series(unit), [2.5, None])))
     value, null = values(parsed)
@@ -117,7 +115,9 @@ def test_tags_name_service_method_status_and_owner(tmp_path: Path) -> None:
 def test_a_series_belongs_to_its_query(tmp_path: Path) -> None:
     request = body("max:pool.used{*}", "max:pool.max{*}", formulas=["b", "a"])
     response = answer([0], (series(None, 0), [1.0]), (series(None, 1), [2.0]))
-    found = {row["metric"]: row["value"] for row in rows(read(tmp_path, response, request), "metrics")}
+    found = {
+        row["metric"]: row["value"] for row in rows(read(tmp_path, response, request), "metrics")
+    }
     assert found == {"pool.max": 1.0, "pool.used": 2.0}
 
 
@@ -197,7 +197,6 @@ def without(**changed: Any) -> dict[str, Any]:
         without(series=[{"query_index": 0, "unit": [{"family": "time"}]}]),
         without(series=[{"query_index": 0, "group_tags": 5, "unit": [MS]}]),
     ],
-    ids=str,
 )
 def test_another_answer_is_refused(tmp_path: Path, response: Any) -> None:
     with pytest.raises(BadInput) as caught:
@@ -205,7 +204,7 @@ def test_another_answer_is_refused(tmp_path: Path, response: Any) -> None:
     assert "p99.json" in caught.value.message
 
 
-@pytest.mark.parametrize("request_", [{}, {"body": None}, {"body": {"data": []}}, [], "x"], ids=str)
+@pytest.mark.parametrize("request_", [{}, {"body": None}, {"body": {"data": []}}, [], "x"])
 def test_an_envelope_without_its_query_needs_one(tmp_path: Path, request_: Any) -> None:
     with pytest.raises(BadInput):
         read(tmp_path, GOOD, request_)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,11 +119,12 @@ def test_a_prepared_transaction_holds_as_process_zero(tmp_path: Path) -> None:
 
 def test_row_and_advisory_locks_are_named_as_what_they_are(tmp_path: Path) -> None:
     snapshot = Snapshot()
-    for waiter, holder, tag in (
+    tags: list[tuple[int, int, dict[str, Any]]] = [
         (20, 10, {"locktype": "transactionid", "transactionid": 7339004}),
         (21, 11, {"locktype": "advisory", "database": 5, "classid": 3, "objid": 9, "objsubid": 2}),
         (22, 12, {"locktype": "virtualxid", "virtualxid": "4/17"}),
-    ):
+    ]
+    for waiter, holder, tag in tags:
         snapshot.lock(holder, "Exclusive", **tag).lock(waiter, "Exclusive", granted=False, **tag)
         snapshot.session(holder, "SELECT 1").session(waiter, "SELECT 2", blocking_pids=[holder])
     found = {row["waiter_pid"]: row["relation"] for row in rows(read(tmp_path, snapshot), "locks")}
@@ -133,7 +135,8 @@ def test_row_and_advisory_locks_are_named_as_what_they_are(tmp_path: Path) -> No
 def test_two_advisory_locks_are_two(tmp_path: Path) -> None:
     snapshot = Snapshot()
     for holder, waiter, number in ((10, 20, 1), (11, 21, 2)):
-        tag = {"locktype": "advisory", "database": 5, "classid": 0, "objid": number, "objsubid": 1}
+        tag: dict[str, Any] = {"locktype": "advisory", "database": 5, "classid": 0}
+        tag |= {"objid": number, "objsubid": 1}
         snapshot.lock(holder, "Exclusive", **tag).lock(waiter, "Exclusive", granted=False, **tag)
         snapshot.session(holder, "SELECT 1").session(waiter, "SELECT 2", blocking_pids=[holder])
     parsed = read(tmp_path, snapshot)
@@ -214,7 +217,7 @@ def test_statements_are_redacted(tmp_path: Path) -> None:
     assert "ada" not in row["holder_statement"] and "4711" not in row["holder_statement"]
 
 
-# --- probes, relations, the file ------------------------------------------------------------------
+# --- probes, relations, the file ----------------------------------------------------------------
 
 
 def test_probes_count_sessions(tmp_path: Path) -> None:
@@ -225,7 +228,10 @@ def test_probes_count_sessions(tmp_path: Path) -> None:
     assert (first["wait_event_type"], first["wait_event"]) == ("Lock", "relation")
     assert (second["state"], second["sessions"], second["line"]) == (None, 4, 2)
     assert parsed.covered is not None
-    assert (parsed.covered.start, parsed.covered.end) == (instant("14:22:59"), instant("14:23:01.25"))
+    assert (parsed.covered.start, parsed.covered.end) == (
+        instant("14:22:59"),
+        instant("14:23:01.25"),
+    )
     assert parsed.resolution_seconds == 1.0
 
 
@@ -285,7 +291,9 @@ def test_blank_lines_keep_the_numbers(tmp_path: Path) -> None:
 
 
 def test_a_truncated_gzip_is_kept_up_to_the_damage(tmp_path: Path) -> None:
-    lines = [probe(f"14:{n // 60:02}:{n % 60:02}", ["a", str(n), None, None, n]) for n in range(900)]
+    lines = [
+        probe(f"14:{n // 60:02}:{n % 60:02}", ["a", str(n), None, None, n]) for n in range(900)
+    ]
     whole = gzip.compress("\n".join([header(), *lines]).encode())
     path = tmp_path / "locks.ndjson.gz"
     path.write_bytes(whole[: len(whole) // 2])

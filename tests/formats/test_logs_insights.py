@@ -106,7 +106,6 @@ def test_no_match_is_an_answer(tmp_path: Path) -> None:
         "text",
         [None, 3],
     ],
-    ids=str,
 )
 def test_a_result_that_is_no_count_is_unparsed(tmp_path: Path, broken: Any) -> None:
     parsed = read(tmp_path, answer(broken, result()))
@@ -147,7 +146,6 @@ def test_a_bare_answer_says_what_its_bins_cover(tmp_path: Path) -> None:
         [],
         {"message": "AccessDenied"},
     ],
-    ids=str,
 )
 def test_another_answer_is_refused_or_read_but_never_a_crash(tmp_path: Path, response: Any) -> None:
     try:

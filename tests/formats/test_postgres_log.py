@@ -253,7 +253,9 @@ def test_statements_of_two_tables_name_none(tmp_path: Path) -> None:
     assert {row["relation"] for row in rows(parsed, "locks")} == {"relation 16437"}
 
 
-@pytest.mark.parametrize("object_", ["transaction 7339004", "tuple (3,7) of relation 16437 of database 5"])
+@pytest.mark.parametrize(
+    "object_", ["transaction 7339004", "tuple (3,7) of relation 16437 of database 5"]
+)
 def test_other_locks_keep_their_description(tmp_path: Path, object_: str) -> None:
     parsed = read(tmp_path, waiting("14:23:02", 20, [10], on=object_, mode="Share"))
     (row,) = rows(parsed, "locks")
@@ -303,7 +305,7 @@ def test_the_covered_window_is_that_of_the_records(tmp_path: Path) -> None:
     assert parsed.resolution_seconds == 0.001
 
 
-# --- damage ---------------------------------------------------------------------------------------
+# --- damage -------------------------------------------------------------------------------------
 
 BROKEN: list[str] = [
     '{"timestamp": "2026-01-15 14:2',
@@ -350,7 +352,10 @@ def test_a_forged_message_is_no_crash(tmp_path: Path, odd: Row) -> None:
 
 def test_a_truncated_log_leaves_its_waits_open(tmp_path: Path) -> None:
     path = tmp_path / "postgresql.json.gz"
-    lines = [*incident()[:3], *(record("14:24:00", n, f"{n * 7919 % 104729:x}") for n in range(3000))]
+    lines = [
+        *incident()[:3],
+        *(record("14:24:00", n, f"{n * 7919 % 104729:x}") for n in range(3000)),
+    ]
     whole = gzip.compress("\n".join(lines).encode())
     path.write_bytes(whole[: len(whole) // 2])
     parsed = parse("postgres_log", path)

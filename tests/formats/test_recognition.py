@@ -35,9 +35,9 @@ SAMPLES = sorted(RAW.iterdir())
 
 
 def test_the_sample_has_every_kind() -> None:
-    assert {KIND_BY_START[path.name.partition(".")[0].partition("-")[0]] for path in SAMPLES} == set(
-        BY_KIND
-    )
+    assert {
+        KIND_BY_START[path.name.partition(".")[0].partition("-")[0]] for path in SAMPLES
+    } == set(BY_KIND)
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)

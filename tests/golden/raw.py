@@ -1,4 +1,7 @@
-"""What the raw files of the demo say, by plain loops: nothing of incident_rca is used here."""
+"""What the raw files of the demo say, by plain loops: nothing of incident_rca is used here.
+
+What was read is kept: no test edits the demo itself, only copies of it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,6 +37,7 @@ TYPES = {
 _ACQUIRED = re.compile(r"process (\d+) acquired \w+ on relation (\d+) of .* after ([\d.]+) ms")
 
 
+@cache
 def text_of(path: Path) -> str:
     """The text of a raw file, unpacked where it is packed."""
     content = path.read_bytes()
@@ -44,8 +49,13 @@ def instant(text: str) -> datetime:
     return datetime.fromisoformat(text.replace(" UTC", "+00:00").replace("Z", "+00:00"))
 
 
-def objects(path: Path) -> Iterator[tuple[int, Json]]:
+@cache
+def objects(path: Path) -> list[tuple[int, Json]]:
     """The lines that are JSON objects, each with its number."""
+    return list(_objects(path))
+
+
+def _objects(path: Path) -> Iterator[tuple[int, Json]]:
     for number, line in enumerate(text_of(path).splitlines(), start=1):
         try:
             found = json.loads(line)
@@ -92,7 +102,7 @@ def requests(raw: Path) -> list[Request]:
 def unreadable_lines(raw: Path) -> int:
     """How many lines of the access log are no JSON object."""
     path = raw / "access.ndjson.gz"
-    return len(text_of(path).splitlines()) - len(list(objects(path)))
+    return len(text_of(path).splitlines()) - len(objects(path))
 
 
 def failures(found: list[Request]) -> list[Request]:
@@ -150,6 +160,7 @@ def recording(raw: Path, kind: str) -> list[Json]:
     return [row for _, row in objects(raw / "locks.recording.ndjson.gz") if row["kind"] == kind]
 
 
+@cache
 def snapshots(raw: Path) -> list[Snapshot]:
     """Every snapshot of the lock recording."""
     columns = recording(raw, "header")[0]["columns"]

@@ -6,14 +6,15 @@ import contextlib
 import io
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
 import pytest
 from rich.console import Console, RenderableType
 
+from incident_rca import pipeline
 from incident_rca.cli.explain import explain
+from incident_rca.excerpts import excerpts_of
 from incident_rca.report import terminal
 from tests.golden import raw
 from tests.golden.raw import Json
@@ -174,13 +175,22 @@ def rendered(*found: RenderableType) -> str:
     return out.getvalue()
 
 
-def explained(demo: Demo, hypotheses: Iterable[str], *, as_json: bool = False) -> str:
-    """What `explain` prints of these hypotheses, in a very wide terminal."""
+def explained(demo: Demo) -> str:
+    """What `explain` shows of every hypothesis."""
+    tables = pipeline.build_tables(demo.folder)[1]
+    rows = excerpts_of(tables, demo.analysis.evidence)
+    excerpts = {demo.analysis.evidence_ids[digest]: lines for digest, lines in rows.items()}
+    assert sum(map(len, excerpts.values())) > 50
+    return rendered(
+        *(terminal.explanation(demo.analysis, h, excerpts) for h in demo.analysis.hypotheses)
+    )
+
+
+def explained_as_json(demo: Demo) -> str:
+    """What `explain H1 --json` prints."""
     out = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
-        patch.setenv("COLUMNS", "10000")
-        for hypothesis in hypotheses:
-            explain(demo.folder, hypothesis, as_json=as_json, quiet=True)
+    with contextlib.redirect_stdout(out):
+        explain(demo.folder, "H1", as_json=True, quiet=True)
     return out.getvalue()
 
 
@@ -203,8 +213,8 @@ def outputs(demo: Demo) -> dict[str, str]:
         "report.json": json.dumps(demo.report, ensure_ascii=False),
         "summary": rendered(terminal.summary(demo.analysis, report_path="report.md")),
         "timeline": rendered(terminal.timeline(demo.analysis)),
-        "explain": explained(demo, [h["id"] for h in demo.report["hypotheses"]]),
-        "explain --json": explained(demo, ["H1"], as_json=True),
+        "explain": explained(demo),
+        "explain --json": explained_as_json(demo),
         "tables": cells(demo),
     }
 

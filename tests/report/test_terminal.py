@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from incident_rca.model import Analysis, Span, Verdict
-from incident_rca.report.terminal import explanation, sources_table, summary, timeline
+from incident_rca.report.terminal import explanation, summary, timeline
 from tests.report.incident import at
 
 
@@ -35,7 +35,6 @@ def everything(analysis: Analysis) -> list[RenderableType]:
         summary(analysis, report_path="INC-2847/report.md"),
         timeline(analysis),
         *(explanation(analysis, h, excerpts) for h in analysis.hypotheses),
-        sources_table(analysis),
     ]
 
 

@@ -1,0 +1,134 @@
+"""Orders between clocks: what is asserted is true whatever the clocks did within their bounds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from incident_rca.analysis.clocks import Order, Sequence, offset_bounds, order_of
+from incident_rca.model import Case, SourceState, SourceStatus, Span, System, TimeWindow
+
+ZERO = datetime(2026, 1, 15, 14, 23, tzinfo=UTC)
+POSTGRES, GATEWAY = System.POSTGRES, System.GATEWAY
+
+
+def at(seconds: float) -> datetime:
+    return ZERO + timedelta(seconds=seconds)
+
+
+def case(*bounds: tuple[System, float, float]) -> Case:
+    sources = tuple(
+        SourceStatus(
+            name=f"s{n}",
+            system=system,
+            kind="k",
+            state=SourceState.OK,
+            clock_offset_seconds=(lo, hi),
+        )
+        for n, (system, lo, hi) in enumerate(bounds)
+    )
+    window = TimeWindow(at(-3600), at(3600))
+    return Case(id="c", title="", window=window, window_basis="given", sources=sources)
+
+
+def span(lo: float | None, hi: float | None) -> Span:
+    return Span(None if lo is None else at(lo), None if hi is None else at(hi))
+
+
+SECONDS = st.integers(-5000, 5000).map(lambda ms: ms / 1000)
+WIDTHS = st.integers(0, 3000).map(lambda ms: ms / 1000)
+SHARES = st.integers(0, 100).map(lambda percent: percent / 100)
+
+
+@st.composite
+def readings(draw: st.DrawFn) -> tuple[float, tuple[float, float], Span]:
+    """A true instant, its clock's bounds, and a span that holds what that clock showed."""
+    true, width = draw(SECONDS), draw(WIDTHS)
+    lo = draw(SECONDS) / 2
+    hi = lo + width
+    shown = true + lo + width * draw(SHARES)
+    before, after = draw(WIDTHS), draw(WIDTHS)
+    seen = span(
+        draw(st.sampled_from([shown - before, None])), draw(st.sampled_from([shown + after, None]))
+    )
+    return true, (lo, hi), seen
+
+
+@given(a=readings(), b=readings())
+def test_an_asserted_order_is_true(
+    a: tuple[float, tuple[float, float], Span], b: tuple[float, tuple[float, float], Span]
+) -> None:
+    """A clock that is ahead by an offset shows the true time plus that offset."""
+    (a_true, a_bounds, a_seen), (b_true, b_bounds, b_seen) = a, b
+    told = order_of(
+        case((POSTGRES, *a_bounds), (GATEWAY, *b_bounds)), a_seen, POSTGRES, b_seen, GATEWAY
+    )
+    tolerance = 1e-5
+    if told.sequence is Sequence.BEFORE:
+        assert a_true < b_true + tolerance
+    elif told.sequence is Sequence.AFTER:
+        assert b_true < a_true + tolerance
+
+
+@given(a=readings(), b=readings())
+def test_the_order_is_the_same_from_both_sides(
+    a: tuple[float, tuple[float, float], Span], b: tuple[float, tuple[float, float], Span]
+) -> None:
+    (_, a_bounds, a_seen), (_, b_bounds, b_seen) = a, b
+    known = case((POSTGRES, *a_bounds), (GATEWAY, *b_bounds))
+    one = order_of(known, a_seen, POSTGRES, b_seen, GATEWAY)
+    other = order_of(known, b_seen, GATEWAY, a_seen, POSTGRES)
+    mirrored = {Sequence.BEFORE: Sequence.AFTER, Sequence.AFTER: Sequence.BEFORE}
+    assert other.sequence is mirrored.get(one.sequence, Sequence.INSEPARABLE)
+    assert other.margin_seconds == one.margin_seconds
+
+
+@given(lo=SECONDS, width=WIDTHS, gap=st.integers(1, 5000))
+def test_one_clock_needs_no_offset(lo: float, width: float, gap: int) -> None:
+    known = case((POSTGRES, -1000.0, 1000.0))
+    a = span(lo, lo + width)
+    b = span(lo + width + gap / 1000, lo + width + gap / 1000)
+    told = order_of(known, a, POSTGRES, b, POSTGRES)
+    assert told.sequence is Sequence.BEFORE
+    assert abs(told.margin_seconds - gap / 1000) < 1e-5
+
+
+def test_the_margin_is_what_stays_between_them() -> None:
+    known = case((POSTGRES, -0.5, 0.5), (GATEWAY, -2.0, 1.0))
+    told = order_of(known, span(0, 1), POSTGRES, span(5, 6), GATEWAY)
+    # True times: a in [-0.5, 1.5], b in [4, 8]; 2.5 s stay between.
+    assert told == Order(Sequence.BEFORE, 2.5)
+
+
+def test_what_overlaps_by_offsets_is_inseparable_by_how_much() -> None:
+    known = case((POSTGRES, -0.5, 0.5), (GATEWAY, -2.0, 1.0))
+    told = order_of(known, span(0, 1), POSTGRES, span(2, 3), GATEWAY)
+    # True times: a in [-0.5, 1.5], b in [1, 5]; the bounds would have to shrink by 0.5 s.
+    assert told == Order(Sequence.INSEPARABLE, -0.5)
+
+
+def test_equal_instants_are_inseparable() -> None:
+    known = case((POSTGRES, 0.0, 0.0), (GATEWAY, 0.0, 0.0))
+    assert order_of(known, span(1, 1), POSTGRES, span(1, 1), GATEWAY).sequence is (
+        Sequence.INSEPARABLE
+    )
+
+
+def test_an_open_end_that_matters_is_inseparable() -> None:
+    known = case((POSTGRES, 0.0, 0.0), (GATEWAY, 0.0, 0.0))
+    for a, b in ((span(0, None), span(5, 6)), (span(0, 1), span(None, 6))):
+        told = order_of(known, a, POSTGRES, b, GATEWAY)
+        assert told.sequence is Sequence.INSEPARABLE
+    assert order_of(known, span(None, 1), POSTGRES, span(5, None), GATEWAY).sequence is (
+        Sequence.BEFORE
+    )
+
+
+@given(bounds=st.lists(st.tuples(SECONDS, WIDTHS), min_size=1, max_size=4))
+def test_the_widest_bounds_of_a_system_count(bounds: list[tuple[float, float]]) -> None:
+    known = case(*((POSTGRES, lo, lo + width) for lo, width in bounds), (GATEWAY, -99.0, 99.0))
+    lo, hi = offset_bounds(known, POSTGRES)
+    assert lo == min(each for each, _ in bounds)
+    assert hi == max(each + width for each, width in bounds)
