@@ -93,6 +93,8 @@ def locked(folder: Path) -> Iterator[None]:
     """
     import fcntl
 
+    if folder.exists() and not folder.is_dir():
+        raise NoSuchCase(f"{folder}: is a file, not a case folder", hint="name a folder first")
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
@@ -109,19 +111,27 @@ def locked(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def free_name(given: Path, taken: frozenset[str]) -> str:
-    """Where below the case a given file can be kept: under its own name, or a numbered one."""
+def free_name(folder: Path, given: Path, taken: frozenset[str]) -> str:
+    """Where below the case a given file can be kept: under its own name, or a numbered one.
+
+    A file that lies in raw/ already stays where it is.
+    """
     stem, dot, endings = given.name.partition(".")
     names = chain([given.name], (f"{stem}-{number}{dot}{endings}" for number in count(2)))
-    return next(path for name in names if (path := f"{RAW}/{name}") not in taken)
+    return next(
+        path
+        for name in names
+        if (path := f"{RAW}/{name}") not in taken
+        and (not (folder / path).exists() or (folder / path).samefile(given))
+    )
 
 
-def keep_raw(folder: Path, given: Path, path: str) -> RawFile:
+def keep_raw(folder: Path, given: Path, path: str) -> None:
     """Copies a given file to `path` in the case, byte for byte."""
     kept = folder / path
     kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(given, kept)
-    return RawFile(path=path, sha256=sha256_of(kept))
+    if not kept.exists():
+        shutil.copyfile(given, kept)
 
 
 def problem_of(folder: Path, file: RawFile) -> str:

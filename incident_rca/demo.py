@@ -17,6 +17,8 @@ def prepare_demo(target: Path) -> Path:
     """
     sample = packaged_path("samples", "inc-2847")
     known = case_folder.read_case(sample)
+    if target.exists() and not target.is_dir():
+        raise BadInput(f"{target}: is a file", hint="name a folder: --into DIR")
     if target.exists() and any(target.iterdir()):
         if not case_folder.exists(target) or case_folder.read_case(target).id != known.id:
             raise BadInput(

@@ -24,7 +24,7 @@ from incident_rca.model import (
     Thresholds,
     TimeWindow,
 )
-from incident_rca.pipeline import Progress, append_tables
+from incident_rca.pipeline import Progress, append_tables, parse_raw
 from incident_rca.settings import Settings
 
 # Above this share of unreadable rows a source is partial: what it says may be biased.
@@ -68,6 +68,7 @@ def import_files(
     case = case_folder.read_case(folder) if case_folder.exists(folder) else None
     sources = list(case.sources) if case else []
     added: dict[str, Parsed] = {}
+    kept: dict[str, Path] = {}
     already: list[str] = []
     refused: list[IncidentRcaError] = []
     with case_folder.locked(folder), tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
@@ -81,7 +82,7 @@ def import_files(
             except IncidentRcaError as error:
                 refused.append(error)
                 continue
-            added[source.name] = parsed
+            added[source.name], kept[source.files[0].path] = parsed, given
             sources.append(with_declared_clock(source, settings))
         if not sources:
             raise _nothing_readable(refused)
@@ -90,6 +91,8 @@ def import_files(
             case = with_settings(start, settings)
         in_order = tuple(sorted(sources, key=lambda s: s.name))
         case = with_window(replace(case, sources=in_order, tool_version=__version__), window)
+        for path, given in kept.items():
+            case_folder.keep_raw(folder, given, path)
         append_tables(folder, case, added)
         case_folder.write_case(folder, case)
     return Imported(
@@ -169,37 +172,39 @@ def _is_known(given: Path, sources: Sequence[SourceStatus]) -> bool:
 def _add_file(
     folder: Path, given: Path, sources: Sequence[SourceStatus], work: Path, reading: Reading
 ) -> tuple[SourceStatus, Parsed]:
-    """Recognises, parses and only then keeps one file."""
+    """Recognises and parses one file; what it would be in the case, and its rows."""
     known = _format_of(given, reading.kind)
     stem, taken = given.name.partition(".")[0] or known.kind, {s.name for s in sources}
     name = next(n for n in chain([stem], (f"{stem}-{i}" for i in count(2))) if n not in taken)
-    raw_name = case_folder.free_name(given, frozenset(f.path for s in sources for f in s.files))
-    parsed = known.parse(
+    path = case_folder.free_name(folder, given, frozenset(f.path for s in sources for f in s.files))
+    parsed = parse_raw(
+        known,
         RawInput(
             path=given,
-            file=raw_name,
+            file=path,
             source=name,
             work=work,
             query=reading.query,
             metric=reading.metric,
-        )
+        ),
     )
     if parsed.rows == 0 and parsed.unparsed:
         raise BadInput(
             f"{given}: none of its {parsed.unparsed} rows could be read as {known.kind}",
             hint="is it the file you meant? `--as KIND` overrides what it was taken for",
         )
-    return _status(known, name, parsed, case_folder.keep_raw(folder, given, raw_name)), parsed
+    raw = RawFile(path=path, sha256=case_folder.sha256_of(given))
+    return _status(known, name, parsed, raw), parsed
 
 
 def _format_of(given: Path, kind: str | None) -> Format:
     kinds = ", ".join(f"{f.kind} ({f.title})" for f in FORMATS)
+    if given.stat().st_size == 0:
+        raise BadInput(f"{given}: is empty", hint="fetch or copy the file again")
     if kind is not None:
         if kind not in BY_KIND:
             raise UnknownFormat(f"there is no kind {kind!r}", hint=f"the kinds are: {kinds}")
         return BY_KIND[kind]
-    if given.stat().st_size == 0:
-        raise BadInput(f"{given}: is empty", hint="fetch or copy the file again")
     known = recognise(head_of(given))
     if known is None:
         raise UnknownFormat(

@@ -41,21 +41,37 @@ CONFLICTS: Mapping[str, frozenset[str]] = {
 # first pattern that matches at the start of the statement decides.
 _STATEMENT_MODES: tuple[tuple[str, str], ...] = (
     (r"create\s+(unique\s+)?index\s+concurrently\b", SHARE_UPDATE_EXCLUSIVE),
-    (r"(reindex|drop\s+index|refresh).*\bconcurrently\b", SHARE_UPDATE_EXCLUSIVE),
-    (r"create\s+(unique\s+)?index\b", SHARE),
+    (r"refresh\s+materialized\s+view\s+concurrently\b", EXCLUSIVE),
+    (r"(reindex|drop\s+index)\b.*\bconcurrently\b", SHARE_UPDATE_EXCLUSIVE),
+    (r"reindex\s+(\([^)]*\)\s*)?index\b", ACCESS_EXCLUSIVE),
+    (r"(create\s+(unique\s+)?index|reindex)\b", SHARE),
     (r"vacuum\s*(\([^)]*\bfull\b[^)]*\)|full\b)", ACCESS_EXCLUSIVE),
     (r"(vacuum|analyze|create\s+statistics|comment\s+on)\b", SHARE_UPDATE_EXCLUSIVE),
-    (r"alter\s+table\b.*\bvalidate\s+constraint\b", SHARE_UPDATE_EXCLUSIVE),
-    (r"alter\s+table\b.*\badd\b.*\bforeign\s+key\b", SHARE_ROW_EXCLUSIVE),
     (r"create\s+(or\s+replace\s+)?(constraint\s+)?trigger\b", SHARE_ROW_EXCLUSIVE),
-    (r"(alter\s+table|drop\s+table|truncate|cluster|drop\s+index)\b", ACCESS_EXCLUSIVE),
+    (r"(drop\s+table|truncate|cluster|drop\s+index)\b", ACCESS_EXCLUSIVE),
     (r"refresh\s+materialized\s+view\b", ACCESS_EXCLUSIVE),
-    (r"lock\s+table\b(?!.*\bin\b.*\bmode\b)", ACCESS_EXCLUSIVE),
     (r"(insert|update|delete|merge)\b", ROW_EXCLUSIVE),
+    (r"copy\b.*\bfrom\b", ROW_EXCLUSIVE),
+    (r"copy\b", ACCESS_SHARE),
     (r"select\b.*\bfor\s+(no\s+key\s+update|update|key\s+share|share)\b", ROW_SHARE),
     (r"select\b", ACCESS_SHARE),
 )
-_LOCK_TABLE = re.compile(r"lock\s+table\b.*\bin\s+([a-z\s]+?)\s+mode\b", re.I | re.S)
+# What an action of ALTER TABLE takes where it is less than ACCESS EXCLUSIVE; the strongest counts.
+_ACTION_MODES: tuple[tuple[str, str], ...] = (
+    (r"validate\s+constraint\b", SHARE_UPDATE_EXCLUSIVE),
+    (r"attach\s+partition\b", SHARE_UPDATE_EXCLUSIVE),
+    (r"detach\s+partition\b.*\bconcurrently\b", SHARE_UPDATE_EXCLUSIVE),
+    (r"alter\s+(column\s+)?\S+\s+set\s+statistics\b", SHARE_UPDATE_EXCLUSIVE),
+    (r"add\s+(constraint\s+\S+\s+)?foreign\s+key\b", SHARE_ROW_EXCLUSIVE),
+)
+_ALTER_TABLE = re.compile(
+    r"alter\s+table\s+(if\s+exists\s+)?(only\s+)?(\"[^\"]*\"|[\w$.])+\s*\*?\s+(?P<actions>.*)",
+    re.I | re.S,
+)
+_LOCK = re.compile(
+    r"lock\s+(?:table\s+)?.*?(?:\bin\s+(?P<mode>[a-z\s]+?)\s+mode\b.*)?", re.I | re.S
+)
+_COMMENT_OR_LITERAL = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.S)
 
 
 def conflicts(held: str, requested: str) -> bool:
@@ -84,15 +100,37 @@ def mode_of_statement(statement: str) -> str | None:
     >>> mode_of_statement("CREATE INDEX CONCURRENTLY i ON t (c)")
     'ShareUpdateExclusiveLock'
     """
-    text = statement.strip()
-    named = _LOCK_TABLE.match(text)
-    if named:
-        wanted = "".join(word.capitalize() for word in named[1].split()) + "Lock"
-        return wanted if wanted in CONFLICTS else None
+    text = _COMMENT_OR_LITERAL.sub(" ", statement).strip().rstrip(";").strip()
+    if re.match(r"lock\b", text, re.I):
+        return _mode_of_lock(text)
+    altered = _ALTER_TABLE.fullmatch(text)
+    if altered:
+        return _mode_of_actions(altered["actions"])
     for pattern, mode in _STATEMENT_MODES:
         if re.match(pattern, text, re.I | re.S):
             return mode
     return None
+
+
+def _mode_of_lock(text: str) -> str | None:
+    named = _LOCK.fullmatch(text)
+    if named is None or named["mode"] is None:
+        return ACCESS_EXCLUSIVE
+    wanted = "".join(word.capitalize() for word in named["mode"].split()) + "Lock"
+    return wanted if wanted in CONFLICTS else None
+
+
+def _mode_of_actions(actions: str) -> str:
+    """The strongest mode among the actions of an ALTER TABLE, cut at commas outside parentheses."""
+    flat = re.sub(r"\([^()]*\)", " ", re.sub(r"\([^()]*\)", " ", actions))
+    modes = [
+        next(
+            (m for pattern, m in _ACTION_MODES if re.match(pattern, action.strip(), re.I | re.S)),
+            ACCESS_EXCLUSIVE,
+        )
+        for action in flat.split(",")
+    ]
+    return max(modes, key=MODES.index)
 
 
 def in_words(mode: str) -> str:

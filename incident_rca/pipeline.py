@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incident_rca import case as case_folder
-from incident_rca.errors import NoEvidence
+from incident_rca.errors import BadInput, NoEvidence
 from incident_rca.formats import BY_KIND, FORMATS
-from incident_rca.formats.parsed import Parsed, RawInput, as_schema
+from incident_rca.formats.parsed import Format, Parsed, RawInput, as_schema
 from incident_rca.model import (
     INDEPENDENT_SYSTEMS,
     Analysis,
@@ -33,6 +33,18 @@ REPORT_JSON = "report.json"
 Progress = Callable[[str], None]
 
 
+def parse_raw(known: Format, raw: RawInput) -> Parsed:
+    """The rows of a raw file; raises BadInput, naming it, where its shape is not its kind's."""
+    try:
+        return known.parse(raw)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"{raw.path}: is damaged, or no {known.kind} after all "
+            f"({type(error).__name__}: {error})",
+            hint="fetch or copy the file again; `--as KIND` says what it is",
+        ) from error
+
+
 def parse_sources(folder: Path, sources: Iterable[SourceStatus], progress: Progress) -> Tables:
     """The tables from the raw files of the sources that did not fail."""
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLE_NAMES}
@@ -42,14 +54,15 @@ def parse_sources(folder: Path, sources: Iterable[SourceStatus], progress: Progr
                 continue
             for file in source.files:
                 progress(f"parsing {file.path}")
-                parsed = BY_KIND[source.kind].parse(
+                parsed = parse_raw(
+                    BY_KIND[source.kind],
                     RawInput(
                         path=folder / file.path,
                         file=file.path,
                         source=source.name,
                         work=Path(work),
                         query=source.query,
-                    )
+                    ),
                 )
                 for table, frame in parsed.frames.items():
                     frames[table].append(frame)

@@ -67,7 +67,6 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert loaded.origins["timezone"] == "default"
     assert loaded.origins["clock_offset_seconds.gateway"] == "assumed"
     assert loaded.settings.clock_offset_seconds["changes"] == (-2.0, 2.0)
-    assert loaded.settings.assumed_offsets == {"postgres", "grpc_metrics", "gateway", "changes"}
     assert not loaded.settings.topology
 
 
@@ -82,7 +81,6 @@ def test_a_full_file(tmp_path: Path) -> None:
     assert (settings.plausible_deadline_seconds, settings.large_table_rows) == (2.0, 5000)
     assert settings.clock_offset_seconds["postgres"] == (-0.05, 0.05)
     assert settings.clock_offset_seconds["gateway"] == (0.0, 1.0)
-    assert settings.assumed_offsets == {"grpc_metrics", "changes"}
     assert settings.topology.services == (
         Service(
             name="inventory",

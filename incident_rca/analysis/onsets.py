@@ -69,8 +69,5 @@ def poisson_tail(events: int, mean: float) -> float:
     >>> round(poisson_tail(1, 0.5), 4)
     0.3935
     """
-    below, term = 0.0, math.exp(-mean)
-    for k in range(events):
-        below += term
-        term *= mean / (k + 1)
-    return max(0.0, 1.0 - below)
+    logs = (k * math.log(mean) - mean - math.lgamma(k + 1) for k in range(events))
+    return max(0.0, 1.0 - math.fsum(math.exp(log) for log in logs))

@@ -7,6 +7,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from incident_rca import __version__
 from incident_rca.cli import config, demo, explain, import_files, report, timeline, verify
@@ -61,10 +62,24 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or ExitCode.COMPLETE)
+    except typer.Abort:
+        sys.exit(ExitCode.INTERRUPTED)
+    except TyperException as error:
+        # Without a command typer has printed the help, and says nothing more.
+        if str(error):
+            tell(IncidentRcaError(str(error), hint="see `incident-rca --help`"))
+        sys.exit(ExitCode.USAGE)
     except IncidentRcaError as error:
         tell(error)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of a pipe went away: nothing is left to say, and no one to say it to.
+        sys.stdout = None
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        tell(IncidentRcaError(f"{named}{error.strerror or error}", hint="check path and rights"))
+        sys.exit(ExitCode.USAGE)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:

@@ -33,17 +33,14 @@ def explain(
             f"{case}: has no hypothesis {hypothesis}",
             hint=f"it has: {ids}" if ids else "it has none: nothing failed",
         )
-    cited = {e for claim in wanted.claims for e in claim.evidence}
-    excerpts = {analysis.evidence_ids[e.digest]: list(e.excerpt) for e in cited}
     if as_json:
         contract = to_contract(analysis)
+        excerpts = {analysis.evidence_ids[e.digest]: list(e.excerpt) for e in analysis.evidence}
         chosen = next(h for h in contract["hypotheses"] if h["id"] == wanted.id)
         cited_ids = {i for c in chosen["claims"] for i in c["evidence"]}
         evidence = [
-            e | {"excerpt": excerpts.get(e["id"], [])}
-            for e in contract["evidence"]
-            if e["id"] in cited_ids
+            e | {"excerpt": excerpts[e["id"]]} for e in contract["evidence"] if e["id"] in cited_ids
         ]
         print_json({"hypothesis": chosen, "evidence": evidence})
     else:
-        out().print(terminal.explanation(analysis, wanted, excerpts))
+        out().print(terminal.explanation(analysis, wanted))

@@ -6,10 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from incident_rca.formats.duckdb_session import define, fetch, open_session, run_file
-from incident_rca.formats.lines import repaired_copy
+from incident_rca.formats.lines import damage_of, object_of, repaired_copy
 from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, as_schema, redacted
 from incident_rca.model import System, TimeWindow
 
@@ -20,11 +18,8 @@ _TIMES = {"requestTimeEpoch", "requestTime"}
 def recognises(head: Head) -> bool:
     """Whether one of the first lines is a request with its time, route and status."""
     for line in head.lines[:50]:
-        try:
-            row = msgspec.json.decode(line)
-        except msgspec.DecodeError:
-            continue
-        if isinstance(row, dict) and row.keys() >= _NEEDED and row.keys() & _TIMES:
+        row = object_of(line)
+        if row is not None and row.keys() >= _NEEDED and row.keys() & _TIMES:
             return True
     return False
 
@@ -32,23 +27,25 @@ def recognises(head: Head) -> bool:
 def parse(raw: RawInput) -> Parsed:
     """The requests by second and the failures by line.
 
-    A file that DuckDB cannot number line by line (blank lines, foreign bytes, a broken gzip
-    stream) is read again from a repaired copy, so that every line keeps its number.
+    A file that DuckDB cannot number line by line (uneven line ends, foreign bytes, a broken gzip
+    stream) is read from a repaired copy, so that every line keeps its number.
     """
     import duckdb
 
+    is_uneven, damage = damage_of(raw.path)
+    if not is_uneven and not damage:
+        try:
+            return _read(raw, raw.path, damage="")
+        except duckdb.Error:
+            damage = ""
+    copy, damage = repaired_copy(raw.path, raw.work)
     try:
-        parsed, blank = _read(raw, raw.path, damage="")
-    except duckdb.Error:
-        blank = 1
-    if blank:
-        copy, damage = repaired_copy(raw.path, raw.work)
-        parsed, _ = _read(raw, copy, damage=damage)
+        return _read(raw, copy, damage=damage)
+    finally:
         copy.unlink()
-    return parsed
 
 
-def _read(raw: RawInput, path: Path, *, damage: str) -> tuple[Parsed, int]:
+def _read(raw: RawInput, path: Path, *, damage: str) -> Parsed:
     with open_session(raw.work) as session:
         session.execute("SET VARIABLE raw_path = ?", [str(path)])
         define(session, "error_type.sql")
@@ -58,7 +55,7 @@ def _read(raw: RawInput, path: Path, *, damage: str) -> tuple[Parsed, int]:
         failures = fetch(run_file(session, "access_log_failures.sql"))
     origin = {"source": raw.source, "file": raw.file}
     rows, resolution = int(coverage["rows"]), 0.001 if coverage["has_milliseconds"] else 1.0
-    parsed = Parsed(
+    return Parsed(
         frames={
             "gateway": as_schema(redacted(gateway, "gateway").assign(**origin), "gateway"),
             "failures": as_schema(
@@ -72,7 +69,6 @@ def _read(raw: RawInput, path: Path, *, damage: str) -> tuple[Parsed, int]:
         query=raw.query,
         damage=damage,
     )
-    return parsed, int(coverage["blank"])
 
 
 def _covered(coverage: Any, resolution_seconds: float) -> TimeWindow:

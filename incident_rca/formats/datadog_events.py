@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from incident_rca.formats.lines import document_of
-from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of
+from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of, utc_instant
 from incident_rca.model import System, TimeWindow
 
 Row = dict[str, Any]
@@ -17,8 +16,12 @@ _PHASE_WORD = re.compile(r"\s+(started|finished|succeeded|failed|completed)$", r
 
 
 def recognises(head: Head) -> bool:
-    """Whether the document is an envelope of, or a bare, list of events."""
-    data = _events(head.document or {})
+    """Whether the document is an envelope of, or a bare, list of events; it may be empty."""
+    document = head.document or {}
+    data = _events(document)
+    request = document.get("request")
+    if isinstance(request, dict) and str(request.get("path", "")).endswith("/v2/events"):
+        return True
     return (
         isinstance(data, list)
         and bool(data)
@@ -59,7 +62,7 @@ def _add(changes: dict[str, Row], position: int, event: Mapping[str, Any]) -> No
     outer = event["attributes"]
     inner = outer["attributes"]
     tags = dict(str(tag).partition(":")[::2] for tag in outer.get("tags") or ())
-    at = datetime.fromisoformat(outer["timestamp"]).astimezone(UTC)
+    at = utc_instant(outer["timestamp"])
     title = str(inner["title"])
     key = str(inner.get("aggregation_key") or event["id"])
     known = changes.get(key)
@@ -80,10 +83,7 @@ def _add(changes: dict[str, Row], position: int, event: Mapping[str, Any]) -> No
 
 def _asked(request: Mapping[str, Any]) -> TimeWindow | None:
     try:
-        start, end = (
-            datetime.fromisoformat(request["params"][key]).astimezone(UTC)
-            for key in ("filter[from]", "filter[to]")
-        )
+        start, end = (utc_instant(request["params"][key]) for key in ("filter[from]", "filter[to]"))
         return TimeWindow(start, end)
     except (KeyError, TypeError, ValueError):
         return None

@@ -76,8 +76,7 @@ def lines_of(path: Path) -> Iterator[bytes]:
 
 def head_of(path: Path) -> Head:
     """The first lines of a file and, if it is one JSON object of any size, that object."""
-    data = b""
-    whole = False
+    data, whole = b"", False
     chunks = chunks_of(path, 64 * 1024)
     try:
         for chunk in chunks:
@@ -89,22 +88,31 @@ def head_of(path: Path) -> Head:
     except Truncated:
         whole = True
     lines = tuple(line for line in data.split(b"\n") if line.strip())
-    document = None
-    if lines and (whole or not _is_object(lines[0])):
-        document = _object_or_none(data if whole else b"".join(chunks_of(path)))
-    return Head(lines[: -1 if not whole and len(lines) > 1 else None], document)
-
-
-def _is_object(line: bytes) -> bool:
-    return _object_or_none(line) is not None
-
-
-def _object_or_none(data: bytes) -> Mapping[str, Any] | None:
+    if not whole and len(lines) > 1:
+        lines = lines[:-1]
+    if not data.lstrip().startswith(b"{") or (len(lines) > 1 and object_of(lines[0]) is not None):
+        return Head(lines, None)
     try:
-        document = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+        return Head(lines, object_of(data if whole else b"".join(chunks_of(path))))
+    except Truncated:
+        return Head(lines, None)
+
+
+def decode(data: bytes) -> Any:
+    """The JSON value of some bytes; raises ValueError for what is none, however deep."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def object_of(data: bytes) -> Mapping[str, Any] | None:
+    """The JSON object of some bytes, or None."""
+    try:
+        value = decode(data)
+    except ValueError:
         return None
-    return document if isinstance(document, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def document_of(path: Path) -> Mapping[str, Any]:
@@ -113,13 +121,35 @@ def document_of(path: Path) -> Mapping[str, Any]:
         data = b"".join(chunks_of(path))
     except Truncated as error:
         raise BadInput(f"{path.name}: {error}", hint="fetch or copy the file again") from error
-    document = _object_or_none(data)
+    document = object_of(data)
     if document is None:
         raise BadInput(
             f"{path.name}: is no whole JSON object ({len(data)} bytes)",
             hint="fetch or copy the file again; a half-written answer proves nothing",
         )
     return document
+
+
+def damage_of(path: Path) -> tuple[bool, str]:
+    """Whether a file's line ends are uneven, and why its gzip stream is damaged ("" if not).
+
+    Uneven: carriage returns that do not end each line. A reader that takes a bare one for a line's
+    end would number all later lines wrongly.
+    """
+    returns = pairs = newlines = 0
+    last = b""
+    damage = ""
+    try:
+        for chunk in chunks_of(path):
+            if not chunk:
+                continue
+            returns += chunk.count(b"\r")
+            newlines += chunk.count(b"\n")
+            pairs += chunk.count(b"\r\n") + (last == b"\r" and chunk.startswith(b"\n"))
+            last = chunk[-1:]
+    except Truncated as error:
+        damage = str(error)
+    return returns > 0 and not returns == pairs == newlines, damage
 
 
 def repaired_copy(path: Path, work: Path) -> tuple[Path, str]:

@@ -12,15 +12,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from incident_rca.errors import BadInput
-from incident_rca.formats.lines import Truncated, lines_of
-from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of, window_of
+from incident_rca.formats.lines import Truncated, decode, lines_of
+from incident_rca.formats.parsed import (
+    Format,
+    Head,
+    Parsed,
+    RawInput,
+    frame_of,
+    utc_instant,
+    window_of,
+)
 from incident_rca.lock_modes import conflicts
 from incident_rca.model import System
 from incident_rca.redact import redact_sql
-from incident_rca.window import parse_instant
 
 FORMAT_NAME = "incident-rca/lock-recording"
 FORMAT_VERSION = 1
@@ -91,7 +96,7 @@ def parse(raw: RawInput) -> Parsed:
 
 def _read_line(reading: _Reading, number: int, line: bytes, raw: RawInput) -> None:
     try:
-        record = msgspec.json.decode(line)
+        record = decode(line)
         kind = record["kind"]
         if kind == "header":
             _read_header(reading, record, raw)
@@ -100,7 +105,7 @@ def _read_line(reading: _Reading, number: int, line: bytes, raw: RawInput) -> No
         elif kind == "snapshot":
             _read_snapshot(reading, number, record)
         reading.records += 1
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         reading.unparsed += 1
 
 
@@ -116,7 +121,7 @@ def _read_header(reading: _Reading, record: Mapping[str, Any], raw: RawInput) ->
 
 
 def _read_probe(reading: _Reading, number: int, record: Mapping[str, Any]) -> None:
-    at = parse_instant(record["at"])
+    at = utc_instant(record["at"])
     reading.instants.append(at)
     for row in _dicts(reading.columns["counts"], record["counts"]):
         reading.counts.append(
@@ -133,7 +138,7 @@ def _read_probe(reading: _Reading, number: int, record: Mapping[str, Any]) -> No
 
 
 def _read_snapshot(reading: _Reading, number: int, record: Mapping[str, Any]) -> None:
-    at = parse_instant(record["locks_at"])
+    at = utc_instant(record["locks_at"])
     reading.instants.append(at)
     databases = dict(record.get("databases", ()))
     names: dict[tuple[str, int], str] = {}
@@ -182,7 +187,7 @@ def _unnamed(tag: tuple[Any, ...]) -> str:
     """What is locked where no name was recorded: never a name looked up elsewhere."""
     if tag[2] is not None:
         return f"relation {tag[2]}"
-    return f"{tag[0]} {next((str(part) for part in tag[3:] if part is not None), '')}".strip()
+    return " ".join(str(part) for part in (tag[0], *tag[3:]) if part is not None)
 
 
 def _edges(
@@ -263,7 +268,7 @@ def _holder(
 
 
 def _instant(text: str | None) -> datetime | None:
-    return parse_instant(text) if text else None
+    return utc_instant(text) if text else None
 
 
 def _redacted(reading: _Reading, statement: str | None) -> str:

@@ -66,6 +66,8 @@ def parse(raw: RawInput) -> Parsed:
 
 
 def _row(result: Any) -> dict[str, Any] | None:
+    if not isinstance(result, list):
+        return None
     cells = {str(c.get("field")): str(c.get("value")) for c in result if isinstance(c, dict)}
     name = next((field for field in cells if field.startswith("bin(")), None)
     bin_name = _BIN.fullmatch(name) if name else None

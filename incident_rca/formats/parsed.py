@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,10 +119,16 @@ def frame_of(table: str, rows: Iterable[Mapping[str, Any]], raw: RawInput) -> pd
     return as_schema(redacted(pd.DataFrame.from_records(records, columns=columns), table), table)
 
 
+def utc_instant(text: str) -> datetime:
+    """The UTC instant of an ISO 8601 text; raises ValueError where it has no offset."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"a time without an offset: {text!r}")
+    return at.astimezone(UTC)
+
+
 def window_of(instants: Iterable[Any], *, step_seconds: float = 0.0) -> TimeWindow | None:
     """The window from the first instant to a step behind the last, or None if there is none."""
-    from datetime import timedelta
-
     known = sorted(instants)
     if not known:
         return None

@@ -14,10 +14,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
-
-from incident_rca.formats.lines import Truncated, lines_of
-from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of, window_of
+from incident_rca.formats.lines import Truncated, decode, lines_of, object_of
+from incident_rca.formats.parsed import (
+    Format,
+    Head,
+    Parsed,
+    RawInput,
+    frame_of,
+    utc_instant,
+    window_of,
+)
 from incident_rca.lock_modes import conflicts, mode_of_statement
 from incident_rca.model import System
 from incident_rca.redact import redact_sql
@@ -26,26 +32,33 @@ Row = dict[str, Any]
 
 _WAIT = re.compile(
     r"process (?P<pid>\d+) (?P<verb>still waiting for|acquired) (?P<mode>\w+) on "
-    r"(?P<object>.+?) after (?P<ms>[\d.]+) ms(?: at character \d+)?"
+    r"(?P<object>.+?) after (?P<ms>\d{1,12}(?:\.\d+)?) ms(?: at character \d+)?"
 )
 _RELATION = re.compile(r"relation (?P<relation>\d+) of database (?P<database>\d+)")
-_HOLDERS = re.compile(r"Process(?:es)? holding the lock: (?P<pids>[\d, ]+)\.")
+_HOLDERS = re.compile(r"Process(?:es)? holding the lock: (?P<pids>\d+(?:, \d+)*)\.")
 _DURATION = re.compile(
-    r"duration: (?P<ms>[\d.]+) ms(?:\s+(?:statement|execute[^:]*): (?P<sql>.*))?", re.S
+    r"duration: (?P<ms>\d{1,12}(?:\.\d+)?) ms(?:\s+(?:statement|execute[^:]*): (?P<sql>.*))?", re.S
 )
-_STATEMENT = re.compile(r"statement: (?P<sql>.*)", re.S)
+_STATEMENT = re.compile(r"(?:statement|execute[^:]*): (?P<sql>.*)", re.S)
 _KIND_BY_SQLSTATE = {
     "57P01": "terminated",
     "57014": "cancelled",
     "55P03": "lock_timeout",
     "40P01": "deadlock",
 }
-_TABLE_OF = re.compile(
-    r"(?:insert\s+into|update(?:\s+only)?|delete\s+from|from|join"
-    r"|\bon(?:\s+only)?|alter\s+table(?:\s+if\s+exists)?(?:\s+only)?|truncate(?:\s+table)?"
-    r"|lock\s+table)\s+(?P<name>\"?[a-z_][\w$]*\"?(?:\.\"?[a-z_][\w$]*\"?)?)",
-    re.I,
+_NAME = r"(?P<name>\"?[a-z_][\w$]*\"?(?:\.\"?[a-z_][\w$]*\"?)?)"
+# Every place where a statement names a table; a function behind FROM has a parenthesis.
+_TABLES_OF = (
+    re.compile(rf"\b(?:insert\s+into|delete\s+from|truncate(?:\s+table)?)\s+{_NAME}", re.I),
+    re.compile(rf"\b(?<!for\s)update\s+(?:only\s+)?{_NAME}\s+(?:as\s+)?(?:\w+\s+)?set\b", re.I),
+    re.compile(rf"\b(?:from|join|using)\s+(?:only\s+)?{_NAME}(?!\s*[\w$.]*\s*\()", re.I),
+    re.compile(rf"\bcreate\s+(?:unique\s+)?index\b.*?\bon\s+(?:only\s+)?{_NAME}", re.I | re.S),
+    re.compile(rf"\balter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?{_NAME}", re.I),
+    re.compile(rf"\block\s+table\s+(?:only\s+)?{_NAME}", re.I),
 )
+_NO_TABLES = frozenset({"only", "select", "lateral", "table", "skip", "nowait"})
+LARGEST_PID = 2**31 - 1
+_OFFSET = re.compile(r"(?P<stamp>.+?) (?P<offset>[+-]\d\d(?::?\d\d)?)")
 
 
 @dataclass(slots=True)
@@ -79,11 +92,8 @@ class _Reading:
 def recognises(head: Head) -> bool:
     """Whether one of the first lines is a jsonlog record."""
     for line in head.lines[:20]:
-        try:
-            row = msgspec.json.decode(line)
-        except msgspec.DecodeError:
-            continue
-        if isinstance(row, dict) and row.keys() >= {"timestamp", "error_severity", "message"}:
+        row = object_of(line)
+        if row is not None and row.keys() >= {"timestamp", "error_severity", "message"}:
             return True
     return False
 
@@ -115,21 +125,27 @@ def parse(raw: RawInput) -> Parsed:
 
 
 def _read_line(reading: _Reading, number: int, line: bytes) -> None:
+    """One record; whatever a forged or torn line holds, it is counted and the next one is read."""
     try:
-        record = msgspec.json.decode(line)
+        record = decode(line)
         at = _instant(record["timestamp"])
-        message = str(record["message"])
-        severity = record["error_severity"]
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        _read_record(reading, number, at, record)
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         reading.unparsed += 1
         return
     reading.records += 1
-    reading.first = reading.first or at
-    reading.last = at
+    reading.first = min(reading.first or at, at)
+    reading.last = max(reading.last or at, at)
+
+
+def _read_record(reading: _Reading, number: int, at: datetime, record: Mapping[str, Any]) -> None:
+    message = str(record["message"])
+    if not 0 <= int(record.get("pid") or 0) <= LARGEST_PID:
+        raise ValueError("no process id")
     wait = _WAIT.match(message)
     if wait:
         _read_wait(reading, number, at, wait, record)
-    elif severity in ("ERROR", "FATAL", "PANIC"):
+    elif record["error_severity"] in ("ERROR", "FATAL", "PANIC"):
         _read_error(reading, number, at, record)
     else:
         _read_statement(reading, number, at, message, record)
@@ -138,9 +154,10 @@ def _read_line(reading: _Reading, number: int, line: bytes) -> None:
 def _instant(text: str) -> datetime:
     """A log timestamp; a zone abbreviation other than UTC or GMT is refused, not guessed."""
     stamp, _, zone = text.rpartition(" ")
-    if zone not in ("UTC", "GMT"):
-        return datetime.fromisoformat(text).astimezone(UTC)
-    return datetime.fromisoformat(stamp).replace(tzinfo=UTC)
+    if zone in ("UTC", "GMT"):
+        return datetime.fromisoformat(stamp).replace(tzinfo=UTC)
+    offset = _OFFSET.fullmatch(text)
+    return utc_instant(offset["stamp"] + offset["offset"] if offset else text)
 
 
 def _read_wait(
@@ -183,7 +200,7 @@ def _read_statement(
     reading: _Reading, number: int, at: datetime, message: str, record: Mapping[str, Any]
 ) -> None:
     """A statement that log_statement printed, or its duration; each closes or opens a hold."""
-    duration, statement = _DURATION.match(message), _STATEMENT.match(message)
+    duration, statement = _DURATION.fullmatch(message), _STATEMENT.match(message)
     pid = int(record.get("pid") or 0)
     if duration:
         spent = timedelta(milliseconds=float(duration["ms"]))
@@ -318,7 +335,7 @@ def _wait_row(wait: _Wait) -> Row:
 
 def _hold(pid: int, begun: datetime, ended: datetime, reading: _Reading) -> Row | None:
     """The logged statement of `pid` that began before the first wait and ended with the last."""
-    for statement in reading.statements.get(pid, []):
+    for statement in reversed(reading.statements.get(pid, [])):
         until = statement["until"]
         if (
             statement["mode"]
@@ -336,11 +353,20 @@ def _relation(named: str, episode: list[_Wait], hold: Row | None) -> tuple[str, 
         return named, database
     texts = [hold["sql"]] if hold else []
     texts += [w.statement for w in episode]
-    names = [m["name"].replace('"', "") for t in texts if (m := _TABLE_OF.search(t))]
-    tables = {name.rpartition(".")[2]: name for name in sorted(names, key=len)}
+    tables = {name.rpartition(".")[2]: name for text in texts for name in _tables_of(text)}
     if len(tables) == 1:
         return next(iter(tables.values())), database
     return named.partition(" of ")[0], database
+
+
+def _tables_of(statement: str) -> list[str]:
+    """The tables that a statement names, the shortest spelling first."""
+    found = {
+        match["name"].replace('"', "")
+        for known in _TABLES_OF
+        for match in known.finditer(statement)
+    }
+    return sorted(found - _NO_TABLES, key=lambda name: (len(name), name))
 
 
 FORMAT = Format(

@@ -15,6 +15,7 @@ def require_utc(name: str, instant: datetime) -> None:
 class TimeWindow:
     """The half-open interval `[start, end)` of aware UTC instants.
 
+    >>> from datetime import UTC
     >>> w = TimeWindow(datetime(2026, 1, 15, tzinfo=UTC), datetime(2026, 1, 16, tzinfo=UTC))
     >>> w.seconds
     86400.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -90,9 +90,7 @@ def timeline(analysis: Analysis) -> Table:
     return table
 
 
-def explanation(
-    analysis: Analysis, hypothesis: Hypothesis, excerpts: Mapping[str, list[str]]
-) -> RenderableType:
+def explanation(analysis: Analysis, hypothesis: Hypothesis) -> RenderableType:
     """A hypothesis with its claims, the evidence for each, and the rows behind the evidence."""
     title = f"{hypothesis.id}  {hypothesis.kind.value}  {plain(hypothesis.object)}"
     role = f"{wording.ROLE_NAMES[hypothesis.role]} ({wording.ROLE_MEANINGS[hypothesis.role]})"
@@ -113,7 +111,7 @@ def explanation(
         parts += [Text(), _claim(number, claim)]
         for evidence in dict.fromkeys(claim.evidence):
             (short,) = analysis.cite((evidence,))
-            parts += _evidence(analysis, short, evidence, excerpts.get(short, []), short in told)
+            parts += _evidence(analysis, short, evidence, short in told)
             told.add(short)
     if hypothesis.confirm_by:
         parts += [Text(), Text(f"How to confirm: {plain(hypothesis.confirm_by, 600)}")]
@@ -244,7 +242,7 @@ def _claim(number: str, claim: Claim) -> Text:
 
 
 def _evidence(
-    analysis: Analysis, short: str, evidence: Evidence, rows: list[str], is_told: bool
+    analysis: Analysis, short: str, evidence: Evidence, is_told: bool
 ) -> Iterable[RenderableType]:
     when = wording.Clock.of(analysis).span(evidence.at)
     line = Text(short, style="bold").append(
@@ -252,11 +250,11 @@ def _evidence(
     )
     line.append(f"  {plain(wording.rows_of(evidence), 240)}", style="not bold dim")
     yield Padding(line, (0, 0, 0, 2))
-    if rows and is_told:
+    if evidence.excerpt and is_told:
         yield Padding(Text("(its rows stand above)", style="dim"), (0, 0, 0, 4))
         return
-    for row in rows:
-        yield Padding(Text(plain(row, 300), style="dim"), (0, 0, 0, 4))
+    for row in evidence.excerpt:
+        yield Padding(Text(plain(row, 420), style="dim"), (0, 0, 0, 4))
 
 
 def _more(number: int) -> str:

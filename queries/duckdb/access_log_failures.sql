@@ -1,5 +1,5 @@
 -- title: The failed requests (status 5xx), one row each
--- source: duckdb, the view of access_log_requests.sql
+-- source: duckdb, the table of access_log_requests.sql
 -- columns: line, at, request_id, method, route, status, error_type, latency_ms, integration_status, message
 SELECT
     line, arrived_at AS "at", request_id, method, route, status, error_type, latency_ms, integration_status,

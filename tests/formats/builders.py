@@ -13,6 +13,7 @@ from typing import Any
 from incident_rca.formats import BY_KIND, recognise
 from incident_rca.formats.lines import head_of
 from incident_rca.formats.parsed import Parsed, RawInput
+from incident_rca.pipeline import parse_raw
 
 START = datetime(2026, 1, 15, 14, 10, tzinfo=UTC)
 START_MS = int(START.timestamp() * 1000)
@@ -43,7 +44,7 @@ def parse(kind: str, path: Path, **named: str) -> Parsed:
     work = path.parent / "work"
     work.mkdir(exist_ok=True)
     raw = RawInput(path=path, file=f"raw/{path.name}", source="given", work=work, **named)
-    return BY_KIND[kind].parse(raw)
+    return parse_raw(BY_KIND[kind], raw)
 
 
 def rows(parsed: Parsed, table: str) -> list[Row]:

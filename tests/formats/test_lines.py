@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from incident_rca.errors import BadInput
@@ -167,6 +167,7 @@ def test_a_document_too_deep_to_read_is_refused(tmp_path: Path) -> None:
     )
 )
 def test_a_repaired_copy_has_the_same_lines(new_folder: NewFolder, lines: list[bytes]) -> None:
+    assume(not b"".join(lines[:1]).startswith(b"\x1f\x8b"))
     path = write(new_folder() / "a", *lines, last_end=bool(lines))
     copy, damage = repaired_copy(path, path.parent)
     content = copy.read_bytes()

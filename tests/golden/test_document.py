@@ -12,9 +12,7 @@ import duckdb
 import pytest
 from rich.console import Console, RenderableType
 
-from incident_rca import pipeline
 from incident_rca.cli.explain import explain
-from incident_rca.excerpts import excerpts_of
 from incident_rca.report import terminal
 from tests.golden import raw
 from tests.golden.raw import Json
@@ -177,13 +175,8 @@ def rendered(*found: RenderableType) -> str:
 
 def explained(demo: Demo) -> str:
     """What `explain` shows of every hypothesis."""
-    tables = pipeline.build_tables(demo.folder)[1]
-    rows = excerpts_of(tables, demo.analysis.evidence)
-    excerpts = {demo.analysis.evidence_ids[digest]: lines for digest, lines in rows.items()}
-    assert sum(map(len, excerpts.values())) > 50
-    return rendered(
-        *(terminal.explanation(demo.analysis, h, excerpts) for h in demo.analysis.hypotheses)
-    )
+    assert sum(len(evidence.excerpt) for evidence in demo.analysis.evidence) > 50
+    return rendered(*(terminal.explanation(demo.analysis, h) for h in demo.analysis.hypotheses))
 
 
 def explained_as_json(demo: Demo) -> str:

@@ -63,7 +63,15 @@ def span(lo: str, hi: str | None = None) -> Span:
 def seen(
     system: System, source: str, when: Span, what: str, file: str, rows: tuple[int, int] | None
 ) -> Evidence:
-    return Evidence(system=system, source=source, at=when, seen=what, file=file, rows=rows)
+    return Evidence(
+        system=system,
+        source=source,
+        at=when,
+        seen=what,
+        file=file,
+        rows=rows,
+        excerpt=(f"{rows[0]}: mode=[red]{what}[/red]",) if rows else (),
+    )
 
 
 LOCKS, METRICS, GATEWAY = System.POSTGRES, System.GRPC_METRICS, System.GATEWAY
