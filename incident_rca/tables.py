@@ -61,7 +61,8 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     # One row an edge (waiter and holder) and sample. `edge`: `hard` (the holder's granted mode
     # conflicts), `soft` (ahead in the queue), `none` (holds a lock there that blocks nobody: the
     # waiter columns are null). `holder_mode_basis`: `granted` (seen in pg_locks) or `statement`
-    # (the mode its statement takes by PostgreSQL's documentation).
+    # (what its statement takes by PostgreSQL's documentation, and its end shows that it held it) or
+    # `candidate` (the same, but when it ended is not logged).
     "locks": _ORIGIN
     | {
         "line": "BIGINT",

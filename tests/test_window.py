@@ -15,7 +15,6 @@ from incident_rca.window import (
     format_instant,
     load_zone,
     parse_duration,
-    parse_instant,
     parse_window,
 )
 
@@ -215,7 +214,7 @@ INSTANTS = st.datetimes(timezones=st.just(UTC))
 @settings(deadline=None)
 @given(INSTANTS)
 def test_parse_undoes_format_instant(instant: datetime) -> None:
-    assert parse_instant(format_instant(instant)) == instant
+    assert datetime.fromisoformat(format_instant(instant)) == instant
 
 
 @settings(deadline=None)
@@ -243,18 +242,6 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         window_of(last=text)
     except BadWindow as error:
         assert error.hint
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("2026-01-15T14:10Z", "2026-01-15T14:10:00", "2026-01-15T14:10:00+00:00", "2026-01-15"),
-        *("2026-01-15 14:10:00Z", "2026-01-15T14:10:00.Z", "2026-01-15T14:10:60Z", "", "now"),
-    ],
-)
-def test_parse_instant_is_strict(text: str) -> None:
-    with pytest.raises(ValueError):
-        parse_instant(text)
 
 
 def test_format_instant_converts_and_refuses_naive() -> None:

@@ -138,7 +138,7 @@ def _session(rows: pd.DataFrame, pid: int) -> Session:
     ranked = rows.assign(
         rank=[0 if basis == "granted" else 1 for basis in rows["holder_mode_basis"]]
     ).sort_values(["rank", "at"], kind="stable")
-    columns = ("application", "mode", "state", "statement", "statement_basis")
+    columns = ("application", "mode", "state", "statement", "statement_basis", "mode_basis")
     best = next(values(ranked.iloc[:1], *(f"holder_{column}" for column in columns)))
     texts = dict(zip(columns, (text or "" for text in best), strict=True))
     return Session(pid=pid, **texts)

@@ -10,8 +10,8 @@ _COMMON = frozenset({"service", "svc", "api", "app", "db", "pool", "server", "cl
 def words(name: str) -> frozenset[str]:
     """The telling words of a name.
 
-    >>> sorted(words("inventory-service.db"))
-    ['inventory']
+    >>> sorted(words("billing-service.db"))
+    ['billing']
     """
     parts = re.split(r"[^a-z0-9]+", name.casefold())
     return frozenset(part for part in parts if len(part) > 2) - _COMMON

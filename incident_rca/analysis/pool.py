@@ -70,7 +70,7 @@ def _role(metric: str) -> str:
 
 
 def owner_of(case: Case, pool: str) -> Service | None:
-    """The service that a pool's name names: one word of it, as in `inventory-db`."""
+    """The service that a pool's name names: one word of it, as in `billing-db`."""
     words = set(re.split(r"[^a-z0-9]+", pool.casefold()))
     named = [s for s in case.topology.services if s.name.casefold() in words]
     return named[0] if len(named) == 1 else None

@@ -294,9 +294,10 @@ def _episode_edges(named: str, episode: list[_Wait], reading: _Reading) -> list[
     )
     begun, ended = episode[0].start, max((w.end or w.start) for w in episode)
     table = _RELATION.fullmatch(named)
+    waiting = frozenset(_bare(name) for w in episode for name in _tables_of(w.statement))
     rows: list[Row] = []
     for pid in sorted(frozenset(p for w in episode for p in w.candidates or ())):
-        hold = _hold(pid, begun, ended, reading) if pid in in_every else None
+        hold = _hold(pid, waiting, begun, ended, reading) if pid in in_every else None
         relation, database = _relation(named, episode, hold)
         base = {
             "database": database,
@@ -305,7 +306,7 @@ def _episode_edges(named: str, episode: list[_Wait], reading: _Reading) -> list[
             "holder_pid": pid,
             "holder_application": hold["application"] if hold else None,
             "holder_mode": hold["mode"] if hold else None,
-            "holder_mode_basis": "statement",
+            "holder_mode_basis": "statement" if hold and hold["until"] else "candidate",
             "holder_state": "active" if hold else None,
             "holder_statement": redact_sql(hold["sql"]) if hold else "",
             "holder_statement_basis": "running" if hold else "last",
@@ -333,13 +334,19 @@ def _wait_row(wait: _Wait) -> Row:
     }
 
 
-def _hold(pid: int, begun: datetime, ended: datetime, reading: _Reading) -> Row | None:
-    """The logged statement of `pid` that began before the first wait and ended with the last."""
+def _hold(
+    pid: int, waiting: frozenset[str], begun: datetime, ended: datetime, reading: _Reading
+) -> Row | None:
+    """The logged statement of `pid` on the waiters' table, from before the first wait to the last.
+
+    Where its end is not logged it may be over long since: then its mode is that of a candidate.
+    """
     for statement in reversed(reading.statements.get(pid, [])):
         until = statement["until"]
         if (
             statement["mode"]
             and statement["since"] <= begun
+            and (not waiting or not waiting.isdisjoint(map(_bare, _tables_of(statement["sql"]))))
             and (until is None or begun <= until <= ended + timedelta(seconds=1))
         ):
             return statement
@@ -353,10 +360,14 @@ def _relation(named: str, episode: list[_Wait], hold: Row | None) -> tuple[str, 
         return named, database
     texts = [hold["sql"]] if hold else []
     texts += [w.statement for w in episode]
-    tables = {name.rpartition(".")[2]: name for text in texts for name in _tables_of(text)}
+    tables = {_bare(name): name for text in texts for name in _tables_of(text)}
     if len(tables) == 1:
         return next(iter(tables.values())), database
     return named.partition(" of ")[0], database
+
+
+def _bare(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _tables_of(statement: str) -> list[str]:

@@ -16,7 +16,8 @@ class Session:
     """A PostgreSQL backend in a lock episode. `statement` is redacted.
 
     `statement_basis`: `running` (it was executing it), `last` (its last statement, perhaps not the
-    one that took the lock) or `recovered` (an earlier sample or the server log).
+    one that took the lock) or `recovered` (an earlier sample or the server log). `mode_basis` is
+    that of the `locks` table.
     """
 
     pid: int
@@ -25,6 +26,7 @@ class Session:
     state: str
     statement: str
     statement_basis: str
+    mode_basis: str = "granted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,8 +32,8 @@ def share(part: float, whole: float) -> int | float | None:
 def grouped(value: float) -> str:
     """The rounded number with commas between thousands.
 
-    >>> grouped(30000.0), grouped(0.8926)
-    ('30,000', '0.893')
+    >>> grouped(12500.0), grouped(0.1256)
+    ('12,500', '0.126')
     """
     return f"{rounded(value):,}"
 

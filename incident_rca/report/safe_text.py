@@ -52,8 +52,8 @@ def clean(text: str) -> str:
 def escape(text: str) -> Markdown:
     """One line of prose, or a table cell, that shows `text` and means nothing else.
 
-    >>> print(escape("a|b *c* <script> stock_reservations (1.5 s) 5 < 6"))
-    a\\|b \\*c\\* \\<script> stock_reservations (1.5 s) 5 < 6
+    >>> print(escape("a|b *c* <script> order_items (1.5 s) 5 < 6"))
+    a\\|b \\*c\\* \\<script> order_items (1.5 s) 5 < 6
     >>> print(escape("see http://evil.example/_x_ and @all"))
     see `http://evil.example/_x_` and `@all`
     """

@@ -85,14 +85,14 @@ class Clock:
         return cls(analysis.case.window.start.date())
 
     def time(self, instant: datetime) -> str:
-        """`14:23:01`, or `01-14 14:23:01` on another day."""
+        """`10:00:01`, or `02-28 10:00:01` on another day."""
         return instant.strftime("%H:%M:%S" if instant.date() == self.day else "%m-%d %H:%M:%S")
 
     def optional(self, instant: datetime | None) -> str:
         return NOTHING if instant is None else self.time(instant)
 
     def span(self, span: Span) -> str:
-        """`14:23:01`, or the two bounds if they are more than a second apart."""
+        """`10:00:01`, or the two bounds if they are more than a second apart."""
         if span.lo is None or span.hi is None:
             known = self.optional(span.lo or span.hi)
             return f"{'≥' if span.hi is None else '≤'} {known}" if known != NOTHING else "unknown"
@@ -139,7 +139,7 @@ def lock_words(mode: str) -> str:
 
 
 def session_words(session: Session) -> str:
-    """`PID 48291 (migrate)`, or the process id alone."""
+    """`PID 4711 (worker)`, or the process id alone."""
     return (
         f"PID {session.pid} ({session.application})"
         if session.application
@@ -168,7 +168,7 @@ def explains(analysis: Analysis, seconds: float) -> str:
 
 
 def failed_of(endpoint: EndpointImpact) -> str:
-    """`1,247 (100 %)`, or `0`."""
+    """`1,250 (100 %)`, or `0`."""
     if not endpoint.failed or not endpoint.requests:
         return grouped(endpoint.failed)
     return f"{grouped(endpoint.failed)} ({percent(endpoint.failed / endpoint.requests)})"

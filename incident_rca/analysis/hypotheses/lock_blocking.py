@@ -118,6 +118,7 @@ def _mechanism(episode: LockEpisode) -> Claim:
         "asked for: they could not go on before it was released",
         episode.start_evidence,
         episode.peak_evidence,
+        basis=Basis.INFERRED if episode.root_holder.mode_basis == "candidate" else Basis.OBSERVED,
     )
 
 
