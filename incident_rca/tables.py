@@ -62,7 +62,8 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     # conflicts), `soft` (ahead in the queue), `none` (holds a lock there that blocks nobody: the
     # waiter columns are null). `holder_mode_basis`: `granted` (seen in pg_locks) or `statement`
     # (what its statement takes by PostgreSQL's documentation, and its end shows that it held it) or
-    # `candidate` (the same, but when it ended is not logged).
+    # `candidate` (the same, but when it ended is not logged). `wait_end_line` is the log's line
+    # that says so.
     "locks": _ORIGIN
     | {
         "line": "BIGINT",
@@ -77,6 +78,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "waiter_statement": "VARCHAR",
         "wait_start": "TIMESTAMPTZ",
         "wait_end": "TIMESTAMPTZ",
+        "wait_end_line": "BIGINT",
         "holder_pid": "BIGINT",
         "holder_application": "VARCHAR",
         "holder_mode": "VARCHAR",
@@ -140,6 +142,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     "changes": _ORIGIN
     | {
         "row": "BIGINT",
+        "row_last": "BIGINT",
         "at": "TIMESTAMPTZ",
         "until": "TIMESTAMPTZ",
         "kind": "VARCHAR",

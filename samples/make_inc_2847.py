@@ -54,7 +54,6 @@ ENDINGS = {  # errorResponseType, errorMessage, integrationErrorMessage
 }
 CLIENTS = ("203.0.113.", "198.51.100.")  # chosen by us
 BROKEN_AT = tuple(at(f"14:{m}:00.000") for m in ("12", "19", "28", "39", "51"))  # chosen by us
-BASELINE = ("2026-01-14T14:10:00Z", "2026-01-15T14:09:59Z")  # Insights includes its end
 HOURLY_LOAD = (  # percent of the incident's hour, from midnight; chosen by us
     *(31, 24, 18, 15, 14, 17, 25, 39, 58, 74, 86, 93),
     *(97, 98, 100, 101, 99, 95, 92, 90, 84, 70, 54, 41),

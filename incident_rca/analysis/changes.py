@@ -55,5 +55,6 @@ def _change(row: pd.DataFrame, at: Any, until: Any, *texts: str | None) -> Chang
             at=Span(start, end, "first to last event of the change"),
             seen=f"{kind}: {title} ({service or 'no service'})",
             first="row",
+            last="row_last",
         ),
     )

@@ -148,12 +148,12 @@ def _endpoint_evidence(
 ) -> tuple[Evidence, ...]:
     at = Span(outage.start.lo, outage.end.lo, "the outage")
     if len(failures):
-        statuses = ", ".join(f"{status}: {n}" for status, n in sorted(by_status.items()))
+        statuses = ", ".join(f"{status}: {n:,}" for status, n in sorted(by_status.items()))
         return rows_as_evidence(
             failures,
             system=System.GATEWAY,
             at=at,
-            seen=f"{name}: {len(failures)} of {now.requests} requests failed ({statuses})",
+            seen=f"{name}: {len(failures):,} of {now.requests:,} requests failed ({statuses})",
         )
     rows = _of(tables.gateway, *name.split(" ", 1))
     rate = f", {usual.per_minute:.1f} before" if usual else ""
@@ -161,7 +161,7 @@ def _endpoint_evidence(
         rows,
         system=System.GATEWAY,
         at=at,
-        seen=f"{name}: {now.requests} requests, none failed; {now.per_minute:.1f} a minute{rate}",
+        seen=f"{name}: {now.requests:,} requests, none failed; {now.per_minute:.1f} a minute{rate}",
         first="line_first",
         last="line_last",
         count=now.requests,

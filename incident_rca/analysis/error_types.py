@@ -27,7 +27,7 @@ def error_types(tables: Tables, outage: ErrorBurst | None) -> tuple[ErrorType, .
                     rows,
                     system=System.GATEWAY,
                     at=Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last"),
-                    seen=f"{len(rows)} failures of type {kind} with status {int(status)}",
+                    seen=f"{len(rows):,} failures of type {kind} with status {int(status)}",
                 ),
             )
         )

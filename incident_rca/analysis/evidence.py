@@ -24,7 +24,7 @@ _KNOWN_COLUMNS = frozenset(
 )
 EXCERPT_FIRST = 2
 LONGEST_EXCERPT = 420
-_ORIGIN = frozenset({"source", "file", "line", "row", "line_first"})
+_ORIGIN = frozenset({"source", "file", "line", "row", "line_first", "wait_end_line"})
 
 
 def instant(value: Any) -> datetime | None:

@@ -166,7 +166,7 @@ def _count_evidence(
 ) -> tuple[Evidence, ...]:
     if counted.empty:
         return ()
-    codes = ", ".join(f"{code} {number}" for code, number in counts.items())
+    codes = ", ".join(f"{code} {number:,}" for code, number in counts.items())
     return rows_as_evidence(
         counted,
         system=System.GRPC_METRICS,

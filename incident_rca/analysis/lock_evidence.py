@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import distinct, pieces
+from incident_rca.analysis.names import counted
 from incident_rca.analysis.waits import Wait
 from incident_rca.lock_modes import in_words
 from incident_rca.model import Evidence, Session, Span, System
@@ -57,7 +58,7 @@ def of_peak(
         found[found["at"] == found.groupby("source")["at"].transform("min")],
         system=System.POSTGRES,
         at=Span.at(peak_at),
-        seen=f"{peak} sessions of {who} waited at once for {modes} on {relation}",
+        seen=f"{counted(peak, 'session')} of {who} waited at once for {modes} on {relation}",
         count=peak,
     )
 
@@ -66,10 +67,13 @@ def of_end(
     edges: pd.DataFrame, relation: str, waits: tuple[Wait, ...], at: Span
 ) -> tuple[Evidence, ...]:
     """When the waits ended: by the server's own lines, else by the last sample that shows them."""
-    logged = edges[edges["wait_end"].notna()]
+    seen = f"the lock on {relation} was released: {counted(len(waits), 'wait')} ended"
+    logged = edges[edges["wait_end_line"].notna()]
     rows = logged if len(logged) else edges[edges["at"] == edges["at"].max()]
-    seen = f"the lock on {relation} was released: {len(waits)} waits ended"
-    return rows_as_evidence(rows, system=System.POSTGRES, at=at, seen=seen, count=len(waits))
+    line = "wait_end_line" if len(logged) else "line"
+    return rows_as_evidence(
+        rows, system=System.POSTGRES, at=at, seen=seen, first=line, count=len(waits)
+    )
 
 
 def of_bystanders(idle: pd.DataFrame, relation: str) -> tuple[Evidence, ...]:

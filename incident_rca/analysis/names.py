@@ -1,4 +1,4 @@
-"""Whether two names may mean one service: the words that they share."""
+"""Names and numbers in words: whether two names may mean one service, and how many of what."""
 
 from __future__ import annotations
 
@@ -20,3 +20,12 @@ def words(name: str) -> frozenset[str]:
 def may_be_one(a: str, b: str) -> bool:
     """Whether two names share a telling word."""
     return bool(words(a) & words(b))
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the singular where there is one.
+
+    >>> counted(1, "session"), counted(1200, "session")
+    ('1 session', '1,200 sessions')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -47,7 +47,7 @@ def find_outage(case: Case, tables: Tables) -> ErrorBurst | None:
             inside,
             system=System.GATEWAY,
             at=Span(first, last, "first to last failing arrival"),
-            seen=f"{burst.events} requests failed with status 5xx",
+            seen=f"{burst.events:,} requests failed with status 5xx",
         ),
     )
 

@@ -69,6 +69,7 @@ def _add(changes: dict[str, Row], position: int, event: Mapping[str, Any]) -> No
     if known is None:
         changes[key] = {
             "row": position,
+            "row_last": position,
             "at": at,
             "until": at,
             "kind": tags.get("change", "change"),
@@ -79,6 +80,7 @@ def _add(changes: dict[str, Row], position: int, event: Mapping[str, Any]) -> No
         }
     else:
         known["at"], known["until"] = min(known["at"], at), max(known["until"], at)
+        known["row_last"] = position
 
 
 def _asked(request: Mapping[str, Any]) -> TimeWindow | None:

@@ -75,6 +75,7 @@ class _Wait:
     statement: str
     candidates: frozenset[int] | None = None
     end: datetime | None = None
+    end_line: int | None = None
 
 
 @dataclass(slots=True)
@@ -183,14 +184,14 @@ def _read_wait(
         named = frozenset(int(p) for p in detail["pids"].split(","))
         known.candidates = named if known.candidates is None else known.candidates & named
     if wait["verb"] == "acquired":
-        known.end = at
+        known.end, known.end_line = at, number
         reading.ended.append(reading.waits.pop(key))
 
 
 def _read_error(reading: _Reading, number: int, at: datetime, record: Mapping[str, Any]) -> None:
     pid = record.get("pid")
     for key in [key for key in reading.waits if key[0] == pid]:
-        reading.waits[key].end = at
+        reading.waits[key].end, reading.waits[key].end_line = at, number
         reading.ended.append(reading.waits.pop(key))
     sqlstate = str(record.get("state_code", ""))
     _add_event(reading, number, at, record, _KIND_BY_SQLSTATE.get(sqlstate, "error"))
@@ -331,6 +332,7 @@ def _wait_row(wait: _Wait) -> Row:
         "waiter_statement": redact_sql(wait.statement),
         "wait_start": wait.start,
         "wait_end": wait.end,
+        "wait_end_line": wait.end_line,
     }
 
 

@@ -54,8 +54,9 @@ def _statement(session: Session) -> str:
 def _waiters(episode: LockEpisode, clock: Clock) -> str:
     modes = ", ".join(clean(lock_words(m)) for m in episode.waiter_modes) or "an unknown lock"
     names = ", ".join(clean(name) for name in episode.waiter_applications) or "unknown application"
+    noun = "session" if episode.peak_waiters == 1 else "sessions"
     return (
-        f"{grouped(episode.peak_waiters)} sessions at the peak ({clock.span(episode.peak_at)}), "
+        f"{grouped(episode.peak_waiters)} {noun} at the peak ({clock.span(episode.peak_at)}), "
         f"{grouped(episode.waiters_total)} in all, wait for {modes}: {names}; "
         f"together they waited {format_duration(episode.waiter_seconds)}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from incident_rca.analysis.clocks import Sequence, order_of
 from incident_rca.analysis.hypotheses.claims import claim_against, claim_for, not_recorded
+from incident_rca.analysis.names import counted
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_relation
 from incident_rca.analysis.verdicts import Candidate, verdict_of
@@ -62,7 +63,7 @@ def _candidate(
         wrong = any(c.stance is Stance.AGAINST and c.aspect is Aspect.ORDER for c in claims)
         role = Role.CONTRIBUTING if wrong or has_trigger else Role.TRIGGER
     mode = f"{in_words(holder.mode)} ({meaning(holder.mode)})" if holder.mode else "a lock"
-    sessions = "1 session" if episode.peak_waiters == 1 else f"{episode.peak_waiters} sessions"
+    sessions = counted(episode.peak_waiters, "session")
     return Candidate(
         hypothesis=Hypothesis(
             kind=Kind.LOCK_BLOCKING,
