@@ -112,7 +112,7 @@ def _gateway(seen: Observations) -> Iterator[Event]:
         yield _event(System.GATEWAY, "failure_last", Span.at(endpoint.last_failure), last, cited)
     for endpoint in (e for e in seen.hit if not e.failed):
         title = (
-            f"{endpoint.name}: {endpoint.incident_per_minute:.1f} requests a minute instead of "
-            f"{endpoint.baseline_per_minute or 0:.1f}, no errors"
+            f"{endpoint.name}: {endpoint.incident_per_minute:.0f} requests a minute instead of "
+            f"{endpoint.baseline_per_minute or 0:.0f}, no errors"
         )
         yield _event(System.GATEWAY, endpoint.impact, seen.outage.start, title, endpoint.evidence)
