@@ -19,32 +19,32 @@ def attribute(
     """The hypotheses with the seconds each explains, and the seconds that none does.
 
     Each second of the outage goes to a trigger while it lasts, else to a sustainer while its state
-    holds, else it stays unexplained (DESIGN, Counting). Only supported and weak ones explain.
+    holds, else it stays unexplained (DESIGN, Counting). Only supported and weak ones explain. The
+    last second is as long as the outage leaves it.
     """
     if outage is None or outage.start.lo is None:
         return tuple(c.hypothesis for c in candidates), 0.0
-    explained = [0] * len(candidates)
+    explained = [0.0] * len(candidates)
     order = [
         i
         for role in (Role.TRIGGER, Role.SUSTAINER)
         for i, c in enumerate(candidates)
         if c.hypothesis.role is role and c.active and c.hypothesis.verdict in EXPLAINING
     ]
-    seconds = math.ceil(outage.duration_seconds)
-    unexplained = 0
-    for second in range(seconds):
-        middle = outage.start.lo + timedelta(seconds=second + 0.5)
+    unexplained = 0.0
+    for second in range(math.ceil(outage.duration_seconds)):
+        length = min(1.0, outage.duration_seconds - second)
+        middle = outage.start.lo + timedelta(seconds=second + length / 2)
         holder = next((i for i in order if _holds(candidates[i].active, middle)), None)
         if holder is None:
-            unexplained += 1
+            unexplained += length
         else:
-            explained[holder] += 1
+            explained[holder] += length
     return (
         tuple(
-            replace(c.hypothesis, explains_seconds=float(explained[i]))
-            for i, c in enumerate(candidates)
+            replace(c.hypothesis, explains_seconds=explained[i]) for i, c in enumerate(candidates)
         ),
-        float(unexplained),
+        unexplained,
     )
 
 

@@ -16,7 +16,7 @@ from incident_rca.model import (
     Role,
     Verdict,
 )
-from incident_rca.report.numbers import grouped, percent
+from incident_rca.report.numbers import grouped, percent, stretch
 from incident_rca.report.safe_text import NOTHING
 from incident_rca.report.wording import Clock
 from incident_rca.window import format_duration
@@ -40,7 +40,7 @@ def measures(analysis: Analysis) -> tuple[Measure, ...]:
 
 
 def baseline_words(analysis: Analysis) -> str:
-    """What failed before the outage: `502: 0 of 312,000 requests in 24.2 h`, or a dash."""
+    """What failed before the outage: `502: 0 of 312,000 requests in 24.2 hours`, or a dash."""
     used = _disjoint(analysis.baselines)
     records = sum(baseline.records for baseline in used)
     if not used or not records:
@@ -51,7 +51,7 @@ def baseline_words(analysis: Analysis) -> str:
     seconds = sum((baseline.end - baseline.start).total_seconds() for baseline in used)
     statuses = {error.status for error in analysis.error_types} | {s for s in failed if failed[s]}
     counts = ", ".join(f"{status}: {grouped(failed[status])}" for status in sorted(statuses))
-    return f"{counts or '0'} of {grouped(records)} requests in {seconds / 3600:.1f} h"
+    return f"{counts or '0'} of {grouped(records)} requests in {stretch(seconds)}"
 
 
 def _disjoint(baselines: tuple[Baseline, ...]) -> tuple[Baseline, ...]:

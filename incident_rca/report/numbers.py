@@ -29,6 +29,15 @@ def share(part: float, whole: float) -> int | float | None:
     return rounded(part / whole) if whole > 0 else None
 
 
+def stretch(seconds: float) -> str:
+    """A long time in hours or minutes, for a reader who wants its size.
+
+    >>> stretch(87_120), stretch(780)
+    ('24.2 hours', '13 minutes')
+    """
+    return f"{seconds / 3600:.1f} hours" if seconds >= 7200 else f"{seconds / 60:.0f} minutes"
+
+
 def grouped(value: float) -> str:
     """The rounded number with commas between thousands.
 

@@ -19,7 +19,7 @@ from incident_rca.model import (
     Uncited,
     Verdict,
 )
-from incident_rca.report.numbers import grouped, percent
+from incident_rca.report.numbers import grouped, percent, stretch
 from incident_rca.report.wording import SYSTEM_NAMES, Clock, by_status, explains, sources_count
 from incident_rca.window import format_duration
 
@@ -202,11 +202,11 @@ def _before(analysis: Analysis, outage: ErrorBurst) -> Sentence | None:
     used = [b for b in analysis.baselines if not set(statuses) & set(b.failures_by_status)]
     if not statuses or not used or len(used) < len(analysis.baselines):
         return None
-    hours = sum((b.end - b.start).total_seconds() for b in used) / 3600
+    seconds = sum((b.end - b.start).total_seconds() for b in used)
     return Sentence(
         "In the {} before, none of {} recorded requests got HTTP {}.",
         (
-            f"{hours:.1f} hours",
+            stretch(seconds),
             grouped(sum(b.records for b in used)),
             ", ".join(map(str, statuses)),
         ),
