@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import rows_as_evidence
 from incident_rca.analysis.frames import pieces, sums
+from incident_rca.analysis.outage import recorded_from
 from incident_rca.model import Baseline, Case, ErrorBurst, Span, System
 from incident_rca.tables import Tables
 
@@ -24,7 +25,8 @@ def baselines(case: Case, tables: Tables, outage: ErrorBurst | None) -> tuple[Ba
         if window is None:
             continue
         failed = _by_status(rows)
-        records = int(rows["records_scanned"].max())
+        scanned = rows["records_scanned"].dropna()
+        records = int(scanned.max()) if len(scanned) else int(rows["requests"].sum())
         found.append(
             Baseline(
                 start=window.start,
@@ -42,7 +44,7 @@ def baselines(case: Case, tables: Tables, outage: ErrorBurst | None) -> tuple[Ba
                 ),
             )
         )
-    if outage and outage.start.lo and outage.start.lo > case.window.start:
+    if outage and outage.start.lo and outage.start.lo > recorded_from(case):
         found += _lead_up(case, tables, outage.start.lo)
     return tuple(sorted(found, key=lambda b: (b.start, b.source)))
 
@@ -54,7 +56,7 @@ def _lead_up(case: Case, tables: Tables, start: datetime) -> list[Baseline]:
     failed, records = _by_status(rows), int(rows["requests"].sum())
     return [
         Baseline(
-            start=case.window.start,
+            start=recorded_from(case),
             end=start,
             source=evidence.source,
             records=records,
@@ -64,7 +66,7 @@ def _lead_up(case: Case, tables: Tables, start: datetime) -> list[Baseline]:
         for evidence in rows_as_evidence(
             rows,
             system=System.GATEWAY,
-            at=Span(case.window.start, start, "the lead-up"),
+            at=Span(recorded_from(case), start, "the lead-up"),
             seen=f"{records:,} requests in the lead-up; {_in_words(failed)}",
             first="line_first",
             last="line_last",

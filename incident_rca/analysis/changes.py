@@ -40,7 +40,8 @@ def changes_in(case: Case, tables: Tables) -> tuple[Change, ...]:
 
 def _change(row: pd.DataFrame, at: Any, until: Any, *texts: str | None) -> Change:
     kind, name, title, service, application = (text or "" for text in texts)
-    start, end = instant(at), instant(until)
+    start = instant(at)
+    end = instant(until) or start
     return Change(
         name=name,
         kind=kind,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import path_from_relation
-from incident_rca.lock_modes import blocks_reads, in_words
-from incident_rca.model import Contradiction
+from incident_rca.lock_modes import ROW_EXCLUSIVE, blocks_reads, conflicts, in_words
+from incident_rca.model import Contradiction, EndpointImpact, LockEpisode
 
 # API Gateway's integration limit for REST APIs: 29 s by default, and it answers with 504 itself.
 GATEWAY_LIMIT_SECONDS = 29.0
@@ -23,25 +23,17 @@ def contradictions(seen: Observations) -> tuple[Contradiction, ...]:
 def _reads_behind_a_write_lock(seen: Observations) -> Iterator[Contradiction]:
     """A lock that blocks no reads cannot make reads fail: something else did."""
     for episode in seen.lock_episodes:
-        mode = episode.root_holder.mode
         path = path_from_relation(seen, episode.relation, episode.waiter_applications)
-        if not mode or blocks_reads(mode) or path is None or episode.held_start.hi is None:
+        if path is None or not _blocks_writes_only(episode) or not _overlaps(seen, episode):
             continue
         for endpoint in (e for e in path.failing if e.method in READING_METHODS):
-            gateway, first = seen.tables.gateway, endpoint.first_failure
-            served = gateway[
-                (gateway["method"] == endpoint.method)
-                & (gateway["route"] == endpoint.route)
-                & (gateway["second"] >= episode.held_start.hi)
-                & (gateway["second"] < first)
-                & (gateway["status"] < 500)
-            ]["requests"].sum()
+            served = _served_meanwhile(seen, episode, endpoint)
             cause = "the full pool" if seen.pool else "something that is not recorded"
             yield Contradiction(
                 statement=(
-                    f"{in_words(mode)} on {episode.relation} blocks writes, not reads, yet "
-                    f"{endpoint.name} failed. {int(served)} of its requests were served while the "
-                    f"lock was held, before it failed: {cause} explains it, not the lock."
+                    f"{in_words(episode.root_holder.mode)} on {episode.relation} blocks writes, "
+                    f"not reads, yet {endpoint.name} failed. {served} of its requests were served "
+                    f"while the lock was held, before it failed: {cause} explains it, not the lock."
                 ),
                 evidence=(
                     *episode.start_evidence,
@@ -49,6 +41,35 @@ def _reads_behind_a_write_lock(seen: Observations) -> Iterator[Contradiction]:
                     *(seen.pool.evidence if seen.pool else ()),
                 ),
             )
+
+
+def _blocks_writes_only(episode: LockEpisode) -> bool:
+    """Whether neither the holder nor anybody in its queue makes a plain read wait."""
+    holder = episode.root_holder.mode
+    queued = (*episode.waiter_modes, *(a.mode for a in episode.queue_amplifiers))
+    return conflicts(holder, ROW_EXCLUSIVE) and not any(map(blocks_reads, (holder, *queued)))
+
+
+def _overlaps(seen: Observations, episode: LockEpisode) -> bool:
+    if seen.outage is None or episode.held_start.hi is None or seen.outage.end.lo is None:
+        return False
+    is_over = episode.held_end.hi is not None and episode.held_end.hi < seen.outage.start.first
+    return not is_over and episode.held_start.hi <= seen.outage.end.lo
+
+
+def _served_meanwhile(seen: Observations, episode: LockEpisode, endpoint: EndpointImpact) -> int:
+    """The requests served from the first waiter on, until the route failed or the lock was gone."""
+    gateway, until = seen.tables.gateway, endpoint.first_failure
+    if episode.held_end.hi is not None and until is not None:
+        until = min(until, episode.held_end.hi)
+    served = gateway[
+        (gateway["method"] == endpoint.method)
+        & (gateway["route"] == endpoint.route)
+        & (gateway["second"] >= episode.held_start.hi)
+        & (gateway["second"] < until)
+        & (gateway["status"] < 500)
+    ]
+    return int(served["requests"].sum())
 
 
 def _pool_and_latency(seen: Observations) -> Iterator[Contradiction]:

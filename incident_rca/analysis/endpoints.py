@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.onsets import poisson_tail
-from incident_rca.analysis.outage import failures_in
+from incident_rca.analysis.outage import failures_in, recorded_from
 from incident_rca.model import Case, EndpointImpact, ErrorBurst, Evidence, Impact, Span, System
 from incident_rca.tables import Tables
 
@@ -46,7 +46,7 @@ def endpoint_impacts(
     end = outage.end.lo.replace(microsecond=0) + timedelta(seconds=1)
     inside = gateway[(gateway["second"] >= start) & (gateway["second"] < end)]
     lead_up = gateway[gateway["second"] < start]
-    lead_minutes = (start - case.window.start).total_seconds() / 60
+    lead_minutes = (start - recorded_from(case)).total_seconds() / 60
     impacts = []
     for method, route in sorted(set(zip(gateway["method"], gateway["route"], strict=True))):
         now = _traffic(_of(inside, method, route), (end - start).total_seconds() / 60)

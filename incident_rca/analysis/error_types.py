@@ -8,12 +8,15 @@ from incident_rca.analysis.outage import failures_in
 from incident_rca.model import ErrorBurst, ErrorType, Span, System
 from incident_rca.tables import Tables
 
+UNCLASSIFIED = "unclassified"
+
 
 def error_types(tables: Tables, outage: ErrorBurst | None) -> tuple[ErrorType, ...]:
     """The failures of the outage by type and status, most first; their counts add up to all."""
     if outage is None:
         return ()
     inside = failures_in(tables, outage)
+    inside = inside.assign(error_type=inside["error_type"].fillna(UNCLASSIFIED))
     types = []
     for (kind, status), rows in pieces(inside, "error_type", "status"):
         types.append(

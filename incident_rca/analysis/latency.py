@@ -68,10 +68,14 @@ def _shift(
         return None
     step = timedelta(seconds=float(known["bucket_seconds"].iloc[0]))
     usual = median(b.value for b in buckets[:FEWEST_BASELINE_BUCKETS])
+    if usual <= 0:
+        return None
     found = _high_stretch(buckets, usual)
     if found is None:
         return None
     first, last = found
+    if first < FEWEST_BASELINE_BUCKETS:
+        return None
     high = [b.value for b in buckets[first : last + 1]]
     baseline = median(b.value for b in buckets[:first])
     name, short = canonical_method(case, service, method)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +16,22 @@ from incident_rca.tables import Tables
 if TYPE_CHECKING:
     import pandas as pd
 
+# Waiters wake one after the other: the first of them shows the release.
+RELEASE_SPREAD = timedelta(seconds=1)
+# A statement's duration is logged a moment after its lock is gone.
+LOG_LAG = timedelta(milliseconds=100)
+
 
 def lock_episodes(case: Case, tables: Tables) -> tuple[LockEpisode, ...]:
     """One episode a root holder, relation and stretch of time; the longest queue first."""
     locks = tables.locks.assign(relation=_names(case, tables))
     locks = locks[(locks["at"] >= case.window.start) & (locks["at"] < case.window.end)]
     waiting = locks[locks["edge"].isin(["hard", "soft"])]
-    roots = _roots(waiting)
-    waiting = waiting.assign(root=[roots[pid] for (pid,) in values(waiting, "holder_pid")])
     episodes = [
         _episode(relation, root, stretch, locks, tables)
-        for (relation, root), edges in pieces(waiting, "relation", "root")
-        for stretch in _stretches(edges)
+        for (relation,), edges in pieces(waiting, "relation")
+        for (root,), of_root in pieces(edges.assign(root=_roots(edges)), "root")
+        for stretch in _stretches(of_root)
     ]
     return tuple(sorted(episodes, key=lambda e: (-e.waiter_seconds, e.object)))
 
@@ -54,8 +58,11 @@ def _names(case: Case, tables: Tables) -> list[str]:
     return names
 
 
-def _roots(edges: pd.DataFrame) -> Mapping[int, int]:
-    """Whom each holder waits for in the end: itself where it waits for nobody."""
+def _roots(edges: pd.DataFrame) -> list[int]:
+    """Whom each edge's waiter waits for in the end: a holder that waits for nobody there.
+
+    In a circle it is the smallest process id of it, so that any order of rows gives the same.
+    """
     behind: dict[int, int] = {}
     for waiter, holder in values(edges, "waiter_pid", "holder_pid"):
         behind.setdefault(waiter, holder)
@@ -64,8 +71,8 @@ def _roots(edges: pd.DataFrame) -> Mapping[int, int]:
         chain = [holder]
         while (ahead := behind.get(chain[-1])) is not None and ahead not in chain:
             chain.append(ahead)
-        roots[holder] = chain[-1]
-    return roots
+        roots[holder] = chain[-1] if ahead is None else min(chain[chain.index(ahead) :])
+    return [roots[holder] for (holder,) in values(edges, "holder_pid")]
 
 
 def _stretches(edges: pd.DataFrame) -> Iterable[pd.DataFrame]:
@@ -93,6 +100,10 @@ def _episode(
     waits = waits_of(edges)
     first, last = min(w.start for w in waits), max(w.until for w in waits)
     held = edges[edges["holder_pid"] == root]
+    if held.empty:
+        # The root waited at another time: in this stretch its waiters had a holder of their own.
+        root = int(edges["holder_pid"].mode().iloc[0])
+        held = edges[edges["holder_pid"] == root]
     holder, start, end = _session(held, root), _start(held, first), _end(edges, waits, tables)
     peak, peak_at = peak_of(waits)
     around = locks[(locks["relation"] == relation) & locks["at"].between(first, last)]
@@ -115,7 +126,7 @@ def _episode(
         peak_waiters=peak,
         peak_at=Span.at(peak_at, "the last of them began to wait"),
         waiters_total=len({w.pid for w in waits}),
-        waiter_seconds=sum((_until(w, end) - w.start).total_seconds() for w in waits),
+        waiter_seconds=_waiter_seconds(waits, end),
         bystanders=_sessions(idle),
         start_evidence=started,
         peak_evidence=peaked,
@@ -129,8 +140,15 @@ def _sessions(rows: pd.DataFrame) -> tuple[Session, ...]:
     return tuple(_session(of_pid, pid) for (pid,), of_pid in pieces(rows, "holder_pid"))
 
 
-def _until(wait: Wait, end: Span) -> datetime:
-    return wait.end or (max(wait.seen_until, end.middle) if end.hi else wait.seen_until)
+def _waiter_seconds(waits: tuple[Wait, ...], end: Span) -> float:
+    """How long all waited together; who was seen last of all waited until the release."""
+    last_seen = max(wait.seen_until for wait in waits)
+
+    def until(wait: Wait) -> datetime:
+        stayed = wait.seen_until == last_seen and end.hi is not None
+        return wait.end or (max(last_seen, end.middle) if stayed else wait.seen_until)
+
+    return sum((until(wait) - wait.start).total_seconds() for wait in waits)
 
 
 def _session(rows: pd.DataFrame, pid: int) -> Session:
@@ -156,10 +174,14 @@ def _end(edges: pd.DataFrame, waits: tuple[Wait, ...], tables: Tables) -> Span:
     """The release lies between the last sign of the hold and the first sign that it is over."""
     last_seen = max(w.seen_until for w in waits)
     ends = sorted(w.end for w in waits if w.end is not None)
+    held_until = instant(edges["held_until"].min())
     signs: list[datetime] = []
     if ends:
-        middle = ends[len(ends) // 2]
-        signs.append(min(e for e in ends if e >= middle - timedelta(seconds=1)))
+        # The last waits of all ended with the lock; those that ended before had given up.
+        with_lock = ends[-1] - RELEASE_SPREAD
+        if held_until is not None and held_until <= ends[-1]:
+            with_lock = held_until - LOG_LAG
+        signs.append(min(e for e in ends if e >= with_lock))
     later = tables.session_counts.loc[tables.session_counts["at"] > last_seen, "at"]
     sampled = edges["wait_end"].isna().any()
     if sampled and len(later):
@@ -167,7 +189,7 @@ def _end(edges: pd.DataFrame, waits: tuple[Wait, ...], tables: Tables) -> Span:
     if not signs:
         return Span(last_seen, None, "no sign of the release was recorded")
     over = min(signs)
-    lower = [i for i in (last_seen if sampled else None, instant(edges["held_until"].min())) if i]
+    lower = [i for i in (last_seen if sampled else None, held_until) if i]
     return Span(
         min(max(lower, default=over), over),
         over,

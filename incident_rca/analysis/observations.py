@@ -91,11 +91,12 @@ def observe(case: Case, tables: Tables) -> Observations:
 
 
 def _inside(window: TimeWindow, tables: Tables) -> Tables:
-    """The tables with the requests of the window only; baselines lie before it and stay."""
+    """The tables with requests and server events of the window; baselines lie before it."""
     return replace(
         tables,
         gateway=_between(tables.gateway, "second", window),
         failures=_between(tables.failures, "at", window),
+        server_events=_between(tables.server_events, "at", window),
     )
 
 

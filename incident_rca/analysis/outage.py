@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 # The quiet behind the last failure is chance, at the outage's own rate, more often than this.
 STILL_GOING_ON = 0.01
+LOWER_QUARTILE_Z = 0.674
+BLIPS_LISTED = 50
+# A log that covers the window has its first request within this time.
+FIRST_REQUEST = timedelta(minutes=1)
 
 
 def find_outage(case: Case, tables: Tables) -> ErrorBurst | None:
@@ -33,7 +37,7 @@ def find_outage(case: Case, tables: Tables) -> ErrorBurst | None:
     burst = max(found, key=lambda b: (b.events, -b.first))
     first, last = arrivals[burst.first], arrivals[burst.last]
     seconds = (last - first).total_seconds()
-    quiet_for = (_covered_until(case) - last).total_seconds()
+    quiet_for = max(0.0, (_covered_until(case) - last).total_seconds())
     ongoing = math.exp(-quiet_for * burst.events / max(seconds, 1.0)) > STILL_GOING_ON
     inside = failures.iloc[burst.first : burst.last + 1]
     return ErrorBurst(
@@ -69,29 +73,45 @@ def _quiet_rate(case: Case, tables: Tables) -> float:
 
 
 def _quietest(case: Case, tables: Tables) -> float:
-    """The rate of the quietest quarter of the window's minutes: hardly that of an outage."""
+    """The rate that the lower quartile of the minutes' counts suggests: hardly an outage's."""
     minutes = max(1, int(case.window.seconds // 60))
     counts = Counter(
         int((arrival - case.window.start).total_seconds() // 60)
         for value in tables.failures["at"]
         if (arrival := instant(value)) is not None
     )
-    quarter = sorted(counts.get(minute, 0) for minute in range(minutes))[: max(1, minutes // 4)]
-    return quiet_rate(sum(quarter), 60.0 * len(quarter))
+    quartile = sorted(counts.get(minute, 0) for minute in range(minutes))[minutes // 4]
+    # The mean whose lower quartile this is, by the normal approximation of a Poisson count.
+    root = LOWER_QUARTILE_Z / 2 + math.sqrt(LOWER_QUARTILE_Z**2 / 4 + quartile + 0.5)
+    return root**2 / 60
 
 
 def _blips(failures: pd.DataFrame, burst: Burst) -> tuple[Evidence, ...]:
     """Each failure outside the outage: listed, and counted nowhere else."""
     outside = [i for i in range(len(failures)) if not burst.first <= i <= burst.last]
     blips: list[Evidence] = []
-    for position in outside[:50]:
+    for position in outside[:BLIPS_LISTED]:
         row = failures.iloc[[position]]
         at, first = instant(row["at"].iloc[0]), row.iloc[0]
         if at is not None:
             name, status = f"{first['method']} {first['route']}", first["status"]
             seen = f"{name} failed with {status}, apart from the outage"
             blips += rows_as_evidence(row, system=System.GATEWAY, at=Span.at(at), seen=seen)
+    rest = failures.iloc[outside[BLIPS_LISTED:]]
+    if len(rest):
+        at_rest = Span(
+            instant(rest["at"].min()), instant(rest["at"].max()), "first to last of them"
+        )
+        seen = f"{len(rest):,} more requests failed, apart from the outage"
+        blips += rows_as_evidence(rest, system=System.GATEWAY, at=at_rest, seen=seen)
     return tuple(blips)
+
+
+def recorded_from(case: Case) -> datetime:
+    """From when on the window's requests are recorded: minutes before are unknown, not quiet."""
+    starts = [s.covered.start for s in case.sources if s.kind == "access_log" and s.covered]
+    first = min(starts, default=case.window.start)
+    return first if first - case.window.start > FIRST_REQUEST else case.window.start
 
 
 def failures_in(tables: Tables, outage: ErrorBurst) -> pd.DataFrame:

@@ -22,9 +22,9 @@ def build_phases(seen: Observations, candidates: tuple[Candidate, ...]) -> tuple
     failure = outage.start.first
     baseline = seen.baselines[-1].evidence if seen.baselines else outage.evidence
     began = min(trigger[0], failure) if trigger else failure
-    full = seen.pool.exhausted_at.middle if seen.pool else failure
     last = sustainer or trigger
     over = max(last[1], outage.end.first) if last and last[1] else outage.end.first
+    full = min(over, seen.pool.exhausted_at.middle) if seen.pool else failure
     usual = max([over, *(s.offset.hi for s in seen.latency_shifts if s.offset.hi)])
     edges: list[tuple[str, datetime, datetime | None, tuple[Evidence, ...]]] = [
         ("lead_up", seen.case.window.start, began, baseline),

@@ -35,6 +35,12 @@ _ROLES = (
 )
 
 
+# A request arrives a moment before the session that serves it begins to wait.
+_ARRIVAL_LAG = timedelta(seconds=1)
+# Of the arrivals that would fill a pool this share is taken as enough: some succeed.
+ENOUGH = 0.8
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Gauges:
     used: pd.DataFrame
@@ -42,6 +48,7 @@ class _Gauges:
     size_basis: str
     pending: pd.DataFrame
     step: timedelta
+    last_bucket: pd.Timestamp
 
 
 def find_pool(
@@ -54,12 +61,12 @@ def find_pool(
     """The pool that stood at its limit for longest, or None where none did."""
     metrics = tables.metrics
     named = metrics.assign(role=[_role(metric) for (metric,) in values(metrics, "metric")])
-    named = named[(named["role"] != "") & named["owner"].notna() & named["value"].notna()]
+    named = named[(named["role"] != "") & named["owner"].notna()]
     found = []
     for (owner,), rows in pieces(named, "owner"):
-        gauges = _gauges(case, owner, rows)
-        full = gauges.used[gauges.used["value"] >= gauges.size] if gauges else None
-        if gauges is not None and full is not None and len(full):
+        gauges = _gauges(case, owner, rows[rows["value"].notna()], rows["at"].max())
+        full = _longest_full(gauges, outage) if gauges else None
+        if gauges is not None and full is not None:
             state = _state(case, tables, owner, gauges, full, outage, shifts, ended)
             found.append((len(full), state))
     return max(found, key=lambda item: (item[0], item[1].owner), default=(0, None))[1]
@@ -76,7 +83,25 @@ def owner_of(case: Case, pool: str) -> Service | None:
     return named[0] if len(named) == 1 else None
 
 
-def _gauges(case: Case, owner: str, rows: pd.DataFrame) -> _Gauges | None:
+def _longest_full(gauges: _Gauges, outage: ErrorBurst | None) -> pd.DataFrame | None:
+    """The longest unbroken stretch at the limit, one that meets the outage before any other."""
+    full = gauges.used[gauges.used["value"] >= gauges.size]
+    stretches = full.assign(stretch=(full["at"].diff() > 1.5 * gauges.step).cumsum())
+    found = [rows for _, rows in pieces(stretches, "stretch")]
+
+    def worth(rows: pd.DataFrame) -> tuple[bool, int]:
+        first, last = instant(rows["at"].min()), instant(rows["at"].max())
+        if outage is None or outage.end.lo is None or first is None or last is None:
+            return False, len(rows)
+        meets = last + gauges.step > outage.start.first and first <= outage.end.lo
+        return meets, len(rows)
+
+    return max(found, key=worth, default=None)
+
+
+def _gauges(
+    case: Case, owner: str, rows: pd.DataFrame, last_bucket: pd.Timestamp
+) -> _Gauges | None:
     used = rows[rows["role"] == "used"].sort_values("at", kind="stable")
     if used.empty:
         return None
@@ -96,6 +121,7 @@ def _gauges(case: Case, owner: str, rows: pd.DataFrame) -> _Gauges | None:
         size_basis=basis,
         pending=rows[(rows["role"] == "pending") & (rows["value"] > 0)],
         step=timedelta(seconds=float(used["bucket_seconds"].iloc[0])),
+        last_bucket=last_bucket,
     )
 
 
@@ -116,12 +142,14 @@ def _state(
     filling = _waits_that_fill(tables, gauges.size, bucket)
     exhausted = filling.full if filling else bucket
     begun = filling.begun if filling else (outage.start.first if outage else None)
-    fill = round((exhausted.middle - begun).total_seconds()) if begun else None
+    fills = begun is not None and begun < exhausted.middle
+    fill = round((exhausted.middle - begun).total_seconds()) if begun and fills else None
     rate = gauges.size / fill if fill else None
     shift = next((s for s in shifts if may_be_one(s.service, name)), None)
-    consistent, note = _check(gauges.size, fill, rate, shift)
+    arrived = _arrivals(tables, begun, exhausted.middle) if begun and fills else 0
+    consistent, note = _check(gauges.size, fill, rate, arrived, shift)
     until = next((t.at for t in ended if _inside(t.at, last)), last)
-    if full["at"].max() == gauges.used["at"].max():
+    if full["at"].max() == gauges.last_bucket:
         until = Span(last.lo, None, "still full in the last bucket")
     return PoolState(
         owner=name,
@@ -179,24 +207,35 @@ def _waits_that_fill(tables: Tables, size: int, bucket: Span) -> _Filling | None
     return None
 
 
+def _arrivals(tables: Tables, start: datetime, end: datetime) -> int:
+    """The requests that arrived while the pool filled and failed: those that could hold it."""
+    failures = tables.failures
+    return int(((failures["at"] >= start - _ARRIVAL_LAG) & (failures["at"] <= end)).sum())
+
+
 def _check(
-    size: int, fill: int | None, rate: float | None, shift: LatencyShift | None
+    size: int, fill: int | None, rate: float | None, arrived: int, shift: LatencyShift | None
 ) -> tuple[bool, str]:
     """Little's law: a rate of arrivals times the time each call is held is the number held."""
-    if fill is None or rate is None:
+    if not fill or rate is None:
         return True, "not checked: when the pool began to fill is not recorded"
     implied = f"{size} connections filled in {fill} s imply {rate:.2f} calls a second"
     if shift is None:
         return True, f"{implied}; not checked: no latency of its callers is recorded"
     seen_seconds = shift.plateau_ms / 1000
-    held = rate * min(seen_seconds, fill)
-    if held >= size:
-        return True, f"{implied}; held for the {seen_seconds:.1f} s that callers saw they fill it"
-    return False, (
-        f"{implied}, but calls that end after {seen_seconds:.1f} s hold {rate * seen_seconds:.1f} "
-        f"connections on average, never {size}: connections stayed held after their callers were "
-        "cut off"
-    )
+    if rate * min(seen_seconds, fill) < size:
+        return False, (
+            f"{implied}, but calls that end after {seen_seconds:.1f} s hold "
+            f"{rate * seen_seconds:.1f} connections on average, never {size}: connections stayed "
+            "held after their callers were cut off"
+        )
+    seen_rate = arrived / fill
+    if seen_rate * seen_seconds < ENOUGH * size:
+        return False, (
+            f"{implied}, but only {seen_rate:.2f} failing requests a second arrived: at "
+            f"{seen_seconds:.1f} s each they hold {seen_rate * seen_seconds:.1f} connections"
+        )
+    return True, f"{implied}; held for the {seen_seconds:.1f} s that callers saw they fill it"
 
 
 def _evidence(

@@ -67,9 +67,10 @@ def _lines(seen: Observations, shift: LatencyShift) -> Iterator[str]:
 
 
 def _order(seen: Observations, candidates: tuple[Candidate, ...]) -> Iterator[str]:
-    if seen.outage is None or not any(c.hypothesis.role is Role.TRIGGER for c in candidates):
+    triggers = {c.hypothesis.object for c in candidates if c.hypothesis.role is Role.TRIGGER}
+    episode = next((e for e in seen.lock_episodes if e.object in triggers), None)
+    if seen.outage is None or episode is None:
         return
-    episode = seen.lock_episodes[0]
     order = order_of(
         seen.case, episode.held_start, System.POSTGRES, seen.outage.start, System.GATEWAY
     )

@@ -74,6 +74,6 @@ def peak_of(waits: Iterable[Wait]) -> tuple[int, datetime]:
 
 
 def nth_start(waits: Iterable[Wait], number: int) -> datetime | None:
-    """When the `number`-th session began to wait beside the others, if that many ever did."""
+    """When the `number`-th wait began, if there were that many."""
     starts = sorted(w.start for w in waits)
     return starts[number - 1] if len(starts) >= number else None

@@ -47,7 +47,7 @@ class Evidence:
     def digest(self) -> str:
         """A hash of what was seen, when and where: it stays when other evidence comes."""
         bounds = [i.isoformat() if i else "open" for i in (self.at.lo, self.at.hi)]
-        text = "\x1f".join([self.source, *bounds, self.seen])
+        text = "\x1f".join([self.source, self.file, *bounds, self.seen])
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -280,8 +280,7 @@ def blocked(
     """A lock from `start` to `end`, logged: its waiters begin 0.1 s apart and end with it."""
     given = {"held_since": start - 0.2, "held_until": end, "wait_end": end} | columns
     return [
-        edge(end, first_pid + n, holder, wait_start=start + n / 10, **given)
-        for n in range(waiters)
+        edge(end, first_pid + n, holder, wait_start=start + n / 10, **given) for n in range(waiters)
     ]
 
 

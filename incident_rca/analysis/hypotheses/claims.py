@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from incident_rca.analysis.clocks import Sequence, order_of
 from incident_rca.analysis.evidence import setting_as_evidence, source_as_evidence
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.verdicts import Candidate, verdict_of
@@ -14,6 +15,7 @@ from incident_rca.model import (
     Kind,
     Role,
     SourceState,
+    Span,
     Stance,
     System,
 )
@@ -70,3 +72,27 @@ def not_recorded(
             confirm_by=confirm_by,
         )
     )
+
+
+def at_another_time(
+    seen: Observations,
+    what: str,
+    start: Span,
+    end: Span,
+    system: System,
+    *evidence: tuple[Evidence, ...],
+) -> list[Claim]:
+    """A claim against what was over before the outage, or began after it; none if inseparable."""
+    if seen.outage is None:
+        return []
+    outage, last = seen.outage, Span(seen.outage.end.lo, seen.outage.end.lo)
+    before = order_of(seen.case, end, system, outage.start, System.GATEWAY)
+    after = order_of(seen.case, last, System.GATEWAY, start, system)
+    cited = (*evidence, outage.evidence)
+    if before.sequence is Sequence.BEFORE:
+        text = f"{what} was over {before.margin_seconds:,.1f} s before the first failing request"
+        return [claim_against(Aspect.ORDER, text, *cited)]
+    if after.sequence is Sequence.BEFORE and not outage.ongoing:
+        text = f"{what} began {after.margin_seconds:,.1f} s after the last failing request"
+        return [claim_against(Aspect.ORDER, text, *cited)]
+    return []

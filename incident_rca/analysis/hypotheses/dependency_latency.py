@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from incident_rca.analysis.hypotheses.claims import claim_against, claim_for
+from incident_rca.analysis.hypotheses.claims import at_another_time, claim_against, claim_for
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import path_from_relation, path_from_service
 from incident_rca.analysis.verdicts import Candidate, verdict_of
-from incident_rca.model import Aspect, Claim, Hypothesis, Kind, LatencyShift, Role
+from incident_rca.model import Aspect, Claim, Hypothesis, Kind, LatencyShift, Role, System
 
 
 def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
@@ -70,4 +70,7 @@ def _claims(seen: Observations, shift: LatencyShift) -> list[Claim]:
                 *(e.evidence for e in seen.failing),
             )
         )
+    claims += at_another_time(
+        seen, "the slowness", shift.onset, shift.offset, System.GRPC_METRICS, shift.evidence
+    )
     return claims

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from incident_rca.analysis.clocks import Sequence, order_of
-from incident_rca.analysis.hypotheses.claims import claim_against, claim_for, not_recorded
+from incident_rca.analysis.hypotheses.claims import (
+    at_another_time,
+    claim_against,
+    claim_for,
+    not_recorded,
+)
 from incident_rca.analysis.names import counted
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_relation
@@ -18,12 +25,15 @@ from incident_rca.model import (
     Kind,
     LockEpisode,
     Role,
+    Span,
     Stance,
     System,
 )
 
 # Waiting sessions and failing requests are counted by different systems at different instants.
 DOSE_TOLERANCE = 0.05
+# A span this narrow is taken at its middle; of a wider one only the certain end counts.
+NARROW = timedelta(seconds=5)
 CONFIRM_BY = (
     "Ask who ran the statement and when it was cancelled or finished; on a copy, run it beside one "
     "insert and read pg_blocking_pids()."
@@ -56,11 +66,12 @@ def _candidate(
     holder = episode.root_holder
     needs = seen.is_recorded("lock_recording", "postgres_log") and seen.is_recorded("access_log")
     if path is None or not path.failing:
-        claims: tuple[Claim, ...] = (_no_path(seen, episode), _mechanism(episode))
+        claims: tuple[Claim, ...] = (_no_path(seen, episode), _mechanism(seen, episode))
         role = Role.COINCIDENT if seen.outage else Role.CONTRIBUTING
     else:
         claims = tuple(_claims(seen, episode, path))
         wrong = any(c.stance is Stance.AGAINST and c.aspect is Aspect.ORDER for c in claims)
+        wrong = wrong or _is_last_seen_before(seen, episode)
         role = Role.CONTRIBUTING if wrong or has_trigger else Role.TRIGGER
     mode = f"{in_words(holder.mode)} ({meaning(holder.mode)})" if holder.mode else "a lock"
     sessions = counted(episode.peak_waiters, "session")
@@ -78,10 +89,7 @@ def _candidate(
             claims=claims,
             confirm_by=CONFIRM_BY,
         ),
-        active=(
-            episode.held_start.middle,
-            episode.held_end.middle if episode.held_end.hi else None,
-        ),
+        active=_active(seen, episode),
     )
 
 
@@ -105,8 +113,9 @@ def _no_path(seen: Observations, episode: LockEpisode) -> Claim:
     )
 
 
-def _mechanism(episode: LockEpisode) -> Claim:
+def _mechanism(seen: Observations, episode: LockEpisode) -> Claim:
     held = episode.root_holder.mode
+    is_guess = episode.root_holder.mode_basis == "candidate" or _is_last_seen_before(seen, episode)
     waited = [m for m in episode.waiter_modes if conflicts(held, m)]
     if not waited:
         text = (
@@ -119,7 +128,7 @@ def _mechanism(episode: LockEpisode) -> Claim:
         "asked for: they could not go on before it was released",
         episode.start_evidence,
         episode.peak_evidence,
-        basis=Basis.INFERRED if episode.root_holder.mode_basis == "candidate" else Basis.OBSERVED,
+        basis=Basis.INFERRED if is_guess else Basis.OBSERVED,
     )
 
 
@@ -136,7 +145,7 @@ def _claims(seen: Observations, episode: LockEpisode, path: DependencyPath) -> l
             path.evidence,
             basis=path.basis,
         ),
-        _mechanism(episode),
+        _mechanism(seen, episode),
     ]
     claims += [
         claim_for(
@@ -148,7 +157,7 @@ def _claims(seen: Observations, episode: LockEpisode, path: DependencyPath) -> l
         for shift in seen.latency_shifts
         if shift.service == path.service
     ]
-    claims += [*_order(seen, episode), *_released_too_early(seen, episode)]
+    claims += [*_order(seen, episode), *_at_another_time(seen, episode)]
     claims += [*_dose(seen, episode, path), *_recovery(seen, episode)]
     return [*claims, *_controls(seen, episode, path)]
 
@@ -165,23 +174,46 @@ def _order(seen: Observations, episode: LockEpisode) -> list[Claim]:
             f"the lock was held before the first failing request, by {order.margin_seconds:.1f} s"
         )
         return [claim_for(Aspect.ORDER, text, *cited)]
-    if order.sequence is Sequence.AFTER:
-        text = f"requests failed {order.margin_seconds:.1f} s before the lock was taken"
-        return [claim_against(Aspect.ORDER, text, *cited)]
     return []
 
 
-def _released_too_early(seen: Observations, episode: LockEpisode) -> list[Claim]:
-    """Requests that a lock hurts arrive while it is held: a lock released before hurt none."""
+def _at_another_time(seen: Observations, episode: LockEpisode) -> list[Claim]:
+    """Requests that a lock hurts arrive while sessions wait for it, not before and not after."""
     if seen.outage is None:
         return []
-    order = order_of(
-        seen.case, episode.held_end, System.POSTGRES, seen.outage.start, System.GATEWAY
+    first_wait = Span(episode.held_start.hi, episode.held_start.hi)
+    claims = at_another_time(
+        seen, "the wait", first_wait, episode.held_end, System.POSTGRES, episode.end_evidence
     )
-    if order.sequence is not Sequence.BEFORE:
-        return []
-    text = f"the lock was released {order.margin_seconds:.1f} s before the first failing request"
-    return [claim_against(Aspect.ORDER, text, episode.end_evidence, seen.outage.evidence)]
+    order = order_of(seen.case, seen.outage.start, System.GATEWAY, first_wait, System.POSTGRES)
+    if order.sequence is Sequence.BEFORE and not claims:
+        text = f"requests failed {order.margin_seconds:,.1f} s before the first session waited"
+        cited = (episode.start_evidence, seen.outage.evidence)
+        claims.append(claim_against(Aspect.ORDER, text, *cited))
+    return claims
+
+
+def _is_last_seen_before(seen: Observations, episode: LockEpisode) -> bool:
+    """Whether the lock's end is not recorded and its last sign lies before the first failure."""
+    last = episode.held_end.lo
+    if episode.held_end.hi is not None or seen.outage is None or last is None:
+        return False
+    return last < seen.outage.start.first
+
+
+def _active(seen: Observations, episode: LockEpisode) -> tuple[datetime, datetime | None]:
+    """When the lock made sessions wait; an end that is not recorded is its last sign.
+
+    It stays open only where that sign is as late as its source can show.
+    """
+    start, end = episode.held_start, episode.held_end
+    is_narrow = start.lo is not None and start.hi is not None and start.hi - start.lo <= NARROW
+    begun = start.middle if is_narrow else start.hi or start.first
+    if end.hi is not None:
+        return begun, end.middle
+    covered = [s.covered.end for s in seen.sources_of(System.POSTGRES) if s.covered]
+    is_open = end.lo is None or (bool(covered) and end.lo >= max(covered) - NARROW)
+    return begun, None if is_open else end.lo
 
 
 def _dose(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from incident_rca.analysis.evidence import setting_as_evidence
-from incident_rca.analysis.hypotheses.claims import claim_against, claim_for, not_recorded
+from incident_rca.analysis.hypotheses.claims import (
+    at_another_time,
+    claim_against,
+    claim_for,
+    not_recorded,
+)
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import path_from_service
 from incident_rca.analysis.verdicts import Candidate, verdict_of
@@ -67,6 +72,8 @@ def _candidate(seen: Observations, shift: LatencyShift) -> Candidate:
                 f"No client deadline below {seconds:.0f} s acted on "
                 f"{shift.service}.{shift.method}: its callers waited until something else ended "
                 "the call."
+                if hung_without_deadline(seen, shift)
+                else f"Whether a deadline would have helped {shift.service}.{shift.method} is open."
             ),
             claims=claims,
             confirm_by=(
@@ -114,6 +121,9 @@ def _claims(seen: Observations, shift: LatencyShift) -> list[Claim]:
     else:
         text = f"the codes recorded ({codes}) show no failed call to judge by"
         claims.append(claim_against(Aspect.ABSENCE, text, shift.evidence))
+    claims += at_another_time(
+        seen, "the slowness", shift.onset, shift.offset, System.GRPC_METRICS, shift.evidence
+    )
     return claims
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from incident_rca.analysis.hypotheses.claims import claim_against, claim_for, not_recorded
+from incident_rca.analysis.hypotheses.claims import (
+    at_another_time,
+    claim_against,
+    claim_for,
+    not_recorded,
+)
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_service
 from incident_rca.analysis.verdicts import Candidate, verdict_of
-from incident_rca.model import Aspect, Claim, Hypothesis, Kind, PoolState, Role, System
+from incident_rca.model import Aspect, Claim, Hypothesis, Kind, PoolState, Role, Stance, System
 
 CONFIRM_BY = (
     "Read the pool's own log or a thread dump of the outage: which code held the connections, and "
@@ -32,12 +37,15 @@ def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
     claims = tuple(_claims(seen, seen.pool, path))
     outlasts = seen.outage is None or not seen.lock_episodes or _outlasts_locks(seen, seen.pool)
     until = seen.pool.exhausted_until
+    role = Role.SUSTAINER if outlasts else Role.CONTRIBUTING
+    if any(c.stance is Stance.AGAINST and c.aspect is Aspect.ORDER for c in claims):
+        role = Role.COINCIDENT
     return (
         Candidate(
             hypothesis=Hypothesis(
                 kind=Kind.POOL_EXHAUSTION,
                 object=seen.pool.owner,
-                role=Role.SUSTAINER if outlasts else Role.CONTRIBUTING,
+                role=role,
                 verdict=verdict_of(claims, needs_are_met=seen.is_recorded("access_log")),
                 statement=(
                     f"All {seen.pool.size} connections of {seen.pool.owner}'s pool stayed taken, "
@@ -85,6 +93,10 @@ def _claims(seen: Observations, pool: PoolState, path: DependencyPath | None) ->
             pool.evidence,
             *(s.evidence for s in seen.latency_shifts if s.service == pool.owner),
         )
+    )
+    full, until = pool.exhausted_at, pool.exhausted_until
+    claims += at_another_time(
+        seen, "the full pool", full, until, System.GRPC_METRICS, pool.evidence
     )
     return [*claims, *_stuck(seen, pool), *_order(seen, pool, path), *_recovery(seen, pool)]
 

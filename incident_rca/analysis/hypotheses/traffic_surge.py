@@ -8,6 +8,7 @@ from incident_rca.analysis.endpoints import SHORTEST_LEAD_UP
 from incident_rca.analysis.evidence import rows_as_evidence
 from incident_rca.analysis.hypotheses.claims import claim_against, claim_for
 from incident_rca.analysis.observations import Observations
+from incident_rca.analysis.outage import recorded_from
 from incident_rca.analysis.verdicts import Candidate, verdict_of
 from incident_rca.model import Aspect, Hypothesis, Kind, Role, Span, System, Verdict
 
@@ -17,14 +18,14 @@ BEFORE_FAILURE = timedelta(minutes=2)
 
 def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
     """Whether traffic rose in the two minutes before the first failure, against the lead-up."""
-    if seen.outage is None or seen.outage.start.lo is None:
+    if seen.outage is None or seen.outage.start.lo is None or not seen.is_recorded("access_log"):
         return ()
     gateway, failure = seen.tables.gateway, seen.outage.start.lo.replace(microsecond=0)
     recent_from = failure - BEFORE_FAILURE
     usual = gateway[gateway["second"] < recent_from]
     recent = gateway[(gateway["second"] >= recent_from) & (gateway["second"] < failure)]
-    lead_up = recent_from - seen.case.window.start
-    if lead_up < SHORTEST_LEAD_UP or recent.empty:
+    lead_up = recent_from - recorded_from(seen.case)
+    if lead_up < SHORTEST_LEAD_UP or recent.empty or usual.empty:
         return ()
     usual_rate = float(usual["requests"].sum()) / (lead_up.total_seconds() / 60)
     rate = float(recent["requests"].sum()) / (BEFORE_FAILURE.total_seconds() / 60)
@@ -46,7 +47,7 @@ def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
         if rose
         else claim_against(Aspect.MECHANISM, text, cited),
     )
-    verdict = verdict_of(claims, needs_are_met=seen.is_recorded("access_log"))
+    verdict = verdict_of(claims, needs_are_met=True)
     return (
         Candidate(
             hypothesis=Hypothesis(
