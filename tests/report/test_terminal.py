@@ -64,8 +64,8 @@ def test_the_timeline_has_a_column_for_each_system(analysis: Analysis, width: in
         "changes",
     ]
     assert "…" not in text
-    for short in ("Laca1", "Gc8c0", "M0687", "C327d"):
-        assert short in text
+    for event in analysis.timeline:
+        assert analysis.cite(event.evidence)[0] in text
 
 
 def test_systems_without_events_are_named_below_the_timeline(analysis: Analysis) -> None:
