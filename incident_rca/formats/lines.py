@@ -143,9 +143,11 @@ def damage_of(path: Path) -> tuple[bool, str]:
         for chunk in chunks_of(path):
             if not chunk:
                 continue
-            returns += chunk.count(b"\r")
             newlines += chunk.count(b"\n")
-            pairs += chunk.count(b"\r\n") + (last == b"\r" and chunk.startswith(b"\n"))
+            pairs += last == b"\r" and chunk.startswith(b"\n")
+            if b"\r" in chunk:
+                returns += chunk.count(b"\r")
+                pairs += chunk.count(b"\r\n")
             last = chunk[-1:]
     except Truncated as error:
         damage = str(error)
