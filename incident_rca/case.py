@@ -149,14 +149,19 @@ def check_files(folder: Path, source: SourceStatus) -> SourceStatus:
     problems = [problem for file in source.files if (problem := problem_of(folder, file))]
     if not problems:
         return source
+    return failed(source, "; ".join(problems), "restore the file, or import it again")
+
+
+def failed(source: SourceStatus, reason: str, hint: str) -> SourceStatus:
+    """The source as one that gave nothing, and why."""
     return replace(
         source,
         state=SourceState.FAILED,
         covered=None,
         rows=0,
         unparsed=0,
-        reason="; ".join(problems),
-        hint="restore the file, or import it again",
+        reason=reason,
+        hint=hint,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incident_rca import case as case_folder
+from incident_rca.case import failed
 from incident_rca.errors import BadInput, NoEvidence
 from incident_rca.formats import BY_KIND, FORMATS
 from incident_rca.formats.parsed import Format, Parsed, RawInput, as_schema
@@ -45,28 +46,40 @@ def parse_raw(known: Format, raw: RawInput) -> Parsed:
         ) from error
 
 
-def parse_sources(folder: Path, sources: Iterable[SourceStatus], progress: Progress) -> Tables:
-    """The tables from the raw files of the sources that did not fail."""
+def parse_sources(
+    folder: Path, sources: Iterable[SourceStatus], progress: Progress
+) -> tuple[tuple[SourceStatus, ...], Tables]:
+    """The sources and the tables from their raw files; one that cannot be parsed is `failed` too."""
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLE_NAMES}
+    known: list[SourceStatus] = []
     with tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
         for source in sources:
-            if source.state is SourceState.FAILED:
+            try:
+                parsed = list(_parse_source(folder, source, Path(work), progress))
+            except BadInput as error:
+                known.append(failed(source, error.message, error.hint))
                 continue
-            for file in source.files:
-                progress(f"parsing {file.path}")
-                parsed = parse_raw(
-                    BY_KIND[source.kind],
-                    RawInput(
-                        path=folder / file.path,
-                        file=file.path,
-                        source=source.name,
-                        work=Path(work),
-                        query=source.query,
-                    ),
-                )
-                for table, frame in parsed.frames.items():
-                    frames[table].append(frame)
-    return _joined(frames)
+            known.append(source)
+            for table, frame in (item for part in parsed for item in part.frames.items()):
+                frames[table].append(frame)
+    return tuple(known), _joined(frames)
+
+
+def _parse_source(
+    folder: Path, source: SourceStatus, work: Path, progress: Progress
+) -> Iterator[Parsed]:
+    if source.state is SourceState.FAILED:
+        return
+    for file in source.files:
+        progress(f"parsing {file.path}")
+        raw = RawInput(
+            path=folder / file.path,
+            file=file.path,
+            source=source.name,
+            work=work,
+            query=source.query,
+        )
+        yield parse_raw(BY_KIND[source.kind], raw)
 
 
 def _joined(frames: Mapping[str, Sequence[pd.DataFrame]]) -> Tables:
@@ -117,9 +130,9 @@ def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Cas
     case = replace(case, sources=sources)
     if case_folder.tables_are_current(folder, sources):
         return case, case_folder.read_tables(folder)
-    tables = parse_sources(folder, sources, progress)
+    sources, tables = parse_sources(folder, sources, progress)
     case_folder.write_tables(folder, tables, sources)
-    return case, tables
+    return replace(case, sources=sources), tables
 
 
 def analyse_case(folder: Path, progress: Progress = lambda _: None) -> Analysis:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,9 +42,9 @@ def verify_case(folder: Path, progress: Progress = lambda _: None) -> tuple[Chec
     if any(c.problem for c in checks):
         return (*checks, Check(REPORT_JSON, "not compared: its raw files are not what they were"))
     progress("parsing raw files again")
-    fresh = parse_sources(folder, case.sources, progress)
+    sources, fresh = parse_sources(folder, case.sources, progress)
     checks += [_table_check(folder, name, getattr(fresh, name)) for name in TABLE_NAMES]
-    analysis = analyse(with_absent_systems(case), fresh)
+    analysis = analyse(with_absent_systems(replace(case, sources=sources)), fresh)
     return (*checks, *_report_checks(folder, analysis))
 
 

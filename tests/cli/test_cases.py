@@ -185,3 +185,20 @@ def test_the_demo_spares_what_is_there(tmp_path: Path, small: Path) -> None:
     before = tree(small)
     refused(2, small.parent, "demo", "--into", small.name)
     assert tree(small) == before
+
+
+def test_a_kept_file_that_cannot_be_parsed_fails_alone(tmp_path: Path) -> None:
+    sample = Path(__file__).parents[2] / "samples" / "inc-2847" / "raw"
+    answer = json.loads((sample / "grpc-p99.datadog.json").read_text())["response"]
+    (tmp_path / "bare.json").write_text(json.dumps(answer))
+    query = "p99:grpc.client.duration{*} by {rpc.method}"
+    assert run(tmp_path, "import", "INC-1", sample / "access.ndjson.gz").code == 0
+    assert run(tmp_path, "import", "INC-1", "bare.json", "--query", query).code == 0
+    manifest = tmp_path / "INC-1" / "case.json"
+    manifest.write_text(manifest.read_text().replace(json.dumps(query), '""'))
+    ran = run(tmp_path, "report", "INC-1")
+    assert ran.code == 3 and not ran.errors
+    report = json.loads((tmp_path / "INC-1" / "report.json").read_text())
+    states = {source["name"]: source["state"] for source in report["sources"]}
+    assert (states["bare"], states["access"]) == ("failed", "ok")
+    assert report["impact"]["failed_requests"] > 0
