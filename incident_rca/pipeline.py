@@ -49,7 +49,7 @@ def parse_raw(known: Format, raw: RawInput) -> Parsed:
 def parse_sources(
     folder: Path, sources: Iterable[SourceStatus], progress: Progress
 ) -> tuple[tuple[SourceStatus, ...], Tables]:
-    """The sources and the tables from their raw files; one that cannot be parsed is `failed` too."""
+    """The sources and the tables of their raw files; one that cannot be parsed is `failed`."""
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLE_NAMES}
     known: list[SourceStatus] = []
     with tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
