@@ -13,6 +13,7 @@ from statistics import median
 
 from bench.access_lines import write_access_log
 from bench.figures import Figure, in_turn, ratio, seconds
+from bench.recorder import measure_recorder, measure_recorder_memory, measure_snapshots
 from incident_rca.formats import access_log, lock_recording
 from incident_rca.formats.duckdb_session import open_session
 from incident_rca.formats.lines import lines_of
@@ -121,6 +122,9 @@ MEASURES: Sequence[Callable[[Path, int], list[Figure]]] = (
     measure_lock_recording,
     measure_start,
     measure_demo,
+    measure_recorder,
+    measure_snapshots,
+    measure_recorder_memory,
 )
 
 

@@ -171,7 +171,7 @@ def failed(source: SourceStatus, reason: str, hint: str) -> SourceStatus:
 def _made_from(sources: tuple[SourceStatus, ...]) -> Any:
     """What tables are made from: other files, names, queries or parsers make other tables."""
     files = [
-        [file.path, file.sha256, source.name, source.kind, source.query]
+        [file.path, file.sha256, source.name, source.kind, source.query, dict(source.reading)]
         for source in sources
         if source.state is not SourceState.FAILED
         for file in source.files

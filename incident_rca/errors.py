@@ -62,7 +62,7 @@ class EditedReport(IncidentRcaError):
 
 
 class CaseInUse(IncidentRcaError):
-    """Another process writes to the case folder."""
+    """Another process writes to the case folder, or to the folder of recordings."""
 
 
 # --- evidence is missing: exit 3 and 4 --------------------------------------------------------
@@ -70,5 +70,11 @@ class CaseInUse(IncidentRcaError):
 
 class NoEvidence(IncidentRcaError):
     """Nothing at all could be read."""
+
+    exit_code = ExitCode.NO_EVIDENCE
+
+
+class Unreachable(IncidentRcaError):
+    """A service that did not answer, or refused us."""
 
     exit_code = ExitCode.NO_EVIDENCE

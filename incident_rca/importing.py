@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import chain, count
 from pathlib import Path
@@ -43,11 +43,15 @@ class Imported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What the user says of the files: their kind, and what a bare answer does not say itself."""
+    """What the user says of the files: their kind, and what they do not say themselves.
+
+    `log` has the `log_line_prefix` and `log_timezone` of a server's log, as far as they are given.
+    """
 
     kind: str | None = None
     query: str = ""
     metric: str = ""
+    log: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def import_files(
@@ -186,6 +190,7 @@ def _add_file(
             work=work,
             query=reading.query,
             metric=reading.metric,
+            reading=reading.log,
         ),
     )
     if parsed.rows == 0 and parsed.unparsed:
@@ -194,7 +199,7 @@ def _add_file(
             hint="is it the file you meant? `--as KIND` overrides what it was taken for",
         )
     raw = RawFile(path=path, sha256=case_folder.sha256_of(given))
-    return _status(known, name, parsed, raw), parsed
+    return replace(_status(known, name, parsed, raw), reading=dict(reading.log)), parsed
 
 
 def _format_of(given: Path, kind: str | None) -> Format:
@@ -238,5 +243,7 @@ def _status(known: Format, name: str, parsed: Parsed, raw: RawFile) -> SourceSta
         reason=reason,
         hint=hint,
         query=parsed.query,
+        gaps=parsed.gaps,
+        blind=parsed.blind,
         files=(raw,),
     )

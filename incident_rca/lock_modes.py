@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 ACCESS_SHARE = "AccessShareLock"
 ROW_SHARE = "RowShareLock"
@@ -92,6 +93,7 @@ def blocks_reads(held: str) -> bool:
     return conflicts(held, ACCESS_SHARE)
 
 
+@lru_cache(maxsize=4096)
 def mode_of_statement(statement: str) -> str | None:
     """The strongest table lock that a statement takes on the table it names, or None if unknown.
 

@@ -19,17 +19,16 @@ from incident_rca.model import (
     Case,
     SourceState,
     SourceStatus,
+    TimeWindow,
 )
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
+from incident_rca.window import format_instant
 
 if TYPE_CHECKING:
     import pandas as pd
 
 REPORT_MD = "report.md"
-
-
 REPORT_JSON = "report.json"
-
 
 Progress = Callable[[str], None]
 
@@ -62,7 +61,7 @@ def parse_sources(
             known.append(source)
             for table, frame in (item for part in parsed for item in part.frames.items()):
                 frames[table].append(frame)
-    return tuple(known), _joined(frames)
+    return tuple(known), joined_tables(frames)
 
 
 def _parse_source(
@@ -78,11 +77,12 @@ def _parse_source(
             source=source.name,
             work=work,
             query=source.query,
+            reading=source.reading,
         )
         yield parse_raw(BY_KIND[source.kind], raw)
 
 
-def _joined(frames: Mapping[str, Sequence[pd.DataFrame]]) -> Tables:
+def joined_tables(frames: Mapping[str, Sequence[pd.DataFrame]]) -> Tables:
     """One frame a table from its pieces, by source and file, so that no order of reading shows."""
     import pandas as pd
 
@@ -112,7 +112,7 @@ def append_tables(folder: Path, case: Case, added: Mapping[str, Parsed]) -> None
     for parsed in added.values():
         for name, frame in parsed.frames.items():
             frames[name].append(frame)
-    case_folder.write_tables(folder, _joined(frames), case.sources)
+    case_folder.write_tables(folder, joined_tables(frames), case.sources)
 
 
 def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Case, Tables]:
@@ -141,7 +141,21 @@ def analyse_case(folder: Path, progress: Progress = lambda _: None) -> Analysis:
 
     case, tables = build_tables(folder, progress)
     progress("analysing")
-    return analyse(with_absent_systems(case), tables)
+    return analyse(as_reported(case), tables)
+
+
+def as_reported(case: Case) -> Case:
+    """The case as a report shows it: each source with its limits and gaps, absent systems named."""
+    return with_absent_systems(with_gaps(with_limits(case)))
+
+
+def with_limits(case: Case) -> Case:
+    """The case with what each source, being of its kind, never shows."""
+    known = (
+        replace(s, cannot_show=BY_KIND[s.kind].cannot_show) if s.kind in BY_KIND else s
+        for s in case.sources
+    )
+    return replace(case, sources=tuple(known))
 
 
 def write_reports(folder: Path, analysis: Analysis, *, force: bool = False) -> None:
@@ -166,6 +180,28 @@ def is_complete(case: Case) -> bool:
     """Whether every configured source answered in full (an empty answer is an answer)."""
     complete = (SourceState.OK, SourceState.EMPTY, SourceState.SKIPPED)
     return all(s.state in complete for s in case.sources)
+
+
+def with_gaps(case: Case) -> Case:
+    """The case with `partial` for each source that recorded nothing for a while of its window."""
+    return replace(case, sources=tuple(_with_gaps(s, case.window) for s in case.sources))
+
+
+def _with_gaps(source: SourceStatus, window: TimeWindow) -> SourceStatus:
+    inside = [g for g in source.gaps if g.window.end > window.start and g.window.start < window.end]
+    if not inside or source.state is not SourceState.OK:
+        return source
+    longest = max(inside, key=lambda g: (g.window.seconds, g.window.start))
+    more = f" and {len(inside) - 1} shorter gaps" if len(inside) > 1 else ""
+    return replace(
+        source,
+        state=SourceState.PARTIAL,
+        reason=(
+            f"not recorded from {format_instant(longest.window.start)} to "
+            f"{format_instant(longest.window.end)}{more}: {longest.reason}"
+        ),
+        hint="what happened in the gaps is not known",
+    )
 
 
 def with_absent_systems(case: Case) -> Case:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from incident_rca.errors import BadSettings, BadWindow
+from incident_rca import settings_values as reading
+from incident_rca.errors import BadSettings
 from incident_rca.model import Route, Service, System, Topology
 from incident_rca.settings_document import (
     Document,
@@ -22,7 +22,6 @@ from incident_rca.settings_document import (
     read_document,
     shown,
 )
-from incident_rca.window import load_zone
 
 FILE_NAME = "incident-rca.toml"
 ENVIRONMENT_PREFIX = "INCIDENT_RCA_"
@@ -50,13 +49,19 @@ class Settings:
     """What a run is set to; where nothing is declared, the defaults.
 
     `plausible_deadline_seconds`: a client deadline above it is none for a request that a user waits
-    for. `clock_offset_seconds`: bounds of each system's clock against true time.
+    for. `clock_offset_seconds`: bounds of each system's clock against true time. What
+    begins with `postgres_` says where its past is found and how its log is written.
     """
 
     timezone: str = "UTC"
     max_window_hours: int = 24
     plausible_deadline_seconds: float = 5.0
     large_table_rows: int = 100_000
+    postgres_service: str = ""
+    postgres_recordings: str = ""
+    postgres_log_line_prefix: str = ""
+    postgres_log_timezone: str = ""
+    postgres_performance_insights: tuple[str, ...] = ()
     clock_offset_seconds: Mapping[str, tuple[float, float]] = field(
         default_factory=_assumed_offsets, hash=False
     )
@@ -76,110 +81,34 @@ class LoadedSettings:
     path: Path | None
 
 
-# --- what a value may be ----------------------------------------------------------------------
-
-
-def _integer(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise Unfit("a whole number from 1")
-    return value
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unfit("a number of seconds above 0")
-    # An integer that is too large for a float is no length of time either.
-    if not 0 < value < 10**9:
-        raise Unfit("a number of seconds above 0")
-    return float(value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise Unfit("a text that is not empty")
-    return value.strip()
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
-        raise Unfit("a list of texts that are not empty")
-    return tuple(dict.fromkeys(v.strip() for v in value))
-
-
-def _timezone(value: object) -> str:
-    name = _text(value)
-    try:
-        load_zone(name)
-    except BadWindow as error:
-        raise Unfit(f"an IANA time zone ({error.hint})") from error
-    return name
-
-
-def _bounds(value: object) -> tuple[float, float]:
-    expected = "two numbers of seconds [earliest, latest] in that order, such as [-0.5, 0.5]"
-    if not isinstance(value, list) or len(value) != 2:
-        raise Unfit(expected)
-    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in value):
-        raise Unfit(expected)
-    if any(abs(v) > 10**9 or math.isnan(v) for v in value) or value[0] > value[1]:
-        raise Unfit(expected)
-    return float(value[0]), float(value[1])
-
-
-_TABLE_NAME = re.compile(r'(?:(?:"[^"]+"|[^".\s]+)\.)?(?:"[^"]+"|[^".\s]+)')
-
-
-def _tables(value: object) -> tuple[str, ...]:
-    names = _texts(value)
-    if not all(_TABLE_NAME.fullmatch(name) for name in names):
-        raise Unfit("a list of tables as `schema.table`")
-    return tuple(dict.fromkeys(_with_schema(name) for name in names))
-
-
-def _with_schema(table: str) -> str:
-    has_schema = "." in re.sub(r'"[^"]+"', "", table)
-    return table if has_schema else f"public.{table}"
-
-
-def _methods(value: object) -> tuple[str, ...]:
-    """gRPC methods; the slash in front that they have on the wire is cut."""
-    names = tuple(name.removeprefix("/") for name in _texts(value))
-    if not all(re.fullmatch(r"[^\s/]+/[^\s/]+", name) for name in names):
-        raise Unfit("a list of gRPC methods as `package.Service/Method`")
-    return tuple(dict.fromkeys(names))
-
-
-def _http_method(value: object) -> str:
-    name = _text(value).upper()
-    if not re.fullmatch(r"[A-Z]+", name):
-        raise Unfit("an HTTP method such as GET")
-    return name
-
-
-def _route_path(value: object) -> str:
-    path = _text(value)
-    if not re.fullmatch(r"/\S*", path) or "/:" in path:
-        raise Unfit("a path as the gateway names it, such as /api/inventory/{sku}")
-    return path
-
+# --- what a file may say ----------------------------------------------------------------------
 
 # One entry a scalar: its field in Settings, its place in the file, and what reads it. Its variable
 # is the prefix and the field in capitals.
 _SCALARS: Mapping[str, tuple[tuple[str, ...], Reader]] = {
-    "timezone": (("timezone",), _timezone),
-    "max_window_hours": (("analysis", "max_window_hours"), _integer),
-    "plausible_deadline_seconds": (("analysis", "plausible_deadline_seconds"), _seconds),
-    "large_table_rows": (("analysis", "large_table_rows"), _integer),
+    "timezone": (("timezone",), reading.timezone),
+    "max_window_hours": (("analysis", "max_window_hours"), reading.integer),
+    "plausible_deadline_seconds": (("analysis", "plausible_deadline_seconds"), reading.seconds),
+    "large_table_rows": (("analysis", "large_table_rows"), reading.integer),
+    "postgres_service": (("postgres", "service"), reading.service),
+    "postgres_recordings": (("postgres", "recordings"), reading.text),
+    "postgres_log_line_prefix": (("postgres", "log_line_prefix"), reading.verbatim),
+    "postgres_log_timezone": (("postgres", "log_timezone"), reading.timezone),
+    "postgres_performance_insights": (("postgres", "performance_insights"), reading.instances),
 }
-_TOP = ("timezone", "analysis", "clock_offset_seconds", "services", "routes")
-_ANALYSIS = tuple(name for name, (place, _) in _SCALARS.items() if place[0] == "analysis")
-_SERVICE: Mapping[str, Reader] = {"grpc": _methods, "tables": _tables, "pool_size": _integer}
+_TOP = ("timezone", "analysis", "postgres", "clock_offset_seconds", "services", "routes")
+_TABLES = ("analysis", "postgres")
+_SERVICE: Mapping[str, Reader] = {
+    "grpc": reading.methods,
+    "tables": reading.tables,
+    "pool_size": reading.integer,
+}
 _ROUTE: Mapping[str, Reader] = {
-    "method": _http_method,
-    "path": _route_path,
-    "calls": _methods,
-    "follows": _texts,
-    "timeout_seconds": _seconds,
+    "method": reading.http_method,
+    "path": reading.route_path,
+    "calls": reading.methods,
+    "follows": reading.texts,
+    "timeout_seconds": reading.seconds,
 }
 
 
@@ -285,17 +214,20 @@ def _values_of_file(
     """The fields of Settings that the file states; notes its path in `origins`."""
     values: dict[str, Any] = {}
     document.table((), data, _TOP)
-    analysis = document.table(("analysis",), data.get("analysis", {}), _ANALYSIS)
+    tables: dict[tuple[str, ...], dict[str, Any]] = {(): data}
+    for table in _TABLES:
+        known = [place[1] for place, _ in _SCALARS.values() if place[0] == table]
+        tables[(table,)] = document.table((table,), data.get(table, {}), known)
     for name, (place, reader) in _SCALARS.items():
-        table = analysis if place[0] == "analysis" else data
-        if name in table:
-            values[name] = document.read(place, table[name], reader)
+        *above, key = place
+        if key in tables[tuple(above)]:
+            values[name] = document.read(place, tables[tuple(above)][key], reader)
             origins[".".join(place)] = str(document.path)
     clocks = document.table(
         ("clock_offset_seconds",), data.get("clock_offset_seconds", {}), map(str, _CLOCKS)
     )
     values["clock_offset_seconds"] = {
-        clock: document.read(("clock_offset_seconds", clock), bounds, _bounds)
+        clock: document.read(("clock_offset_seconds", clock), bounds, reading.bounds)
         for clock, bounds in clocks.items()
     }
     origins |= {f"clock_offset_seconds.{clock}": str(document.path) for clock in clocks}
@@ -321,7 +253,7 @@ def _overrule(values: dict[str, Any], origins: dict[str, str], environ: Mapping[
             )
         place, reader = _SCALARS[known[variable]]
         try:
-            values[known[variable]] = reader(_number_or_text(text) if reader != _timezone else text)
+            values[known[variable]] = reader(_given_as_text(text, reader))
         except Unfit as error:
             raise BadSettings(
                 f"`{variable}` in the environment must be {error}: got {shown(text)}"
@@ -329,7 +261,12 @@ def _overrule(values: dict[str, Any], origins: dict[str, str], environ: Mapping[
         origins[".".join(place)] = f"${variable}"
 
 
-def _number_or_text(text: str) -> object:
+def _given_as_text(text: str, reader: Reader) -> object:
+    """A variable's text as its reader takes it: a list by its commas, a number, or as it is."""
+    if reader is reading.instances:
+        return text.split(",")
+    if reader not in (reading.integer, reading.seconds):
+        return text
     if re.fullmatch(r"-?[0-9]{1,18}", text):
         return int(text)
     return float(text) if re.fullmatch(r"-?[0-9]{1,18}\.[0-9]{1,18}", text) else text
@@ -349,7 +286,9 @@ def describe_settings(
     rows = [("config", str(loaded.path or "-"), origins["config"])]
     for name, (place, _) in _SCALARS.items():
         key = ".".join(place)
-        rows.append((key, f"{getattr(settings, name)}", origins[key]))
+        value = getattr(settings, name)
+        shown_value = ", ".join(value) if isinstance(value, tuple) else f"{value}"
+        rows.append((key, shown_value or "-", origins[key]))
     for clock, (lo, hi) in settings.clock_offset_seconds.items():
         key = f"clock_offset_seconds.{clock}"
         rows.append((key, f"[{lo:g}, {hi:g}]", origins[key]))

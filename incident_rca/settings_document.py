@@ -65,6 +65,8 @@ def shown(value: object) -> str:
             return "a table"
         case list():
             return f"a list of {len(value)}"
+        case str() if "password" in value or "://" in value:
+            return "a text that may hold a secret"
         case str() if len(value) > 60:
             return f"a text of {len(value)} characters"
         case int() if abs(value) > 10**18:

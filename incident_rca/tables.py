@@ -59,27 +59,38 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "records_scanned": "BIGINT",
     },
     # One row an edge (waiter and holder) and sample. `edge`: `hard` (the holder's granted mode
-    # conflicts), `soft` (ahead in the queue), `none` (holds a lock there that blocks nobody: the
-    # waiter columns are null). `holder_mode_basis`: `granted` (seen in pg_locks) or `statement`
-    # (what its statement takes by PostgreSQL's documentation, and its end shows that it held it) or
-    # `candidate` (the same, but when it ended is not logged). `wait_end_line` is the log's line
-    # that says so.
+    # conflicts), `soft` (ahead in the queue), `named` (its source says that it blocks, not how),
+    # `unknown` (somebody waits, for whom is not recorded: the holder columns are null), `none`
+    # (holds a lock there that blocks nobody, or nobody provably: the waiter columns are null).
+    # `lock_type` is that of pg_locks; a row lock (`transactionid`, `tuple`) has the relation of the
+    # row where it is known. The sessions identify by pid and start of the backend (`session_of`);
+    # a prepared transaction has pid 0. `holder_mode_basis`: `granted` (seen in pg_locks) or
+    # `statement` (what its statement takes by PostgreSQL's documentation, and its end shows that it
+    # held it) or `candidate` (the same, but when it ended is not logged) or `requested` (it waits
+    # for that mode itself).
+    # `holder_statement_basis`: `running`, `last` or `recovered`. `wait_end_line` is the log's line
+    # that says so, `wait_outcome` how: `granted`, `cancelled` (57014), `lock_timeout` (55P03),
+    # `deadlock` (40P01) or `terminated` (57P01).
     "locks": _ORIGIN
     | {
         "line": "BIGINT",
         "at": "TIMESTAMPTZ",
         "edge": "VARCHAR",
+        "lock_type": "VARCHAR",
         "database": "VARCHAR",
         "relation": "VARCHAR",
         "relation_oid": "BIGINT",
         "waiter_pid": "BIGINT",
+        "waiter_session": "VARCHAR",
         "waiter_application": "VARCHAR",
         "waiter_mode": "VARCHAR",
         "waiter_statement": "VARCHAR",
         "wait_start": "TIMESTAMPTZ",
         "wait_end": "TIMESTAMPTZ",
         "wait_end_line": "BIGINT",
+        "wait_outcome": "VARCHAR",
         "holder_pid": "BIGINT",
+        "holder_session": "VARCHAR",
         "holder_application": "VARCHAR",
         "holder_mode": "VARCHAR",
         "holder_mode_basis": "VARCHAR",
@@ -99,6 +110,34 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "wait_event_type": "VARCHAR",
         "wait_event": "VARCHAR",
         "sessions": "BIGINT",
+    },
+    # How many sessions a monitoring service counted on average in a bucket, by one dimension
+    # (`wait_event`, `blocking_session`, `blocking_sql`, `blocking_object`) and one `value` of it.
+    "lock_load": _ORIGIN
+    | {
+        "row": "BIGINT",
+        "at": "TIMESTAMPTZ",
+        "bucket_seconds": "DOUBLE",
+        "dimension": "VARCHAR",
+        "value": "VARCHAR",
+        "statement": "VARCHAR",
+        "sessions": "DOUBLE",
+    },
+    # What an incident leaves on a live server. `kind`: `invalid_index` (of a build that failed),
+    # `statement` (its longest run ever, by pg_stat_statements), `migration` (its tool keeps no time
+    # with a zone). None says when.
+    "residue": _ORIGIN
+    | {
+        "row": "BIGINT",
+        "at": "TIMESTAMPTZ",
+        "kind": "VARCHAR",
+        "database": "VARCHAR",
+        "relation": "VARCHAR",
+        "name": "VARCHAR",
+        "statement": "VARCHAR",
+        "calls": "BIGINT",
+        "max_ms": "DOUBLE",
+        "mean_ms": "DOUBLE",
     },
     "relations": _ORIGIN
     | {
@@ -163,6 +202,8 @@ class Tables:
     baseline: pd.DataFrame = field(hash=False)
     locks: pd.DataFrame = field(hash=False)
     session_counts: pd.DataFrame = field(hash=False)
+    lock_load: pd.DataFrame = field(hash=False)
+    residue: pd.DataFrame = field(hash=False)
     relations: pd.DataFrame = field(hash=False)
     server_events: pd.DataFrame = field(hash=False)
     metrics: pd.DataFrame = field(hash=False)

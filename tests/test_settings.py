@@ -280,3 +280,62 @@ def test_describe_settings_masks_secrets(tmp_path: Path) -> None:
     assert ("DD_API_KEY", "not set", "environment") in rows
     assert "hunter2" not in str(rows)
     assert len({key for key, _, _ in rows}) == len(rows)
+
+
+# --- where the past of PostgreSQL is found ------------------------------------------------------
+
+POSTGRES = """
+[postgres]
+service = "orders-prod"
+recordings = "/var/lib/incident-rca/recordings"
+log_line_prefix = "%m [%p] "
+log_timezone = "Europe/Berlin"
+performance_insights = ["db-ABC@eu-west-1", "db-DEF"]
+"""
+
+
+def test_where_the_past_of_postgres_is_found(tmp_path: Path) -> None:
+    settings = load(tmp_path, POSTGRES).settings
+    assert settings.postgres_service == "orders-prod"
+    assert settings.postgres_recordings == "/var/lib/incident-rca/recordings"
+    assert settings.postgres_log_line_prefix == "%m [%p] "
+    assert settings.postgres_log_timezone == "Europe/Berlin"
+    assert settings.postgres_performance_insights == ("db-ABC@eu-west-1", "db-DEF")
+
+
+def test_the_environment_overrules_what_the_file_says_of_postgres(tmp_path: Path) -> None:
+    environ = {
+        "INCIDENT_RCA_POSTGRES_SERVICE": "7",
+        "INCIDENT_RCA_POSTGRES_LOG_LINE_PREFIX": "%t:%r:%u@%d:[%p]: ",
+        "INCIDENT_RCA_POSTGRES_PERFORMANCE_INSIGHTS": "db-X, db-Y@us-east-1",
+    }
+    loaded = load(tmp_path, POSTGRES, environ)
+    assert loaded.settings.postgres_service == "7"
+    assert loaded.settings.postgres_log_line_prefix == "%t:%r:%u@%d:[%p]: "
+    assert loaded.settings.postgres_performance_insights == ("db-X", "db-Y@us-east-1")
+    assert loaded.origins["postgres.service"] == "$INCIDENT_RCA_POSTGRES_SERVICE"
+    assert loaded.origins["postgres.recordings"] == str(tmp_path / "incident-rca.toml")
+    rows = {key: value for key, value, _ in describe_settings(loaded, environ)}
+    assert rows["postgres.performance_insights"] == "db-X, db-Y@us-east-1"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('service = "host=db password=hunter2"', "postgres.service"),
+        ('service = "postgresql://app:hunter2@db/orders"', "postgres.service"),
+        ("service = 5", "postgres.service"),
+        ('recordings = ""', "postgres.recordings"),
+        ('log_line_prefix = ""', "postgres.log_line_prefix"),
+        ('log_timezone = "CET"', "postgres.log_timezone"),
+        ('performance_insights = "db-ABC"', "postgres.performance_insights"),
+        ('performance_insights = ["orders"]', "postgres.performance_insights"),
+        ('performance_insights = ["db-ABC@"]', "postgres.performance_insights"),
+        ('dsn = "host=db password=hunter2"', "postgres.dsn"),
+    ],
+)
+def test_what_is_wrong_of_postgres_is_named(tmp_path: Path, text: str, key: str) -> None:
+    error = refusal(tmp_path, f"[postgres]\n{text}")
+    assert f"`{key}`" in error.message and "line 2" in error.message
+    # A DSN does not belong there, and what is in it does not belong into a message.
+    assert "hunter2" not in error.message + error.hint

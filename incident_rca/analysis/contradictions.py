@@ -46,6 +46,8 @@ def _reads_behind_a_write_lock(seen: Observations) -> Iterator[Contradiction]:
 def _blocks_writes_only(episode: LockEpisode) -> bool:
     """Whether neither the holder nor anybody in its queue makes a plain read wait."""
     holder = episode.root_holder.mode
+    if "relation" not in episode.lock_types or episode.root_relation or not holder:
+        return False
     queued = (*episode.waiter_modes, *(a.mode for a in episode.queue_amplifiers))
     return conflicts(holder, ROW_EXCLUSIVE) and not any(map(blocks_reads, (holder, *queued)))
 

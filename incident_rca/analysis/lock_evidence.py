@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import distinct, pieces
+from incident_rca.analysis.lock_words import ROW_TYPES, held, who
 from incident_rca.analysis.names import counted
 from incident_rca.analysis.waits import Wait
 from incident_rca.lock_modes import in_words
@@ -19,13 +21,13 @@ if TYPE_CHECKING:
 LOG_LAG = timedelta(seconds=2)
 
 
-def of_start(held: pd.DataFrame, holder: Session, relation: str, at: Span) -> tuple[Evidence, ...]:
-    """Who held the relation, in which mode and with which statement."""
-    mode = in_words(holder.mode) if holder.mode else "an unknown mode"
-    who = holder.application or "no application name"
-    what = holder.statement or "statement not recorded"
-    seen = f"pid {holder.pid} ({who}) held {mode} on {relation}: {what}"
-    return rows_as_evidence(held, system=System.POSTGRES, at=at, seen=seen)
+def of_start(
+    rows: pd.DataFrame, holder: Session, relation: str, types: Iterable[str], at: Span
+) -> tuple[Evidence, ...]:
+    """Who held what, and with which statement."""
+    statement = holder.statement or "statement not recorded"
+    seen = f"{who(holder)} held {held(holder.mode, relation, types)}: {statement}"
+    return rows_as_evidence(rows, system=System.POSTGRES, at=at, seen=seen)
 
 
 def of_statement(
@@ -53,12 +55,15 @@ def of_peak(
     at_peak = edges[edges["at"] >= peak_at]
     found = at_peak if len(at_peak) else edges
     modes = ", ".join(in_words(mode) for mode in distinct(edges, "waiter_mode"))
-    who = ", ".join(distinct(edges, "waiter_application")) or "unnamed applications"
+    names = ", ".join(distinct(edges, "waiter_application")) or "unnamed applications"
+    wanted = f"{modes} on {relation}"
+    if set(distinct(edges, "lock_type")) <= ROW_TYPES:
+        wanted = f"rows of {relation}"
     return rows_as_evidence(
         found[found["at"] == found.groupby("source")["at"].transform("min")],
         system=System.POSTGRES,
         at=Span.at(peak_at),
-        seen=f"{counted(peak, 'session')} of {who} waited at once for {modes} on {relation}",
+        seen=f"{counted(peak, 'session')} of {names} waited at once for {wanted}",
         count=peak,
     )
 
@@ -79,8 +84,8 @@ def of_end(
 def of_bystanders(idle: pd.DataFrame, relation: str) -> tuple[Evidence, ...]:
     """Who held a lock there as well, and blocked nobody."""
     cited: list[Evidence] = []
-    known = idle.assign(held=idle["holder_mode"].fillna(""))
-    for (pid, mode), rows in pieces(known, "holder_pid", "held"):
+    known = idle.assign(mode=idle["holder_mode"].fillna(""))
+    for (pid, mode), rows in pieces(known, "holder_pid", "mode"):
         what = in_words(mode) if mode else "a lock of unrecorded mode"
         at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last sample")
         seen = f"pid {pid} held {what} on {relation}, which blocked none of the waiters"

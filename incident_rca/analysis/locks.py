@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from incident_rca.analysis import lock_evidence
+from incident_rca.analysis import lock_bounds, lock_evidence
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import distinct, pieces, values
-from incident_rca.analysis.waits import Wait, peak_of, waits_of
+from incident_rca.analysis.lock_graph import UNKNOWN, session_keys, with_roots
+from incident_rca.analysis.lock_words import ROW_TYPES
+from incident_rca.analysis.waits import peak_of, waits_of
 from incident_rca.model import Case, Evidence, LockEpisode, Session, Span, System
 from incident_rca.tables import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Waiters wake one after the other: the first of them shows the release.
-RELEASE_SPREAD = timedelta(seconds=1)
-# A statement's duration is logged a moment after its lock is gone.
-LOG_LAG = timedelta(milliseconds=100)
+# Nobody waits for this long: what comes then is another episode.
+LOG = "postgres_log"
+PAUSE = timedelta(seconds=2)
+NOBODY = Session(
+    pid=None, application="", mode="", state="", statement="", statement_basis="last", mode_basis=""
+)
 
 
 def lock_episodes(case: Case, tables: Tables) -> tuple[LockEpisode, ...]:
     """One episode a root holder, relation and stretch of time; the longest queue first."""
-    locks = tables.locks.assign(relation=_names(case, tables))
-    locks = locks[(locks["at"] >= case.window.start) & (locks["at"] < case.window.end)]
-    waiting = locks[locks["edge"].isin(["hard", "soft"])]
+    locks = tables.locks.assign(
+        relation=_names(case, tables), database=tables.locks["database"].fillna("")
+    )
+    inside = (locks["at"] >= case.window.start) & (locks["at"] < case.window.end)
+    locks = session_keys(locks[inside]).assign(slack=_slack(case, locks[inside]))
+    waiting = _explained(with_roots(locks[locks["edge"] != "none"]))
     episodes = [
         _episode(relation, root, stretch, locks, tables)
-        for (relation,), edges in pieces(waiting, "relation")
-        for (root,), of_root in pieces(edges.assign(root=_roots(edges)), "root")
-        for stretch in _stretches(of_root)
+        for (_, relation, root), edges in pieces(waiting, "database", "relation", "root")
+        for stretch in _stretches(edges, root)
     ]
     return tuple(sorted(episodes, key=lambda e: (-e.waiter_seconds, e.object)))
 
@@ -46,70 +53,133 @@ def _names(case: Case, tables: Tables) -> list[str]:
         (database, oid): relation
         for database, oid, relation in values(tables.relations, "database", "oid", "relation")
     }
-    owned: dict[str, list[str]] = {}
-    for service in case.topology.services:
-        for table in service.tables:
-            owned.setdefault(table.rpartition(".")[2], []).append(table)
+    endings: dict[str, set[str]] = {}
+    for relation in known.values():
+        endings.setdefault(relation.rpartition(".")[2], set()).add(relation)
+    owned: dict[str, set[str]] = {}
+    for table in (t for service in case.topology.services for t in service.tables):
+        owned.setdefault(table.rpartition(".")[2], set()).add(table)
     names = []
     for database, relation, oid in values(tables.locks, "database", "relation", "relation_oid"):
-        candidates = owned.get(relation, []) if "." not in relation else []
-        by_topology = candidates[0] if len(candidates) == 1 else relation
-        names.append(known.get((database, oid), by_topology))
+        candidates = endings.get(relation) or owned.get(relation) or set()
+        by_ending = min(candidates) if len(candidates) == 1 else relation
+        names.append(known.get((database, oid), by_ending))
     return names
 
 
-def _roots(edges: pd.DataFrame) -> list[int]:
-    """Whom each edge's waiter waits for in the end: a holder that waits for nobody there.
+def _slack(case: Case, locks: pd.DataFrame) -> pd.Series[Any]:
+    """How much later than written the instants of each row may be: a log cuts off its clock."""
+    import pandas as pd
 
-    In a circle it is the smallest process id of it, so that any order of rows gives the same.
+    logs = {s.name: s.resolution_seconds or 0.0 for s in case.sources if s.kind == LOG}
+    return pd.to_timedelta(locks["source"].map(logs).fillna(0.0).astype(float), unit="s")
+
+
+def _explained(edges: pd.DataFrame) -> pd.DataFrame:
+    """`edges` where each `unknown` one has the holder that another row of the same wait names.
+
+    So a log, which knows how a wait ended, and a recording, which knows for whom it was, tell of
+    one wait.
     """
-    behind: dict[int, int] = {}
-    for waiter, holder in values(edges, "waiter_pid", "holder_pid"):
-        behind.setdefault(waiter, holder)
-    roots = {}
-    for holder in distinct(edges, "holder_pid"):
-        chain = [holder]
-        while (ahead := behind.get(chain[-1])) is not None and ahead not in chain:
-            chain.append(ahead)
-        roots[holder] = chain[-1] if ahead is None else min(chain[chain.index(ahead) :])
-    return [roots[holder] for (holder,) in values(edges, "holder_pid")]
+    import pandas as pd
+
+    is_unknown = edges["edge"] == "unknown"
+    if not is_unknown.any() or is_unknown.all():
+        return edges
+    known, unknown = edges[~is_unknown], edges[is_unknown]
+    told_of, tellers = _tellers(known, unknown)
+    explained = unknown.iloc[told_of].reset_index(drop=True)
+    columns = [str(c) for c in known if str(c).startswith(("holder", "held_"))]
+    columns += ["edge", "relation", "lock_type", "database", "root", "deadlocked"]
+    explained = explained.assign(
+        **{column: known[column].iloc[tellers].reset_index(drop=True) for column in columns}
+    )
+    left = unknown.drop(unknown.index[sorted(set(told_of))])
+    return pd.concat([known, explained, left], ignore_index=True)
 
 
-def _stretches(edges: pd.DataFrame) -> Iterable[pd.DataFrame]:
-    """The rows of one root and relation, cut where nobody waited for a while."""
-    waits = waits_of(edges)
-    cuts: list[datetime] = []
-    until: datetime | None = None
-    for wait in waits:
-        if until is not None and wait.start > until + timedelta(seconds=2):
-            cuts.append(wait.start)
-        until = max(until, wait.until) if until else wait.until
+def _tellers(known: pd.DataFrame, unknown: pd.DataFrame) -> tuple[list[int], list[int]]:
+    """Positions of unknown rows, each with that of a known row of its wait, one for each root."""
+    spans: dict[str, list[tuple[Any, Any, str, int]]] = {}
+    columns = ("waiter", "wait_start", "at", "wait_end")
+    for position, (waiter, start, at, end, root) in enumerate(values(known, *columns, "root")):
+        spans.setdefault(waiter, []).append((start or at, end or at, root, position))
+    told_of: list[int] = []
+    tellers: list[int] = []
+    for position, (waiter, start, at, end) in enumerate(values(unknown, *columns)):
+        by_root = {
+            root: number
+            for begun, until, root, number in spans.get(waiter, ())
+            if begun <= (end or at) and (start or at) <= until
+        }
+        told_of += [position] * len(by_root)
+        tellers += by_root.values()
+    return told_of, tellers
+
+
+def _stretches(edges: pd.DataFrame, root: str) -> Iterable[pd.DataFrame]:
+    """The rows of one root and relation, cut where nobody waited, or another transaction held."""
     begins = edges["wait_start"].fillna(edges["at"])
+    cuts: list[Any] = []
+    until = None
+    granted: list[Any] = []
+    direct = frozenset(edges.loc[edges["holder"].eq(root).fillna(False), "waiter"])
+    for wait in waits_of(edges):
+        # Who got the lock from the root shows that the root had let it go.
+        is_let_go = any(end < wait.start for end in granted)
+        if until is not None and (wait.start > until + PAUSE or is_let_go):
+            cuts.append(wait.start)
+            granted = []
+        until = max(until, wait.until) if until else wait.until
+        if wait.end is not None and wait.outcome == "granted" and wait.session in direct:
+            granted.append(wait.end)
     for lower, upper in zip([None, *cuts], [*cuts, None], strict=True):
         inside = begins.notna()
         if lower is not None:
             inside &= begins >= lower
         if upper is not None:
             inside &= begins < upper
-        yield edges[inside]
+        yield from _transactions(edges[inside], root)
+
+
+def _transactions(edges: pd.DataFrame, root: str) -> Iterable[pd.DataFrame]:
+    """The rows cut where the root's transaction ended and its next one held the lock again."""
+    held = edges[(edges["holder"] == root) & (edges["holder_mode_basis"] != "requested")]
+    last_seen = held.groupby("held_since")["at"].max()
+    begun = sorted(last_seen.index)
+    cuts = [
+        later
+        for position, later in enumerate(begun[1:], start=1)
+        if (last_seen[begun[:position]] < later).all()
+    ]
+    for lower, upper in zip([None, *cuts], [*cuts, None], strict=True):
+        inside = edges["at"].notna()
+        if lower is not None:
+            inside &= edges["at"] >= lower
+        if upper is not None:
+            inside &= edges["at"] < upper
+        if inside.any():
+            yield edges[inside]
 
 
 def _episode(
-    relation: str, root: int, edges: pd.DataFrame, locks: pd.DataFrame, tables: Tables
+    relation: str, root: str, edges: pd.DataFrame, locks: pd.DataFrame, tables: Tables
 ) -> LockEpisode:
     waits = waits_of(edges)
     first, last = min(w.start for w in waits), max(w.until for w in waits)
-    held = edges[edges["holder_pid"] == root]
-    if held.empty:
-        # The root waited at another time: in this stretch its waiters had a holder of their own.
-        root = int(edges["holder_pid"].mode().iloc[0])
-        held = edges[edges["holder_pid"] == root]
-    holder, start, end = _session(held, root), _start(held, first), _end(edges, waits, tables)
+    held = edges[edges["holder"] == root]
+    # The root of a chain holds another relation, for which this one's holder waits.
+    elsewhere = held.empty and root != UNKNOWN
+    if elsewhere:
+        held = locks[(locks["holder"] == root) & locks["at"].between(first, last)]
+    holder = NOBODY if held.empty else _session(held)
+    start = lock_bounds.start_of(held, edges)
+    end = lock_bounds.end_of(edges, root, waits, tables)
+    types = distinct(edges, "lock_type")
     peak, peak_at = peak_of(waits)
-    around = locks[(locks["relation"] == relation) & locks["at"].between(first, last)]
-    idle = around[(around["edge"] == "none") & (around["holder_pid"] != root)]
+    idle = _bystanders(relation, locks, edges, first, last)
     started = (
-        *lock_evidence.of_start(held, holder, relation, start),
+        *lock_evidence.of_start(edges if held.empty else held, holder, relation, types, start),
         *lock_evidence.of_statement(tables.server_events, holder, start, end),
     )
     peaked = lock_evidence.of_peak(edges, relation, peak, peak_at)
@@ -118,16 +188,20 @@ def _episode(
         database=next(iter(distinct(edges, "database")), ""),
         relation=relation,
         root_holder=holder,
-        queue_amplifiers=_sessions(edges[edges["holder_pid"] != root]),
+        queue_amplifiers=_sessions(_amplifying(edges, root)),
         waiter_modes=distinct(edges, "waiter_mode"),
         waiter_applications=distinct(edges, "waiter_application"),
         held_start=start,
         held_end=end,
         peak_waiters=peak,
         peak_at=Span.at(peak_at, "the last of them began to wait"),
-        waiters_total=len({w.pid for w in waits}),
-        waiter_seconds=_waiter_seconds(waits, end),
+        waiters_total=len({w.session for w in waits}),
+        waiter_seconds=lock_bounds.waiter_seconds(waits, end),
         bystanders=_sessions(idle),
+        lock_types=types,
+        root_relation=next(iter(distinct(held, "relation")), "") if elsewhere else "",
+        deadlocked=bool(edges["deadlocked"].any()),
+        outcomes=dict(sorted(Counter(w.outcome for w in waits if w.outcome).items())),
         start_evidence=started,
         peak_evidence=peaked,
         end_evidence=ended,
@@ -136,65 +210,49 @@ def _episode(
     )
 
 
+def _amplifying(edges: pd.DataFrame, root: str) -> pd.DataFrame:
+    """The rows of sessions that wait themselves and stop others whom the root would let pass.
+
+    In a queue for one row everybody waits for the root in the end: there nobody is one.
+    """
+    direct = set(edges.loc[edges["holder"] == root, "waiter"])
+    through = edges[(edges["holder"] != root) & edges["holder"].notna()]
+    return through[~through["waiter"].isin(direct) & (through["lock_type"] != "tuple")]
+
+
+def _bystanders(
+    relation: str, locks: pd.DataFrame, edges: pd.DataFrame, first: Any, last: Any
+) -> pd.DataFrame:
+    """Who held a lock there in that time and blocked nobody in it."""
+    around = locks[(locks["relation"] == relation) & locks["at"].between(first, last)]
+    guilty = set(edges["holder"].dropna()) | set(edges["root"])
+    return around[(around["edge"] == "none") & ~around["holder"].isin(guilty)]
+
+
 def _sessions(rows: pd.DataFrame) -> tuple[Session, ...]:
-    return tuple(_session(of_pid, pid) for (pid,), of_pid in pieces(rows, "holder_pid"))
+    return tuple(_session(of_one) for _, of_one in pieces(rows, "holder"))
 
 
-def _waiter_seconds(waits: tuple[Wait, ...], end: Span) -> float:
-    """How long all waited together; who was seen last of all waited until the release."""
-    last_seen = max(wait.seen_until for wait in waits)
+def _session(rows: pd.DataFrame) -> Session:
+    """A holder as the best row shows it: modes that were seen granted before inferred ones.
 
-    def until(wait: Wait) -> datetime:
-        stayed = wait.seen_until == last_seen and end.hi is not None
-        return wait.end or (max(last_seen, end.middle) if stayed else wait.seen_until)
-
-    return sum((until(wait) - wait.start).total_seconds() for wait in waits)
-
-
-def _session(rows: pd.DataFrame, pid: int) -> Session:
-    """A holder as the best row shows it: modes that were seen granted before inferred ones."""
+    The statement may come from another source: what its last statement was says less than which
+    one took a lock of that mode.
+    """
     ranked = rows.assign(
-        rank=[0 if basis == "granted" else 1 for basis in rows["holder_mode_basis"]]
-    ).sort_values(["rank", "at"], kind="stable")
+        rank=[0 if basis == "granted" else 1 for basis in rows["holder_mode_basis"]],
+        row=rows["lock_type"].isin(sorted(ROW_TYPES)),
+        unsaid=rows["holder_statement_basis"].map({"running": 0, "recovered": 1}).fillna(2),
+    ).sort_values(["rank", "row", "unsaid", "at"], kind="stable")
     columns = ("application", "mode", "state", "statement", "statement_basis", "mode_basis")
-    best = next(values(ranked.iloc[:1], *(f"holder_{column}" for column in columns)))
-    texts = dict(zip(columns, (text or "" for text in best), strict=True))
-    return Session(pid=pid, **texts)
-
-
-def _start(held: pd.DataFrame, first_wait: datetime) -> Span:
-    """The lock was taken after its statement or transaction began and before somebody waited."""
-    since = instant(held["held_since"].max())
-    if since is None or since > first_wait:
-        return Span(None, first_wait, "when the lock was taken is not recorded")
-    return Span(since, first_wait, "between the holder's statement and the first waiter")
-
-
-def _end(edges: pd.DataFrame, waits: tuple[Wait, ...], tables: Tables) -> Span:
-    """The release lies between the last sign of the hold and the first sign that it is over."""
-    last_seen = max(w.seen_until for w in waits)
-    ends = sorted(w.end for w in waits if w.end is not None)
-    held_until = instant(edges["held_until"].min())
-    signs: list[datetime] = []
-    if ends:
-        # The last waits of all ended with the lock; those that ended before had given up.
-        with_lock = ends[-1] - RELEASE_SPREAD
-        if held_until is not None and held_until <= ends[-1]:
-            with_lock = held_until - LOG_LAG
-        signs.append(min(e for e in ends if e >= with_lock))
-    later = tables.session_counts.loc[tables.session_counts["at"] > last_seen, "at"]
-    sampled = edges["wait_end"].isna().any()
-    if sampled and len(later):
-        signs.append(later.min().to_pydatetime())
-    if not signs:
-        return Span(last_seen, None, "no sign of the release was recorded")
-    over = min(signs)
-    lower = [i for i in (last_seen if sampled else None, held_until) if i]
-    return Span(
-        min(max(lower, default=over), over),
-        over,
-        "between the last sign of the lock and its release",
-    )
+    best = ranked.iloc[:1]
+    cells = next(values(best, *(f"holder_{column}" for column in columns)))
+    texts = dict(zip(columns, (text or "" for text in cells), strict=True))
+    telling = ranked[(ranked["unsaid"] < 2) & (ranked["holder_mode"] == texts["mode"])]
+    if texts["statement_basis"] == "last" and len(telling):
+        texts |= {"statement": telling["holder_statement"].iloc[0], "statement_basis": "recovered"}
+    (pid, key), *_ = values(best, "holder_pid", "holder")
+    return Session(pid=pid, session=key, **texts)
 
 
 def size_of(tables: Tables, relation: str) -> tuple[float, tuple[Evidence, ...]] | None:

@@ -10,6 +10,7 @@ from incident_rca.analysis.changes import Change, changes_in
 from incident_rca.analysis.endpoints import endpoint_impacts
 from incident_rca.analysis.error_types import error_types
 from incident_rca.analysis.latency import latency_shifts
+from incident_rca.analysis.lock_load import LockLoad, lock_loads
 from incident_rca.analysis.locks import lock_episodes
 from incident_rca.analysis.outage import find_outage
 from incident_rca.analysis.pool import find_pool
@@ -44,6 +45,7 @@ class Observations:
     error_types: tuple[ErrorType, ...]
     baselines: tuple[Baseline, ...]
     lock_episodes: tuple[LockEpisode, ...]
+    lock_loads: tuple[LockLoad, ...]
     latency_shifts: tuple[LatencyShift, ...]
     pool: PoolState | None
     stuck: tuple[StuckSessions, ...]
@@ -64,8 +66,10 @@ class Observations:
         return tuple(s for s in self.case.sources if s.system is system)
 
     def is_recorded(self, *kinds: str) -> bool:
-        """Whether a source of one of these formats answered in full."""
-        return any(s.kind in kinds and s.state is SourceState.OK for s in self.case.sources)
+        """Whether a source of one of these formats answered in full and was not blind."""
+        return any(
+            s.kind in kinds and s.state is SourceState.OK and not s.blind for s in self.case.sources
+        )
 
 
 def observe(case: Case, tables: Tables) -> Observations:
@@ -82,6 +86,7 @@ def observe(case: Case, tables: Tables) -> Observations:
         error_types=error_types(tables, outage),
         baselines=baselines(case, tables, outage),
         lock_episodes=lock_episodes(case, tables),
+        lock_loads=lock_loads(case, tables),
         latency_shifts=shifts,
         pool=find_pool(case, tables, outage, shifts, ended),
         stuck=stuck_sessions(case, tables),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence, setting_as_evidence
 from incident_rca.analysis.frames import pieces, values
+from incident_rca.analysis.lock_graph import session_keys
 from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.sessions import Terminations
 from incident_rca.analysis.waits import nth_start, waits_of
@@ -194,7 +195,7 @@ def _waits_that_fill(tables: Tables, size: int, bucket: Span) -> _Filling | None
 
     The gauge only knows its bucket; the server's wait times are exact.
     """
-    waiting = tables.locks[tables.locks["edge"] == "hard"]
+    waiting = session_keys(tables.locks[tables.locks["edge"] == "hard"])
     for (application,), rows in pieces(waiting, "waiter_application"):
         waits = waits_of(rows)
         nth = nth_start(waits, size)

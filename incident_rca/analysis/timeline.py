@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from incident_rca.analysis.lock_words import held_in, who
 from incident_rca.analysis.observations import Observations
-from incident_rca.lock_modes import in_words
 from incident_rca.model import Event, Evidence, LockEpisode, Span, System
 
 
@@ -14,6 +14,7 @@ def build_timeline(seen: Observations) -> tuple[Event, ...]:
     events = [
         *_changes(seen),
         *(event for episode in seen.lock_episodes for event in _locks(episode)),
+        *_loads(seen),
         *_sessions(seen),
         *_latency(seen),
         *_pool(seen),
@@ -41,13 +42,11 @@ def _changes(seen: Observations) -> Iterator[Event]:
 
 
 def _locks(episode: LockEpisode) -> Iterator[Event]:
-    holder = episode.root_holder
-    mode = in_words(holder.mode) if holder.mode else "a lock"
     yield _event(
         System.POSTGRES,
         "lock_held",
         episode.held_start,
-        f"pid {holder.pid} ({holder.application or 'no name'}) takes {mode} on {episode.relation}",
+        f"{who(episode.root_holder)} takes {held_in(episode)}",
         episode.start_evidence,
     )
     if episode.peak_waiters > 1:
@@ -63,6 +62,11 @@ def _locks(episode: LockEpisode) -> Iterator[Event]:
         yield _event(
             System.POSTGRES, "lock_released", episode.held_end, title, episode.end_evidence
         )
+
+
+def _loads(seen: Observations) -> Iterator[Event]:
+    for load in seen.lock_loads:
+        yield _event(System.POSTGRES, "lock_load", load.at, load.in_words, load.evidence)
 
 
 def _sessions(seen: Observations) -> Iterator[Event]:

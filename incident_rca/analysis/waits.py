@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """One session's wait: it ended at `end`, or was last seen at `seen_until` and ended later."""
+    """One session's wait: it ended at `end`, or was last seen at `seen_until` and ended later.
 
-    pid: int
+    `outcome` is that of the `locks` table, or "" where no source says how the wait ended.
+    """
+
+    session: str
     start: datetime
     seen_until: datetime
     end: datetime | None
+    outcome: str = ""
 
     @property
     def until(self) -> datetime:
@@ -31,15 +35,19 @@ class Wait:
 def waits_of(edges: pd.DataFrame) -> tuple[Wait, ...]:
     """The waits in rows of the `locks` table; what two sources saw of one wait is one wait."""
     starts = edges["wait_start"].fillna(edges["at"])
-    pieces = edges.assign(start=starts).groupby(["waiter_pid", "start"], sort=True)
-    known = pieces.agg(seen=("at", "max"), end=("wait_end", "max")).reset_index()
-    seen: dict[int, list[Wait]] = {}
-    for pid, begun, sampled, ended in values(known, "waiter_pid", "start", "seen", "end"):
+    pieces = edges.assign(start=starts).groupby(["waiter", "start"], sort=True)
+    known = pieces.agg(
+        seen=("at", "max"), end=("wait_end", "max"), outcome=("wait_outcome", "max")
+    ).reset_index()
+    seen: dict[str, list[Wait]] = {}
+    columns = ("waiter", "start", "seen", "end", "outcome")
+    for session, begun, sampled, ended, outcome in values(known, *columns):
         start, last, end = instant(begun), instant(sampled), instant(ended)
         if start is not None and last is not None:
-            seen.setdefault(pid, []).append(Wait(pid, start, max(start, last), end))
+            wait = Wait(session, start, max(start, last), end, outcome or "")
+            seen.setdefault(session, []).append(wait)
     merged = [wait for waits in seen.values() for wait in _merged(waits)]
-    return tuple(sorted(merged, key=lambda w: (w.start, w.pid)))
+    return tuple(sorted(merged, key=lambda w: (w.start, w.session)))
 
 
 def _merged(waits: Iterable[Wait]) -> list[Wait]:
@@ -53,6 +61,7 @@ def _merged(waits: Iterable[Wait]) -> list[Wait]:
                 known,
                 seen_until=max(known.seen_until, wait.seen_until),
                 end=max(ends) if ends else None,
+                outcome=wait.outcome or known.outcome,
             )
         else:
             joined.append(wait)

@@ -10,7 +10,20 @@ import typer
 from typer.exceptions import TyperException
 
 from incident_rca import __version__
-from incident_rca.cli import config, demo, explain, import_files, report, timeline, verify
+from incident_rca.cli import (
+    collect,
+    config,
+    demo,
+    doctor,
+    explain,
+    import_files,
+    locks,
+    record,
+    report,
+    run,
+    timeline,
+    verify,
+)
 from incident_rca.cli.terminal import err, tell
 from incident_rca.errors import ExitCode, IncidentRcaError
 
@@ -29,6 +42,11 @@ app = typer.Typer(
 )
 
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+app.command("record")(record.record)
+app.command("locks")(locks.locks)
+app.command("run")(run.run)
+app.command("collect")(collect.collect)
 app.command("import")(import_files.import_files)
 app.command("report")(report.report)
 app.command("timeline")(timeline.timeline)

@@ -22,10 +22,22 @@ from incident_rca.cli.terminal import (
     tell,
     window_of,
 )
-from incident_rca.errors import ExitCode
+from incident_rca.errors import BadSettings, BadWindow, ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from incident_rca.importing import Imported
+    from incident_rca.settings import Settings
+
+LogLinePrefix = Annotated[
+    str | None,
+    typer.Option("--log-line-prefix", help="The server's log_line_prefix, if its log needs it."),
+]
+LogTimezone = Annotated[
+    str | None,
+    typer.Option("--log-timezone", help="The server's log_timezone, if its log is unclear."),
+]
 
 
 def import_files(
@@ -40,6 +52,8 @@ def import_files(
     metric: Annotated[
         str, typer.Option("--metric", help="The metric that a bare answer holds.")
     ] = "",
+    log_line_prefix: LogLinePrefix = None,
+    log_timezone: LogTimezone = None,
     title: Annotated[str, typer.Option("--title", help="The incident's title.")] = "",
     start: From = None,
     end: To = None,
@@ -61,6 +75,7 @@ def import_files(
 
     loaded = settings(config)
     window = window_of(start, end, loaded, tz, force=force)
+    log = log_reading(log_line_prefix, log_timezone, loaded.settings)
     if config is not None and case_folder.exists(case):
         importing.change_case(case, settings=loaded.settings, window=None)
     with progress(quiet=quiet) as step:
@@ -69,7 +84,7 @@ def import_files(
             files,
             settings=loaded.settings,
             window=window,
-            reading=importing.Reading(kind=kind, query=query, metric=metric),
+            reading=importing.Reading(kind=kind, query=query, metric=metric, log=log),
             title=title,
             progress=step,
         )
@@ -83,6 +98,22 @@ def import_files(
         raise typer.Exit(done.refused[0].exit_code)
     complete = pipeline.is_complete(done.case)
     raise typer.Exit(ExitCode.COMPLETE if complete else ExitCode.INCOMPLETE)
+
+
+def log_reading(prefix: str | None, zone: str | None, settings: Settings) -> Mapping[str, str]:
+    """What flags, else settings, say of a server's log; raises BadSettings for an unknown zone."""
+    from incident_rca.window import load_zone
+
+    if zone:
+        try:
+            load_zone(zone)
+        except BadWindow as error:
+            raise BadSettings(f"--log-timezone: {error.message}", hint=error.hint) from error
+    said = {
+        "log_line_prefix": prefix or settings.postgres_log_line_prefix,
+        "log_timezone": zone or settings.postgres_log_timezone,
+    }
+    return {name: text for name, text in said.items() if text}
 
 
 def _tell(done: Imported, *, quiet: bool) -> None:

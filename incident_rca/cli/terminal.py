@@ -32,6 +32,13 @@ From = Annotated[
 ]
 To = Annotated[str | None, typer.Option("--to", help="End, in the same forms.")]
 Zone = Annotated[str | None, typer.Option("--tz", help="Zone of times without an offset.")]
+Dsn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dsn",
+        help="PostgreSQL URI or key=value string, repeatable; default: libpq's environment.",
+    ),
+]
 CaseFolder = Annotated[Path, typer.Argument(metavar="CASE", help="The case folder.")]
 
 

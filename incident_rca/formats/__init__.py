@@ -8,7 +8,11 @@ from incident_rca.formats import (
     datadog_metrics,
     lock_recording,
     logs_insights,
+    performance_insights,
+    pgsentinel_history,
+    pgwatch_history,
     postgres_log,
+    server_residue,
 )
 from incident_rca.formats.parsed import Format, Head
 
@@ -17,6 +21,10 @@ FORMATS: tuple[Format, ...] = (
     logs_insights.FORMAT,
     lock_recording.FORMAT,
     postgres_log.FORMAT,
+    pgsentinel_history.FORMAT,
+    pgwatch_history.FORMAT,
+    performance_insights.FORMAT,
+    server_residue.FORMAT,
     datadog_metrics.FORMAT,
     datadog_events.FORMAT,
 )

@@ -82,4 +82,5 @@ FORMAT = Format(
     title="API Gateway access log, one JSON object a line",
     recognises=recognises,
     parse=parse,
+    cannot_show="requests that did not reach the gateway, and what went on behind it",
 )

@@ -176,4 +176,5 @@ FORMAT = Format(
     title="Datadog v2 timeseries answer, in its envelope or bare with --query",
     recognises=recognises,
     parse=parse,
+    cannot_show="calls that have not ended yet, single calls, and instants within a bucket",
 )

@@ -2,18 +2,22 @@
 
 One self-describing file: a `header` line names the format's version, the server and the columns;
 a `probe` line every second counts the sessions by application, state and wait event; a `snapshot`
-line holds `pg_locks` and the sessions in it, while somebody waits and once after.
+line holds pg_locks and the sessions in it, while somebody waits and once after; a `gap` line says
+why nothing was recorded for a while, an `end` line that the recorder ended in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from incident_rca.errors import BadInput
+from incident_rca.formats.holder_statements import SeenStatements
 from incident_rca.formats.lines import Truncated, decode, lines_of
+from incident_rca.formats.lock_edges import Snapshot, edges_of
 from incident_rca.formats.parsed import (
     Format,
     Head,
@@ -23,23 +27,18 @@ from incident_rca.formats.parsed import (
     utc_instant,
     window_of,
 )
-from incident_rca.lock_modes import conflicts
-from incident_rca.model import System
-from incident_rca.redact import redact_sql
+from incident_rca.model import Gap, System, TimeWindow
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT_NAME = "incident-rca/lock-recording"
 FORMAT_VERSION = 1
-_TAG = (
-    "locktype",
-    "database",
-    "relation",
-    "page",
-    "tuple",
-    "virtualxid",
-    "transactionid",
-    "classid",
-    "objid",
-    "objsubid",
+# A probe may be late once; this many intervals without one are a gap.
+GAP_INTERVALS = 5
+RESTRICTED = (
+    "its role saw process ids and locks, but neither states nor statements of other sessions: "
+    "GRANT pg_read_all_stats to it"
 )
 
 Row = dict[str, Any]
@@ -56,12 +55,16 @@ class _Reading:
 
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     interval_seconds: float = 1.0
+    restricted: bool = False
     locks: list[Row] = field(default_factory=list)
     counts: list[Row] = field(default_factory=list)
-    relations: dict[tuple[Any, ...], Row] = field(default_factory=dict)
-    statements: dict[tuple[Any, ...], tuple[str, datetime | None]] = field(default_factory=dict)
-    redacted: dict[str, str] = field(default_factory=dict)
+    databases: dict[int, str] = field(default_factory=dict)
+    names: dict[tuple[str, int], Row] = field(default_factory=dict)
+    relations: dict[tuple[str, int], Row] = field(default_factory=dict)
+    prepared: dict[str, Row] = field(default_factory=dict)
+    statements: SeenStatements = field(default_factory=SeenStatements)
     instants: list[datetime] = field(default_factory=list)
+    reasons: dict[datetime, str] = field(default_factory=dict)
     records: int = 0
     unparsed: int = 0
 
@@ -80,36 +83,67 @@ def parse(raw: RawInput) -> Parsed:
     except Truncated as error:
         damage = str(error)
     return Parsed(
-        frames={
-            "locks": frame_of("locks", reading.locks, raw),
-            "session_counts": frame_of("session_counts", reading.counts, raw),
-            "relations": frame_of("relations", reading.relations.values(), raw),
-        },
+        frames=_frames(reading, raw),
         rows=reading.records,
         unparsed=reading.unparsed,
         covered=window_of(reading.instants, step_seconds=reading.interval_seconds),
         resolution_seconds=reading.interval_seconds,
         query=raw.query,
         damage=damage,
+        gaps=_gaps(reading),
+        blind=RESTRICTED if reading.restricted else "",
+    )
+
+
+def frames_of_records(records: Iterable[Row], raw: RawInput) -> Mapping[str, pd.DataFrame]:
+    """The tables of records that are at hand, as the live view has them; `raw` only names them."""
+    reading = _Reading()
+    for number, record in enumerate(records, start=1):
+        _read_record(reading, number, record, raw)
+    return _frames(reading, raw)
+
+
+def _frames(reading: _Reading, raw: RawInput) -> Mapping[str, pd.DataFrame]:
+    return {
+        "locks": frame_of("locks", reading.locks, raw),
+        "session_counts": frame_of("session_counts", reading.counts, raw),
+        "relations": frame_of("relations", reading.relations.values(), raw),
+    }
+
+
+def _gaps(reading: _Reading) -> tuple[Gap, ...]:
+    """The stretches without a probe, on the server's clock; who recorded nothing knows nothing."""
+    longest = timedelta(seconds=GAP_INTERVALS * reading.interval_seconds)
+    silent = "nothing was recorded: the recorder did not run, or its machine stood still"
+    return tuple(
+        Gap(TimeWindow(last, first), reading.reasons.get(last, silent))
+        for last, first in pairwise(sorted(reading.instants))
+        if first - last > longest
     )
 
 
 def _read_line(reading: _Reading, number: int, line: bytes, raw: RawInput) -> None:
     try:
-        record = decode(line)
-        kind = record["kind"]
-        if kind == "header":
-            _read_header(reading, record, raw)
-        elif kind == "probe":
-            _read_probe(reading, number, record)
-        elif kind == "snapshot":
-            _read_snapshot(reading, number, record)
+        _read_record(reading, number, decode(line), raw)
         reading.records += 1
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
         reading.unparsed += 1
 
 
-def _read_header(reading: _Reading, record: Mapping[str, Any], raw: RawInput) -> None:
+def _read_record(reading: _Reading, number: int, record: Row, raw: RawInput) -> None:
+    kind = record["kind"]
+    if kind == "header":
+        _read_header(reading, record, raw)
+    elif kind == "probe":
+        _read_probe(reading, number, record)
+    elif kind == "snapshot":
+        _read_snapshot(reading, number, record)
+    elif kind == "gap" and reading.instants:
+        # Its own times are of the recorder's clock; the probes around it are of the server's.
+        reading.reasons.setdefault(reading.instants[-1], str(record["reason"]))
+
+
+def _read_header(reading: _Reading, record: Row, raw: RawInput) -> None:
     if record["format_version"] > FORMAT_VERSION:
         raise BadInput(
             f"{raw.file}: is a lock recording of format {record['format_version']}, "
@@ -118,165 +152,72 @@ def _read_header(reading: _Reading, record: Mapping[str, Any], raw: RawInput) ->
         )
     reading.columns = record["columns"]
     reading.interval_seconds = float(record["interval_seconds"])
+    reading.restricted = reading.restricted or record.get("visibility") == "restricted"
 
 
-def _read_probe(reading: _Reading, number: int, record: Mapping[str, Any]) -> None:
+def _read_probe(reading: _Reading, number: int, record: Row) -> None:
     at = utc_instant(record["at"])
-    reading.instants.append(at)
-    for row in _dicts(reading.columns["counts"], record["counts"]):
-        reading.counts.append(
-            {
-                "line": number,
-                "at": at,
-                "application": row["application_name"],
-                "state": row["state"],
-                "wait_event_type": row["wait_event_type"],
-                "wait_event": row["wait_event"],
-                "sessions": row["sessions"],
-            }
-        )
-
-
-def _read_snapshot(reading: _Reading, number: int, record: Mapping[str, Any]) -> None:
-    at = utc_instant(record["locks_at"])
-    reading.instants.append(at)
-    databases = dict(record.get("databases", ()))
-    names: dict[tuple[str, int], str] = {}
-    for row in _dicts(reading.columns["relations"], record.get("relations", ())):
-        name = f"{row['schema']}.{row['relation']}"
-        names[row["database"], row["oid"]] = name
-        reading.relations.setdefault(
-            (row["database"], row["oid"]),
-            {
-                "line": number,
-                "at": at,
-                "database": row["database"],
-                "relation": name,
-                "oid": row["oid"],
-                "reltuples": row["reltuples"],
-            },
-        )
-    sessions = {s["pid"]: s for s in _dicts(reading.columns["sessions"], record["sessions"])}
-    for tag, locks in _by_tag(_dicts(reading.columns["locks"], record["locks"])).items():
-        database = databases.get(tag[1])
-        relation = names.get((database or "", tag[2] or 0)) or _unnamed(tag)
-        base = {
+    counts = [
+        {
             "line": number,
             "at": at,
-            "database": database,
-            "relation": relation,
-            "relation_oid": tag[2],
+            "application": row["application_name"],
+            "state": row["state"],
+            "wait_event_type": row["wait_event_type"],
+            "wait_event": row["wait_event"],
+            "sessions": row["sessions"],
         }
-        reading.locks.extend({**base, **e} for e in _edges(reading, tag, locks, sessions))
+        for row in _dicts(reading.columns["counts"], record["counts"])
+    ]
+    for row in _dicts(reading.columns.get("statements", ()), record.get("statements", ())):
+        reading.statements.note(row)
+    reading.instants.append(at)
+    reading.counts += counts
+
+
+def _read_snapshot(reading: _Reading, number: int, record: Row) -> None:
+    at = utc_instant(record["locks_at"])
+    columns = reading.columns
+    reading.databases.update(dict(record.get("databases", ())))
+    for row in _dicts(columns["relations"], record.get("relations", ())):
+        _read_relation(reading, number, at, row)
+    for row in _dicts(columns.get("prepared", ()), record.get("prepared", ())):
+        reading.prepared[row["virtualtransaction"]] = row
+    sessions = {s["pid"]: s for s in _dicts(columns["sessions"], record["sessions"])}
+    for session in sessions.values():
+        reading.statements.note(session)
+    snapshot = Snapshot(
+        line=number,
+        at=at,
+        locks=list(_dicts(columns["locks"], record["locks"])),
+        sessions=sessions,
+        databases=reading.databases,
+        relations=reading.names,
+        prepared=reading.prepared,
+    )
+    reading.locks += edges_of(snapshot, reading.statements)
+    reading.instants.append(at)
+
+
+def _read_relation(reading: _Reading, number: int, at: datetime, row: Row) -> None:
+    key = (row["database"], row["oid"])
+    reading.names[key] = row
+    reading.relations.setdefault(
+        key,
+        {
+            "line": number,
+            "at": at,
+            "database": row["database"],
+            "relation": f"{row['schema']}.{row['relation']}",
+            "oid": row["oid"],
+            "reltuples": row["reltuples"],
+        },
+    )
 
 
 def _dicts(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[Row]:
     for row in rows:
         yield dict(zip(columns, row, strict=True))
-
-
-def _by_tag(locks: Iterator[Row]) -> dict[tuple[Any, ...], list[Row]]:
-    """The lock rows by what they lock; only tags that somebody waits for."""
-    tags: dict[tuple[Any, ...], list[Row]] = {}
-    for lock in locks:
-        tags.setdefault(tuple(lock[column] for column in _TAG), []).append(lock)
-    return {t: rows for t, rows in tags.items() if any(not row["granted"] for row in rows)}
-
-
-def _unnamed(tag: tuple[Any, ...]) -> str:
-    """What is locked where no name was recorded: never a name looked up elsewhere."""
-    if tag[2] is not None:
-        return f"relation {tag[2]}"
-    return " ".join(str(part) for part in (tag[0], *tag[3:]) if part is not None)
-
-
-def _edges(
-    reading: _Reading,
-    tag: tuple[Any, ...],
-    locks: Sequence[Row],
-    sessions: Mapping[int, Row],
-) -> Iterator[Row]:
-    """Hard edges by the conflict matrix, soft ones where the server names another waiter.
-
-    Parallel workers are folded into their leader; holders that block nobody give one `none` row.
-    """
-    holders = {(_leader(lock, sessions), lock["mode"]): lock for lock in locks if lock["granted"]}
-    waiters = {_leader(lock, sessions): lock for lock in locks if not lock["granted"]}
-    guilty = set()
-    for pid, lock in waiters.items():
-        session = sessions.get(pid, {})
-        waiter = {
-            "waiter_pid": pid,
-            "waiter_application": session.get("application_name"),
-            "waiter_mode": lock["mode"],
-            "waiter_statement": _redacted(reading, session.get("query")),
-            "wait_start": _instant(lock["waitstart"]),
-        }
-        hard = [h for h in holders if h[0] != pid and conflicts(h[1], lock["mode"])]
-        for holder, mode in hard:
-            guilty.add((holder, mode))
-            yield {"edge": "hard", **waiter, **_holder(reading, tag, holder, mode, sessions)}
-        hard_pids = {holder for holder, _ in hard}
-        for ahead in dict.fromkeys(session.get("blocking_pids") or ()):
-            if ahead in waiters and ahead not in hard_pids and ahead != pid:
-                mode = waiters[ahead]["mode"]
-                yield {"edge": "soft", **waiter, **_holder(reading, tag, ahead, mode, sessions)}
-    for holder, mode in holders:
-        if (holder, mode) not in guilty:
-            yield {"edge": "none", **_holder(reading, tag, holder, mode, sessions)}
-
-
-def _leader(lock: Row, sessions: Mapping[int, Row]) -> int:
-    pid = lock["pid"] or 0
-    return sessions.get(pid, {}).get("leader_pid") or pid
-
-
-def _holder(
-    reading: _Reading,
-    tag: tuple[Any, ...],
-    pid: int,
-    mode: str,
-    sessions: Mapping[int, Row],
-) -> Row:
-    """Who holds: the statement is its running one, an earlier one seen with this lock, or its last.
-
-    `held_since` is the earliest instant the lock can have been taken: the running statement's start
-    if that began the transaction, else the transaction's.
-    """
-    session = sessions.get(pid, {})
-    statement = _redacted(reading, session.get("query"))
-    transaction, query = _instant(session.get("xact_start")), _instant(session.get("query_start"))
-    key = (pid, session.get("backend_start"), session.get("xact_start"), tag, mode)
-    if session.get("state") == "active":
-        reading.statements.setdefault(key, (statement, query))
-        basis, since = "running", transaction
-    elif key in reading.statements:
-        statement, since = reading.statements[key]
-        basis = "recovered"
-    else:
-        basis, since = "last", transaction
-    return {
-        "holder_pid": pid,
-        "holder_application": session.get("application_name"),
-        "holder_mode": mode,
-        "holder_mode_basis": "granted",
-        "holder_state": session.get("state"),
-        "holder_statement": statement,
-        "holder_statement_basis": basis,
-        "held_since": since,
-    }
-
-
-def _instant(text: str | None) -> datetime | None:
-    return utc_instant(text) if text else None
-
-
-def _redacted(reading: _Reading, statement: str | None) -> str:
-    if not statement:
-        return ""
-    if statement not in reading.redacted:
-        reading.redacted[statement] = redact_sql(statement)
-    return reading.redacted[statement]
 
 
 FORMAT = Format(
@@ -285,4 +226,8 @@ FORMAT = Format(
     title="lock recording written by `incident-rca record`, NDJSON",
     recognises=recognises,
     parse=parse,
+    cannot_show=(
+        "waits shorter than its interval; when the holder took its lock (only bounds); statements "
+        "that took a lock and ended between two probes"
+    ),
 )

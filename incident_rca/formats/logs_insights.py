@@ -123,4 +123,5 @@ FORMAT = Format(
     title="CloudWatch Logs Insights answer: counts by time bin, route and status",
     recognises=recognises,
     parse=parse,
+    cannot_show="single requests, and when within a time bin they came",
 )

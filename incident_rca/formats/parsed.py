@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incident_rca.model import System, TimeWindow
+from incident_rca.model import Gap, System, TimeWindow
 from incident_rca.redact import redact_text
 from incident_rca.tables import SCHEMAS
 
@@ -21,7 +21,7 @@ class RawInput:
     """One raw file: where it is, what the case calls it, and what its answer does not say itself.
 
     `work` is a folder for scratch files; `query` and `metric` are what the user named for a bare
-    answer.
+    answer, `reading` what else the file does not say (`log_line_prefix`, `log_timezone`).
     """
 
     path: Path
@@ -30,6 +30,7 @@ class RawInput:
     work: Path
     query: str = ""
     metric: str = ""
+    reading: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,8 @@ class Parsed:
     resolution_seconds: float | None = None
     query: str = ""
     damage: str = ""
+    gaps: tuple[Gap, ...] = ()
+    blind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,14 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """One known kind of file: how to recognise and how to parse it."""
+    """One known kind of file: how to recognise and parse it, and what such a file never shows."""
 
     kind: str
     system: System
     title: str
     recognises: Callable[[Head], bool]
     parse: Callable[[RawInput], Parsed]
+    cannot_show: str = ""
 
 
 _PANDAS_TYPES: Mapping[str, Any] = {
@@ -94,7 +98,16 @@ def as_schema(frame: pd.DataFrame, table: str) -> pd.DataFrame:
 
 # Statements are redacted as SQL where they are parsed; ids say nothing of a person.
 _REDACTED_ELSEWHERE = frozenset(
-    {"source", "file", "request_id", "statement", "waiter_statement", "holder_statement"}
+    {
+        "source",
+        "file",
+        "request_id",
+        "statement",
+        "waiter_statement",
+        "holder_statement",
+        "waiter_session",
+        "holder_session",
+    }
 )
 
 
@@ -125,6 +138,24 @@ def utc_instant(text: str) -> datetime:
     if at.tzinfo is None:
         raise ValueError(f"a time without an offset: {text!r}")
     return at.astimezone(UTC)
+
+
+def session_of(pid: int, backend_start: datetime | None = None, prepared: str = "") -> str:
+    """The identity of a session: a process id is used again, but not with the same start.
+
+    A log states the start in whole seconds, so whole seconds it is; without it the pid stands
+    alone. A prepared transaction has no process: its identity is the name it was given.
+
+    >>> session_of(4711, datetime(2026, 1, 15, 14, 0, 1, 250000, UTC))
+    '4711@2026-01-15T14:00:01Z'
+    >>> session_of(4711), session_of(0, prepared="transfer-7")
+    ('4711', 'prepared transfer-7')
+    """
+    if prepared:
+        return f"prepared {prepared}"
+    if backend_start is None:
+        return str(pid)
+    return f"{pid}@{backend_start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def window_of(instants: Iterable[Any], *, step_seconds: float = 0.0) -> TimeWindow | None:

@@ -5,6 +5,7 @@ from incident_rca.model.analysis import (
 )
 from incident_rca.model.case import (
     Case,
+    Gap,
     RawFile,
     Route,
     Service,
@@ -67,6 +68,7 @@ __all__ = [
     "Event",
     "Evidence",
     "Finding",
+    "Gap",
     "Hypothesis",
     "Impact",
     "Kind",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from incident_rca.model.instants import TimeWindow
 from incident_rca.model.words import Basis, SourceState, System
@@ -14,9 +15,22 @@ class RawFile:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch in which a source recorded nothing, and why as far as it says."""
+
+    window: TimeWindow
+    reason: str = "nothing was recorded"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
-    """What one source answered: `name` is unique in the case, `kind` is its format."""
+    """What one source answered: `name` is unique in the case, `kind` is its format.
+
+    `gaps` are stretches of the covered window in which it recorded nothing. `blind` says why it may
+    have missed what it is there for, "" if it cannot have; `cannot_show` what its kind never shows.
+    `reading` is what the user said of the files that they do not say themselves.
+    """
 
     name: str
     system: System
@@ -32,6 +46,10 @@ class SourceStatus:
     reason: str = ""
     hint: str = ""
     query: str = ""
+    gaps: tuple[Gap, ...] = ()
+    blind: str = ""
+    cannot_show: str = ""
+    reading: Mapping[str, str] = field(default_factory=dict, hash=False)
     files: tuple[RawFile, ...] = ()
 
 

@@ -15,23 +15,30 @@ from incident_rca.model.words import Impact
 class Session:
     """A PostgreSQL backend in a lock episode. `statement` is redacted.
 
-    `statement_basis`: `running` (it was executing it), `last` (its last statement, perhaps not the
-    one that took the lock) or `recovered` (an earlier sample or the server log). `mode_basis` is
-    that of the `locks` table.
+    `pid` is 0 for a prepared transaction and None where nobody is proven; `session` is the identity
+    by pid and start of the backend. `statement_basis`: `running` (it was executing it), `last` (its
+    last statement, perhaps not the one that took the lock) or `recovered` (an earlier sample or the
+    server log). `mode_basis` is that of the `locks` table.
     """
 
-    pid: int
+    pid: int | None
     application: str
     mode: str
     state: str
     statement: str
     statement_basis: str
     mode_basis: str = "granted"
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockEpisode:
-    """One root holder that blocks one relation, from the first to the last waiter."""
+    """One root holder that blocks one relation, from the first to the last waiter.
+
+    `lock_types` are those of pg_locks that were waited for; `root_relation` is what the root holds
+    where that is another relation (its waiters hold this one), else "". `deadlocked`: the root
+    stands in a circle. `outcomes` counts how the waits ended, as far as the server's log says.
+    """
 
     database: str
     relation: str
@@ -47,6 +54,10 @@ class LockEpisode:
     waiter_seconds: float
     bystanders: tuple[Session, ...]
     evidence: tuple[Evidence, ...]
+    lock_types: tuple[str, ...] = ("relation",)
+    root_relation: str = ""
+    deadlocked: bool = False
+    outcomes: Mapping[str, int] = field(default_factory=dict, hash=False)
     start_evidence: tuple[Evidence, ...] = ()
     peak_evidence: tuple[Evidence, ...] = ()
     end_evidence: tuple[Evidence, ...] = ()
@@ -56,6 +67,11 @@ class LockEpisode:
     def object(self) -> str:
         """`database.schema.relation`, as hypotheses name it."""
         return f"{self.database}.{self.relation}" if self.database else self.relation
+
+    @property
+    def is_on_rows(self) -> bool:
+        """Whether all its waiters wanted rows that a transaction had changed, not the table."""
+        return bool(self.lock_types) and set(self.lock_types) <= {"transactionid", "tuple"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

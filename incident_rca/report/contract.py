@@ -50,7 +50,7 @@ def to_contract(analysis: Analysis) -> dict[str, Any]:
             "endpoints": [_endpoint(analysis, endpoint) for endpoint in analysis.endpoints],
         },
         "error_types": _error_types(analysis),
-        "lock_episodes": lock_episodes(analysis),
+        "lock_episodes": lock_episodes(analysis.lock_episodes, analysis.evidence_ids),
         "latency_shifts": [_shift(analysis, shift) for shift in analysis.latency_shifts],
         "pool": None if analysis.pool is None else _pool(analysis, analysis.pool),
         "timeline": _timeline(analysis),
@@ -69,11 +69,13 @@ def to_contract(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def lock_episodes(analysis: Analysis) -> list[dict[str, Any]]:
+def lock_episodes(
+    episodes: Iterable[LockEpisode], evidence_ids: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """The lock episodes, in the shape that `locks --json` prints too."""
     return [
-        _lock_episode(analysis, number, episode)
-        for number, episode in enumerate(analysis.lock_episodes, start=1)
+        _lock_episode(evidence_ids, number, episode)
+        for number, episode in enumerate(episodes, start=1)
     ]
 
 
@@ -207,7 +209,9 @@ def _session(session: Session) -> dict[str, Any]:
     }
 
 
-def _lock_episode(analysis: Analysis, number: int, episode: LockEpisode) -> dict[str, Any]:
+def _lock_episode(
+    evidence_ids: Mapping[str, str], number: int, episode: LockEpisode
+) -> dict[str, Any]:
     return {
         "id": f"LE{number}",
         "database": episode.database,
@@ -218,7 +222,10 @@ def _lock_episode(analysis: Analysis, number: int, episode: LockEpisode) -> dict
         "peak_waiters": episode.peak_waiters,
         "waiters_total": episode.waiters_total,
         "waiter_seconds": rounded(episode.waiter_seconds),
-        "evidence": _ids(analysis, episode.evidence),
+        "lock_types": list(episode.lock_types),
+        "deadlocked": episode.deadlocked,
+        "outcomes": dict(episode.outcomes),
+        "evidence": list(dict.fromkeys(evidence_ids[e.digest] for e in episode.evidence)),
     }
 
 

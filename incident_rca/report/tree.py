@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from incident_rca.analysis.lock_words import held_in
 from incident_rca.model import LockEpisode, Session
 from incident_rca.redact import plain
 from incident_rca.report.numbers import grouped
@@ -17,7 +18,8 @@ def blocking_tree(episode: LockEpisode, clock: Clock) -> str:
     holder = episode.root_holder
     lines = [
         clean(episode.object),
-        f"{_holds(holder)}, {clean(holder.state) or 'state unknown'}",
+        f"{_line(holder)} holds {clean(held_in(episode, explained=True))}, "
+        f"{clean(holder.state) or 'state unknown'}",
         f"|   from {clock.span(episode.held_start)} to {clock.span(episode.held_end)}",
         f"|   {_statement(holder)}",
     ]
@@ -53,10 +55,19 @@ def _statement(session: Session) -> str:
 
 def _waiters(episode: LockEpisode, clock: Clock) -> str:
     modes = ", ".join(clean(lock_words(m)) for m in episode.waiter_modes) or "an unknown lock"
+    if episode.is_on_rows:
+        modes = "rows that it changed"
     names = ", ".join(clean(name) for name in episode.waiter_applications) or "unknown application"
     noun = "session" if episode.peak_waiters == 1 else "sessions"
     return (
         f"{grouped(episode.peak_waiters)} {noun} at the peak ({clock.span(episode.peak_at)}), "
         f"{grouped(episode.waiters_total)} in all, wait for {modes}: {names}; "
-        f"together they waited {format_duration(episode.waiter_seconds)}"
+        f"together they waited {format_duration(episode.waiter_seconds)}{_ended(episode)}"
     )
+
+
+def _ended(episode: LockEpisode) -> str:
+    """How waits ended without the lock, as far as the server's log says."""
+    gave_up = {name: n for name, n in episode.outcomes.items() if name != "granted"}
+    words = ", ".join(f"{grouped(n)} {name.replace('_', ' ')}" for name, n in gave_up.items())
+    return f"; {words}" if words else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from incident_rca import lock_modes
+from incident_rca.analysis.lock_words import who
 from incident_rca.model import (
     Analysis,
     Aspect,
@@ -139,7 +140,9 @@ def lock_words(mode: str) -> str:
 
 
 def session_words(session: Session) -> str:
-    """`PID 4711 (worker)`, or the process id alone."""
+    """`PID 4711 (worker)`, or the process id alone, or the name of a prepared transaction."""
+    if not session.pid:
+        return who(session)
     return (
         f"PID {session.pid} ({session.application})"
         if session.application
@@ -193,7 +196,7 @@ def _ms(value: float | None) -> str:
 
 
 def source_note(source: SourceStatus) -> str:
-    """What limits a source: its resolution, clock, unreadable lines, and why it is not whole."""
+    """What limits a source: its resolution, clock, unreadable lines, what it may have missed."""
     lo, hi = source.clock_offset_seconds
     assumed = " (assumed)" if source.clock_offset_basis is Basis.ASSUMED else ""
     notes = [
@@ -202,6 +205,8 @@ def source_note(source: SourceStatus) -> str:
         f"{grouped(source.unparsed)} lines unreadable" if source.unparsed else "",
         source.reason,
         source.hint,
+        source.blind,
+        f"cannot show {source.cannot_show}" if source.cannot_show else "",
     ]
     return "; ".join(note for note in notes if note)
 

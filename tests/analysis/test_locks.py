@@ -326,6 +326,9 @@ def test_a_session_without_any_name_is_no_error() -> None:
 
 @pytest.mark.parametrize("start", [-700.0, 601.0])
 def test_a_lock_outside_of_the_window_is_none(start: float) -> None:
-    analysis = with_locks(blocked(start, start + 50))
+    probes = [heartbeat(second) for second in range(-60, 600)]
+    analysis = with_locks(blocked(start, start + 50), session_counts=probes)
     assert analysis.lock_episodes == ()
-    assert seconds(analysis) == []
+    (lock,) = of_kind(analysis, Kind.LOCK_BLOCKING)
+    assert (lock.role, lock.verdict) == (Role.RULED_OUT, Verdict.CONTRADICTED)
+    assert lock.explains_seconds == 0

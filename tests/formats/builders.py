@@ -39,11 +39,12 @@ def write_gzip(path: Path, *members: bytes) -> Path:
     return path
 
 
-def parse(kind: str, path: Path, **named: str) -> Parsed:
+def parse(kind: str, path: Path, *, query: str = "", metric: str = "") -> Parsed:
     """What the format of that kind reads from a file."""
     work = path.parent / "work"
     work.mkdir(exist_ok=True)
-    raw = RawInput(path=path, file=f"raw/{path.name}", source="given", work=work, **named)
+    file = f"raw/{path.name}"
+    raw = RawInput(path=path, file=file, source="given", work=work, query=query, metric=metric)
     return parse_raw(BY_KIND[kind], raw)
 
 

@@ -112,7 +112,7 @@ def test_a_prepared_transaction_holds_as_process_zero(tmp_path: Path) -> None:
     assert (row["edge"], row["waiter_pid"], row["holder_pid"]) == ("hard", 20, 0)
     assert (row["holder_application"], row["holder_state"], row["holder_statement"]) == (
         None,
-        None,
+        "prepared",
         "",
     )
 
@@ -128,8 +128,9 @@ def test_row_and_advisory_locks_are_named_as_what_they_are(tmp_path: Path) -> No
         snapshot.lock(holder, "Exclusive", **tag).lock(waiter, "Exclusive", granted=False, **tag)
         snapshot.session(holder, "SELECT 1").session(waiter, "SELECT 2", blocking_pids=[holder])
     found = {row["waiter_pid"]: row["relation"] for row in rows(read(tmp_path, snapshot), "locks")}
-    assert found[20] == "transactionid 7339004"
-    assert found[21].startswith("advisory") and found[22] == "virtualxid 4/17"
+    assert found[20] == "transaction 7339004"
+    assert found[21] == "advisory lock [5,3,9,2]"
+    assert found[22] == "virtual transaction 4/17"
 
 
 def test_two_advisory_locks_are_two(tmp_path: Path) -> None:

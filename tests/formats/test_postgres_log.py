@@ -6,6 +6,7 @@ import gzip
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,9 +79,13 @@ def test_an_innocent_reader_is_none_although_named_everywhere(tmp_path: Path) ->
     assert edges(parsed) == {("hard", 20, 10, "Share"), ("none", None, 11, "AccessShare")}
 
 
-def test_a_process_whose_statement_is_unknown_is_not_accused(tmp_path: Path) -> None:
-    parsed = read(tmp_path, waiting("14:23:02", 20, [10]), acquired("14:27:00", 20))
-    assert edges(parsed) == {("none", None, 10, "None")}
+def test_processes_whose_statements_are_unknown_are_not_accused(tmp_path: Path) -> None:
+    parsed = read(tmp_path, waiting("14:23:02", 20, [10, 11]), acquired("14:27:00", 20))
+    assert edges(parsed) == {
+        ("none", None, 10, "None"),
+        ("none", None, 11, "None"),
+        ("unknown", 20, None, "None"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -96,7 +101,7 @@ def test_a_process_whose_statement_is_unknown_is_not_accused(tmp_path: Path) -> 
     ids=["began later", "ended before", "ended after", "not named", "no conflict", "no mode"],
 )
 def test_what_does_not_fit_the_waits_is_no_proof(tmp_path: Path, lines: list[str]) -> None:
-    log = [*lines, waiting("14:23:02", 20, [10]), acquired("14:27:00", 20, after=239_000)]
+    log = [*lines, waiting("14:23:02", 20, [10, 9]), acquired("14:27:00", 20, after=239_000)]
     assert "hard" not in {edge for edge, *_ in edges(read(tmp_path, *log))}
 
 
@@ -104,18 +109,110 @@ def test_one_detail_without_it_acquits(tmp_path: Path) -> None:
     parsed = read(
         tmp_path,
         statement("14:22:59", 10, INDEX),
-        waiting("14:23:02", 20, [10]),
-        waiting("14:23:03", 21, [12]),
+        waiting("14:23:02", 20, [10, 13]),
+        waiting("14:23:03", 21, [12, 13]),
         acquired("14:27:00", 20, after=239_000),
         acquired("14:27:00", 21, after=238_000),
     )
-    assert edges(parsed) == {("none", None, 10, "None"), ("none", None, 12, "None")}
+    assert edges(parsed) == {
+        *(("none", None, pid, "None") for pid in (10, 12, 13)),
+        *(("unknown", pid, None, "None") for pid in (20, 21)),
+    }
+
+
+def queued(clock: str, pid: int, holders: list[int], queue: list[int], **given: Any) -> str:
+    """A wait whose DETAIL names more than one process in the queue."""
+    line = json.loads(waiting(clock, pid, holders, **given))
+    names = ", ".join(map(str, queue))
+    line["detail"] = line["detail"].replace(f"Wait queue: {pid}.", f"Wait queue: {names}.")
+    return json.dumps(line)
+
+
+def test_the_only_holder_is_proven_where_all_want_the_same(tmp_path: Path) -> None:
+    parsed = read(
+        tmp_path,
+        queued("14:23:02", 20, [10], [20, 21]),
+        queued("14:23:02.500", 21, [10, 11], [20, 21]),
+        acquired("14:27:00", 20, after=239_000),
+        acquired("14:27:00", 21, after=238_500),
+    )
+    assert edges(parsed) == {
+        ("hard", 20, 10, "None"),
+        ("hard", 21, 10, "None"),
+        ("none", None, 11, "None"),
+    }
+    assert {r["holder_mode_basis"] for r in rows(parsed, "locks")} == {"candidate"}
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        queued("14:23:02.500", 21, [10], [20, 21], mode="Share"),
+        queued("14:23:05", 21, [10], [21], after=1000.0),
+        record("14:23:02.100", 21, "deadlock detected", error_severity="ERROR", state_code="40P01"),
+    ],
+    ids=["another mode", "not known then", "no wait"],
+)
+def test_the_only_holder_is_not_proven_where_others_may_be_meant(
+    tmp_path: Path, second: str
+) -> None:
+    """One that waits may hold a lock there too: it is named in the queue only."""
+    parsed = read(tmp_path, queued("14:23:02", 20, [10], [20, 21]), second)
+    assert ("hard", 20) not in {(edge, waiter) for edge, waiter, *_ in edges(parsed)}
+
+
+def test_the_index_build_that_ended_in_an_open_transaction_is_its_likely_mode(
+    tmp_path: Path,
+) -> None:
+    parsed = read(
+        tmp_path,
+        finished("14:22:59", 10, 1000, INDEX),
+        waiting("14:23:02", 20, [10]),
+        acquired("14:27:00", 20, after=239_000),
+    )
+    (row,) = rows(parsed, "locks")
+    assert (row["edge"], row["holder_mode"]) == ("hard", "ShareLock")
+    assert (row["holder_mode_basis"], row["holder_statement_basis"]) == ("candidate", "last")
+    assert (row["holder_statement"], row["held_until"]) == (INDEX, None)
+
+
+@pytest.mark.parametrize(
+    ("object_", "lock_type"),
+    [
+        ("transaction 7339004", "transactionid"),
+        ("virtual transaction 5/2610", "virtualxid"),
+        ("speculative token 3 of transaction 7339004", "spectoken"),
+    ],
+)
+def test_who_owns_a_transaction_holds_it_whatever_the_queue(
+    tmp_path: Path, object_: str, lock_type: str
+) -> None:
+    line = queued("14:23:02", 20, [10], [20, 21, 22], mode="Share", on=object_)
+    (row,) = rows(read(tmp_path, line), "locks")
+    assert (row["edge"], row["holder_pid"], row["lock_type"]) == ("hard", 10, lock_type)
+    assert (row["holder_mode"], row["holder_mode_basis"]) == ("ExclusiveLock", "granted")
+
+
+def test_a_prepared_transaction_has_no_process(tmp_path: Path) -> None:
+    line = waiting("14:23:02", 20, [0], mode="Share", on="transaction 7339004")
+    (row,) = rows(read(tmp_path, line), "locks")
+    assert (row["edge"], row["holder_pid"], row["holder_session"]) == ("hard", 0, None)
+
+
+def test_the_statement_of_a_table_lock_is_no_mode_of_another_lock(tmp_path: Path) -> None:
+    object_ = "advisory lock [5,0,42,1]"
+    parsed = read(
+        tmp_path,
+        statement("14:22:59", 10, INDEX),
+        waiting("14:23:02", 20, [10, 11], mode="Exclusive", on=object_),
+    )
+    assert "hard" not in {edge for edge, *_ in edges(parsed)}
 
 
 @pytest.mark.parametrize("pids", [[10], [10, 11], [11, 10, 12, 13]])
 def test_one_or_many_holders_are_read(tmp_path: Path, pids: list[int]) -> None:
     parsed = read(tmp_path, waiting("14:23:02", 20, pids), acquired("14:23:03", 20))
-    assert {holder for _, _, holder, _ in edges(parsed)} == set(pids)
+    assert {holder for _, _, holder, _ in edges(parsed) if holder} == set(pids)
 
 
 def test_a_position_in_the_statement_is_no_obstacle(tmp_path: Path) -> None:
@@ -238,7 +335,11 @@ def test_parsing_and_binding_do_not_end_a_statement(tmp_path: Path) -> None:
 def test_a_table_is_named_only_where_the_statements_leave_no_choice(tmp_path: Path) -> None:
     both = "UPDATE orders SET done = true FROM stock WHERE stock.id = orders.id"
     (row,) = rows(
-        read(tmp_path, waiting("14:23:02", 20, [10], statement=both), acquired("14:24:00", 20)),
+        read(
+            tmp_path,
+            waiting("14:23:02", 20, [10], statement=both),
+            acquired("14:24:00", 20, after=59_000),
+        ),
         "locks",
     )
     assert row["relation"] == "relation 16437"
@@ -254,12 +355,66 @@ def test_statements_of_two_tables_name_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "object_", ["transaction 7339004", "tuple (3,7) of relation 16437 of database 5"]
+    ("object_", "lock_type"),
+    [
+        ("virtual transaction 5/2610", "virtualxid"),
+        ("advisory lock [5,0,42,1]", "advisory"),
+        ("object 16 of class 1247 of database 5", "object"),
+        ("remote transaction 7 of subscription 3 of database 5", "applytransaction"),
+        ("something of a later version", None),
+    ],
 )
-def test_other_locks_keep_their_description(tmp_path: Path, object_: str) -> None:
+def test_what_is_no_table_keeps_its_description(
+    tmp_path: Path, object_: str, lock_type: str | None
+) -> None:
     parsed = read(tmp_path, waiting("14:23:02", 20, [10], on=object_, mode="Share"))
     (row,) = rows(parsed, "locks")
     assert (row["relation"], row["relation_oid"]) == (object_, None)
+    assert row["lock_type"] == lock_type
+
+
+@pytest.mark.parametrize(
+    ("object_", "lock_type"),
+    [
+        ("extension of relation 16437 of database 5", "extend"),
+        ("page 7 of relation 16437 of database 5", "page"),
+        ("tuple (3,7) of relation 16437 of database 5", "tuple"),
+        ('"relation 16437 of database 5"', "relation"),
+    ],
+)
+def test_what_is_of_a_table_has_its_name(tmp_path: Path, object_: str, lock_type: str) -> None:
+    parsed = read(tmp_path, waiting("14:23:02", 20, [10], on=object_))
+    (row,) = rows(parsed, "locks")
+    assert (row["relation"], row["relation_oid"], row["lock_type"]) == ("stock", 16437, lock_type)
+
+
+ROW_CONTEXTS = [
+    "updating tuple (0,1)",
+    "deleting tuple (0,1)",
+    "locking tuple (0,1)",
+    "locking updated version (0,1) of tuple",
+    "checking uniqueness of tuple (0,1)",
+    "rechecking updated tuple (0,1)",
+    "checking exclusion constraint on tuple (0,1)",
+]
+
+
+@pytest.mark.parametrize("doing", ROW_CONTEXTS)
+def test_the_context_names_the_table_of_a_row(tmp_path: Path, doing: str) -> None:
+    line = json.loads(waiting("14:23:02", 20, [10], on="transaction 9", mode="Share"))
+    line |= {"context": f'while {doing} in relation "parts"', "statement": "SELECT f()"}
+    (row,) = rows(read(tmp_path, json.dumps(line)), "locks")
+    assert row["relation"] == "parts"
+
+
+def test_the_context_of_an_index_entry_names_the_index_not_the_table(tmp_path: Path) -> None:
+    line = json.loads(waiting("14:23:02", 20, [10], on="transaction 9", mode="Share"))
+    line["context"] = 'while inserting index tuple (0,2) in relation "stock_pkey"'
+    (row,) = rows(read(tmp_path, json.dumps(line)), "locks")
+    assert row["relation"] == "stock"
+    line["statement"] = "SELECT f()"
+    (row,) = rows(read(tmp_path, json.dumps(line)), "locks")
+    assert row["relation"] == "transaction 9"
 
 
 def test_one_relation_in_two_databases_is_two(tmp_path: Path) -> None:
@@ -272,7 +427,7 @@ def test_one_relation_in_two_databases_is_two(tmp_path: Path) -> None:
         acquired("14:27:00", 20, after=239_000),
         acquired("14:27:00", 21, after=239_000, on=other),
     )
-    assert edges(parsed) == {("hard", 20, 10, "Share"), ("none", None, 11, "None")}
+    assert edges(parsed) == {("hard", 20, 10, "Share"), ("hard", 21, 11, "None")}
 
 
 # --- time ---------------------------------------------------------------------------------------

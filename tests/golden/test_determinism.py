@@ -124,7 +124,9 @@ def test_a_second_report_changes_nothing(case: Path) -> None:
 
 def test_deleted_tables_are_made_again_as_they_were(case: Path) -> None:
     before, rows = bytes_of(case), rows_of(case)
-    assert len(rows) == 9 and all(rows.values())
+    # A monitoring service's counts and a live server's residue are not in the sample.
+    empty = {"lock_load.parquet", "residue.parquet"}
+    assert {name for name, found in rows.items() if not found} == empty and len(rows) == 11
     shutil.rmtree(case / "tables")
     report_on(case)
     assert rows_of(case) == rows

@@ -108,6 +108,9 @@ CONTRACT: dict[str, Any] = {
             "peak_waiters": ANY,
             "waiters_total": ANY,
             "waiter_seconds": ANY,
+            "lock_types": ANY,
+            "deadlocked": ANY,
+            "outcomes": ANY,
             "evidence": ANY,
         }
     ],

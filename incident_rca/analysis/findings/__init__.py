@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from incident_rca.analysis.findings import (
     blocking_index_build,
+    invalid_index,
     no_breaker_acted,
     no_deadline_acted,
 )
@@ -16,6 +17,7 @@ RULES: tuple[Callable[[Observations], tuple[Finding, ...]], ...] = (
     no_deadline_acted.findings,
     no_breaker_acted.findings,
     blocking_index_build.findings,
+    invalid_index.findings,
 )
 
 

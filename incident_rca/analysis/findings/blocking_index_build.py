@@ -6,6 +6,7 @@ import re
 
 from incident_rca.analysis.locks import size_of
 from incident_rca.analysis.observations import Observations
+from incident_rca.lock_modes import SHARE
 from incident_rca.model import Evidence, Finding, LockEpisode, Severity
 
 _BLOCKING_BUILD = re.compile(r"\s*create\s+(unique\s+)?index\s+(?!concurrently\b)", re.I)
@@ -15,7 +16,8 @@ def findings(seen: Observations) -> tuple[Finding, ...]:
     """One finding an episode whose holder built an index; an unknown size counts as large."""
     found = []
     for episode in seen.lock_episodes:
-        if not _BLOCKING_BUILD.match(episode.root_holder.statement):
+        holder = episode.root_holder
+        if holder.mode != SHARE or not _BLOCKING_BUILD.match(holder.statement):
             continue
         size = size_of(seen.tables, episode.relation)
         if size is None or size[0] >= seen.case.thresholds.large_table_rows:

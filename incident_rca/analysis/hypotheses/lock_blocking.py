@@ -9,16 +9,16 @@ from incident_rca.analysis.hypotheses.claims import (
     at_another_time,
     claim_against,
     claim_for,
-    not_recorded,
 )
+from incident_rca.analysis.hypotheses.lock_absence import LOCK_SOURCES, without_episodes
+from incident_rca.analysis.hypotheses.lock_mechanism import mechanism
+from incident_rca.analysis.lock_words import held_in, who
 from incident_rca.analysis.names import counted
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_relation
 from incident_rca.analysis.verdicts import Candidate, verdict_of
-from incident_rca.lock_modes import conflicts, in_words, meaning
 from incident_rca.model import (
     Aspect,
-    Basis,
     Claim,
     Hypothesis,
     Impact,
@@ -42,16 +42,8 @@ CONFIRM_BY = (
 
 def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
     """One candidate a lock episode; the one with a path and most waiting is the trigger."""
-    if not seen.is_recorded("lock_recording", "postgres_log") and not seen.lock_episodes:
-        return (
-            not_recorded(
-                seen,
-                Kind.LOCK_BLOCKING,
-                "a lock in PostgreSQL",
-                System.POSTGRES,
-                "Import the lock recording or the PostgreSQL log of the window.",
-            ),
-        )
+    if not seen.lock_episodes:
+        return without_episodes(seen)
     found: list[Candidate] = []
     for episode in seen.lock_episodes:
         path = path_from_relation(seen, episode.relation, episode.waiter_applications)
@@ -64,16 +56,20 @@ def _candidate(
     seen: Observations, episode: LockEpisode, path: DependencyPath | None, *, has_trigger: bool
 ) -> Candidate:
     holder = episode.root_holder
-    needs = seen.is_recorded("lock_recording", "postgres_log") and seen.is_recorded("access_log")
+    needs = seen.is_recorded(*LOCK_SOURCES) and seen.is_recorded("access_log")
     if path is None or not path.failing:
-        claims: tuple[Claim, ...] = (_no_path(seen, episode), _mechanism(seen, episode))
+        claims: tuple[Claim, ...] = (
+            _no_path(seen, episode),
+            mechanism(episode, is_guess=_is_guess(seen, episode)),
+        )
         role = Role.COINCIDENT if seen.outage else Role.CONTRIBUTING
     else:
         claims = tuple(_claims(seen, episode, path))
         wrong = any(c.stance is Stance.AGAINST and c.aspect is Aspect.ORDER for c in claims)
         wrong = wrong or _is_last_seen_before(seen, episode)
         role = Role.CONTRIBUTING if wrong or has_trigger else Role.TRIGGER
-    mode = f"{in_words(holder.mode)} ({meaning(holder.mode)})" if holder.mode else "a lock"
+    what = held_in(episode, explained=True)
+    circle = "; they waited for each other in a circle" if episode.deadlocked else ""
     sessions = counted(episode.peak_waiters, "session")
     return Candidate(
         hypothesis=Hypothesis(
@@ -82,9 +78,9 @@ def _candidate(
             role=role,
             verdict=verdict_of(claims, needs_are_met=needs),
             statement=(
-                f"pid {holder.pid} ({holder.application or 'no application name'}) held {mode} on "
-                f"{episode.relation} for {_quoted(holder.statement)}; up to {sessions} waited "
-                "behind it."
+                f"{who(holder)} held {what} for {_quoted(holder.statement)}; up to {sessions} "
+                f"waited{f' for {episode.relation}' if episode.root_relation else ''} behind "
+                f"it{circle}."
             ),
             claims=claims,
             confirm_by=CONFIRM_BY,
@@ -113,25 +109,6 @@ def _no_path(seen: Observations, episode: LockEpisode) -> Claim:
     )
 
 
-def _mechanism(seen: Observations, episode: LockEpisode) -> Claim:
-    held = episode.root_holder.mode
-    is_guess = episode.root_holder.mode_basis == "candidate" or _is_last_seen_before(seen, episode)
-    waited = [m for m in episode.waiter_modes if conflicts(held, m)]
-    if not waited:
-        text = (
-            "its waiters stood in the queue behind it, in modes that its own does not conflict with"
-        )
-        return claim_for(Aspect.MECHANISM, text, episode.peak_evidence, basis=Basis.INFERRED)
-    return claim_for(
-        Aspect.MECHANISM,
-        f"{in_words(held)} conflicts with {', '.join(map(in_words, waited))}, which its waiters "
-        "asked for: they could not go on before it was released",
-        episode.start_evidence,
-        episode.peak_evidence,
-        basis=Basis.INFERRED if is_guess else Basis.OBSERVED,
-    )
-
-
 def _claims(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:
     slow = tuple(e for s in seen.latency_shifts if s.service == path.service for e in s.evidence)
     who = ", ".join(episode.waiter_applications) or "sessions without a name"
@@ -145,7 +122,7 @@ def _claims(seen: Observations, episode: LockEpisode, path: DependencyPath) -> l
             path.evidence,
             basis=path.basis,
         ),
-        _mechanism(seen, episode),
+        mechanism(episode, is_guess=_is_guess(seen, episode)),
     ]
     claims += [
         claim_for(
@@ -160,6 +137,11 @@ def _claims(seen: Observations, episode: LockEpisode, path: DependencyPath) -> l
     claims += [*_order(seen, episode), *_at_another_time(seen, episode)]
     claims += [*_dose(seen, episode, path), *_recovery(seen, episode)]
     return [*claims, *_controls(seen, episode, path)]
+
+
+def _is_guess(seen: Observations, episode: LockEpisode) -> bool:
+    """Whether that it held the lock then rests on what is likely, not on what was seen."""
+    return episode.root_holder.mode_basis == "candidate" or _is_last_seen_before(seen, episode)
 
 
 def _order(seen: Observations, episode: LockEpisode) -> list[Claim]:

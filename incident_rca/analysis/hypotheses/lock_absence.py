@@ -1,0 +1,104 @@
+"""What is said of locks where no episode was found: nobody waited, or nobody could have seen it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from incident_rca.analysis.evidence import rows_as_evidence
+from incident_rca.analysis.hypotheses.claims import claim_against, claim_for, not_recorded
+from incident_rca.analysis.observations import Observations
+from incident_rca.analysis.verdicts import Candidate, verdict_of
+from incident_rca.model import (
+    Aspect,
+    Basis,
+    Hypothesis,
+    Kind,
+    Role,
+    SourceState,
+    Span,
+    System,
+    TimeWindow,
+)
+
+LOCK_SOURCES = ("lock_recording", "postgres_log", "pgsentinel_history", "pgwatch_history")
+_OBJECT = "a lock in PostgreSQL"
+_IMPORT = "Import the lock recording or the PostgreSQL log of the window."
+
+
+def without_episodes(seen: Observations) -> tuple[Candidate, ...]:
+    """One candidate: ruled out where a recording watched it all, else that it is not known.
+
+    Silent where a log was kept that could have shown long waits, and there is no outage to explain.
+    """
+    if seen.lock_loads:
+        return (_by_load(seen),)
+    if not seen.is_recorded(*LOCK_SOURCES):
+        unseen = not_recorded(seen, Kind.LOCK_BLOCKING, _OBJECT, System.POSTGRES, _IMPORT)
+        return (unseen,)
+    watched = _watched(seen)
+    return (_ruled_out(seen, watched),) if watched else ()
+
+
+def _watched(seen: Observations) -> tuple[datetime, datetime] | None:
+    """The outage's bounds, if recordings without gaps cover all of it."""
+    if seen.outage is None or seen.outage.end.hi is None:
+        return None
+    start, end = seen.outage.start.first, seen.outage.end.hi
+    reached = start
+    for covered in _coverage(seen):
+        if covered.start <= reached:
+            reached = max(reached, covered.end)
+    return (start, end) if reached > start and reached >= end else None
+
+
+def _coverage(seen: Observations) -> list[TimeWindow]:
+    found = [
+        s.covered
+        for s in seen.sources_of(System.POSTGRES)
+        if s.kind == "lock_recording" and s.state is SourceState.OK and s.covered and not s.blind
+    ]
+    return sorted(found, key=lambda window: (window.start, window.end))
+
+
+def _ruled_out(seen: Observations, watched: tuple[datetime, datetime]) -> Candidate:
+    counts = seen.tables.session_counts
+    probes = counts[(counts["at"] >= watched[0]) & (counts["at"] <= watched[1])]
+    at = Span(*watched, "the outage")
+    number = probes["at"].nunique()
+    text = f"no session waited for a lock in any of the {number} samples of the outage"
+    cited = rows_as_evidence(probes, system=System.POSTGRES, at=at, seen=text, count=number)
+    if not cited:
+        return not_recorded(seen, Kind.LOCK_BLOCKING, _OBJECT, System.POSTGRES, _IMPORT)
+    claims = (claim_against(Aspect.MECHANISM, text, cited),)
+    return Candidate(
+        hypothesis=Hypothesis(
+            kind=Kind.LOCK_BLOCKING,
+            object=_OBJECT,
+            role=Role.RULED_OUT,
+            verdict=verdict_of(claims, needs_are_met=True),
+            statement="No session waited for a lock while requests failed.",
+            claims=claims,
+            confirm_by="Waits shorter than the recorder's interval may have been missed.",
+        )
+    )
+
+
+def _by_load(seen: Observations) -> Candidate:
+    """Sessions waited, as a service counted; who held the lock is known by its names at best."""
+    names = [load for load in seen.lock_loads if load.dimension != "wait_event"]
+    objects = [load.value for load in names if load.dimension == "blocking_object"]
+    loads = [*seen.lock_loads[:1], *names[:2]]
+    text = "; ".join(dict.fromkeys(load.in_words for load in loads))
+    cited = tuple(e for load in loads for e in load.evidence)
+    claims = (claim_for(Aspect.MECHANISM, text, cited, basis=Basis.INFERRED),)
+    return Candidate(
+        hypothesis=Hypothesis(
+            kind=Kind.LOCK_BLOCKING,
+            object=objects[0] if objects else _OBJECT,
+            role=Role.CONTRIBUTING,
+            verdict=verdict_of(claims, needs_are_met=False),
+            statement=f"Sessions waited for locks: {text}. In which mode it was held is not known.",
+            claims=claims,
+            confirm_by=_IMPORT,
+        )
+    )

@@ -1,0 +1,300 @@
+"""`incident-rca collect`: what is still known of a window, fetched into a case folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from incident_rca.cli.import_files import LogLinePrefix, LogTimezone, log_reading
+from incident_rca.cli.terminal import (
+    CaseFolder,
+    Config,
+    Dsn,
+    From,
+    Json,
+    Quiet,
+    To,
+    Zone,
+    print_json,
+    progress,
+    say,
+    settings,
+)
+from incident_rca.errors import BadSettings, BadWindow, ExitCode
+
+if TYPE_CHECKING:
+    from incident_rca.collecting import Collected
+    from incident_rca.model import Case, SourceStatus, TimeWindow
+    from incident_rca.past_window import Past
+    from incident_rca.settings import LoadedSettings
+
+# libpq finds a server by these; its other variables only say how to reach it.
+_NAMES_A_SERVER = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
+
+Around = Annotated[str | None, typer.Option("--around", help="Its middle; with --window.")]
+Window = Annotated[str | None, typer.Option("--window", help="Its length, with --around: 30m.")]
+Last = Annotated[str | None, typer.Option("--last", help="The time up to now: 2h.")]
+Recordings = Annotated[
+    Path | None,
+    typer.Option("--recordings", metavar="FOLDER", help="Where `record --to` writes."),
+]
+PgwatchDsn = Annotated[
+    list[str] | None,
+    typer.Option("--pgwatch-dsn", help="Measurements database of pgwatch, repeatable."),
+]
+PerformanceInsights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--performance-insights",
+        metavar="DB_RESOURCE_ID[@REGION]",
+        help="RDS instance whose Performance Insights to ask, repeatable.",
+    ),
+]
+PostgresLog = Annotated[
+    list[Path] | None,
+    typer.Option("--postgres-log", metavar="FILE", help="Server log to add, repeatable."),
+]
+Title = Annotated[str, typer.Option("--title", help="The incident's title.")]
+Force = Annotated[bool, typer.Option("--force", help="Take a window above 24 h.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class When:
+    """The flags of the window, as they were given."""
+
+    start: str | None
+    end: str | None
+    around: str | None
+    window: str | None
+    last: str | None
+    tz: str | None
+    force: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """The flags of what to ask, as they were given."""
+
+    dsn: list[str] | None
+    recordings: Path | None
+    pgwatch_dsn: list[str] | None
+    performance_insights: list[str] | None
+    postgres_log: list[Path] | None
+    log_line_prefix: str | None
+    log_timezone: str | None
+
+
+def collect(
+    case: CaseFolder,
+    start: From = None,
+    end: To = None,
+    around: Around = None,
+    window: Window = None,
+    last: Last = None,
+    tz: Zone = None,
+    dsn: Dsn = None,
+    recordings: Recordings = None,
+    pgwatch_dsn: PgwatchDsn = None,
+    performance_insights: PerformanceInsights = None,
+    postgres_log: PostgresLog = None,
+    log_line_prefix: LogLinePrefix = None,
+    log_timezone: LogTimezone = None,
+    title: Title = "",
+    config: Config = None,
+    force: Force = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fetch what PostgreSQL still knows of a window into a case folder.
+
+    Each source fails alone. Called again, it adds what is new and asks anew where it got nothing.
+
+    Example: incident-rca collect INC-1 --from 14:10 --to 14:55 --dsn postgresql://me@db/orders
+    """
+    when = When(
+        start=start, end=end, around=around, window=window, last=last, tz=tz, force=force
+    )  # fmt: skip
+    where = Where(
+        dsn=dsn,
+        recordings=recordings,
+        pgwatch_dsn=pgwatch_dsn,
+        performance_insights=performance_insights,
+        postgres_log=postgres_log,
+        log_line_prefix=log_line_prefix,
+        log_timezone=log_timezone,
+    )
+    done = fetch(case, when, where, title=title, config=config, quiet=quiet)
+    if as_json:
+        print_json(_sources(done.case))
+    code = exit_code(done.case)
+    if code is ExitCode.NO_EVIDENCE:
+        say("No source had anything of this window; the case says why.", quiet=quiet)
+    else:
+        say(f"Next: incident-rca report {case}", quiet=quiet)
+    raise typer.Exit(code)
+
+
+def fetch(
+    folder: Path, when: When, where: Where, *, title: str, config: Path | None, quiet: bool
+) -> Collected:
+    """Collects into the case and tells what came of each source."""
+    from incident_rca import case as case_folder
+    from incident_rca import collecting, importing
+    from incident_rca.past_window import questions
+    from incident_rca.window import describe_window
+
+    loaded = settings(config)
+    window = _window(folder, when, loaded)
+    asked = questions(_past(where, loaded), window, now=_now)
+    if config is not None and case_folder.exists(folder):
+        importing.change_case(folder, settings=loaded.settings, window=None)
+    say(f"Window: {describe_window(window, when.tz or loaded.settings.timezone)}", quiet=quiet)
+    with progress(quiet=quiet) as step:
+        done = collecting.collect(
+            folder, asked, window=window, settings=loaded.settings, title=title, progress=step
+        )
+    _tell(done, quiet=quiet)
+    return done
+
+
+def exit_code(case: Case) -> ExitCode:
+    """4 where no source of the case has answered, 3 where one failed or is partial, else 0."""
+    from incident_rca.collecting import ANSWERED
+    from incident_rca.pipeline import is_complete, with_gaps
+
+    if not any(source.state in ANSWERED for source in case.sources):
+        return ExitCode.NO_EVIDENCE
+    return ExitCode.COMPLETE if is_complete(with_gaps(case)) else ExitCode.INCOMPLETE
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _window(folder: Path, when: When, loaded: LoadedSettings) -> TimeWindow:
+    """The window that the flags name, else that of the case."""
+    from incident_rca import case as case_folder
+    from incident_rca.window import parse_window
+
+    given = parse_window(
+        start=when.start,
+        end=when.end,
+        around=when.around,
+        window=when.window,
+        last=when.last,
+        now=_now(),
+        timezone=when.tz or loaded.settings.timezone,
+        force=when.force,
+        max_hours=loaded.settings.max_window_hours,
+    )
+    if given is not None:
+        return given
+    if not case_folder.exists(folder):
+        raise BadWindow(
+            "a new case needs its window",
+            hint="give --from 14:10 --to 14:55, --around 14:30 --window 30m, or --last 2h",
+        )
+    return case_folder.read_case(folder).window
+
+
+def _past(where: Where, loaded: LoadedSettings) -> Past:
+    """Where to ask: flags, else the environment, else the settings."""
+    import platformdirs
+
+    from incident_rca.past_window import Past
+
+    of_file = loaded.settings
+    recordings = where.recordings or (
+        Path(of_file.postgres_recordings).expanduser()
+        if of_file.postgres_recordings
+        else platformdirs.user_state_path("incident-rca") / "recordings"
+    )
+    if where.recordings and not where.recordings.is_dir():
+        raise BadSettings(f"--recordings {where.recordings}: is no folder", hint="check the path")
+    return Past(
+        recordings=recordings,
+        dsns=where.dsn or _default_dsns(of_file.postgres_service),
+        pgwatch_dsns=where.pgwatch_dsn or (),
+        instances=_instances(where.performance_insights) or of_file.postgres_performance_insights,
+        logs=where.postgres_log or (),
+        log=log_reading(where.log_line_prefix, where.log_timezone, of_file),
+    )
+
+
+def _default_dsns(service: str) -> list[str]:
+    if any(os.environ.get(name) for name in _NAMES_A_SERVER):
+        return [""]
+    return [f"service={service}"] if service else []
+
+
+def _instances(given: list[str] | None) -> tuple[str, ...]:
+    from incident_rca.settings_values import INSTANCE
+
+    for instance in given or ():
+        if not re.fullmatch(INSTANCE, instance):
+            raise BadSettings(
+                f"--performance-insights {instance!r}: is no DbiResourceId",
+                hint="write db-ABC or db-ABC@eu-west-1; `aws rds describe-db-instances` shows it",
+            )
+    return tuple(dict.fromkeys(given or ()))
+
+
+# --- what is told -------------------------------------------------------------------------------
+
+
+def _tell(done: Collected, *, quiet: bool) -> None:
+    from incident_rca.pipeline import with_gaps
+    from incident_rca.redact import plain
+
+    answered = {source.name for source in done.answered}
+    for source in with_gaps(done.case).sources:
+        if source.name in answered:
+            say(plain(_line(source), 2000), quiet=quiet)
+            if source.hint:
+                say(plain(f"hint:    {source.hint}", 2000), quiet=quiet)
+    for name in done.known:
+        say(f"known    {name} is in the case already", quiet=quiet)
+    for name, reason in done.kept:
+        say(plain(f"kept     {name} as it was: {reason}", 2000), quiet=quiet)
+
+
+def _line(source: SourceStatus) -> str:
+    rows = f" ({source.rows:,} rows)" if source.files else ""
+    notes = "; ".join(note for note in (source.reason, source.blind) if note)
+    return f"{source.state:8} {source.name}{rows}{': ' * bool(notes)}{notes}"
+
+
+def _sources(case: Case) -> object:
+    """The sources as report.json has them."""
+    from incident_rca.model import Analysis
+    from incident_rca.pipeline import as_reported
+    from incident_rca.report.contract import to_contract
+
+    nothing_analysed = Analysis(
+        case=as_reported(case),
+        outage=None,
+        baselines=(),
+        requests=0,
+        failed_requests=0,
+        endpoints=(),
+        error_types=(),
+        lock_episodes=(),
+        latency_shifts=(),
+        pool=None,
+        timeline=(),
+        phases=(),
+        hypotheses=(),
+        unexplained_seconds=0.0,
+        contradictions=(),
+        findings=(),
+        questions=(),
+        evidence=(),
+        evidence_ids={},
+    )
+    return to_contract(nothing_analysed)["sources"]

@@ -1,0 +1,388 @@
+"""Asks sources about a window, side by side, and keeps what each answers in a case folder.
+
+A source is a Question: how to ask it and of which format its answer is. What it answers stands in
+the case as soon as it has come, so that nothing fetched is lost where the next one fails.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+
+from incident_rca import __version__
+from incident_rca import case as case_folder
+from incident_rca.answered import contains, overlaps, renamed, status_of, together
+from incident_rca.collected_files import Incoming, incoming, intact, sort_out
+from incident_rca.errors import BadInput, IncidentRcaError, NoSuchCase
+from incident_rca.formats import BY_KIND
+from incident_rca.formats.lines import document_of
+from incident_rca.formats.parsed import Parsed, RawInput
+from incident_rca.importing import with_declared_clock, with_settings
+from incident_rca.model import Case, RawFile, SourceState, SourceStatus, TimeWindow
+from incident_rca.pipeline import Progress, append_tables, joined_tables, parse_raw
+from incident_rca.settings import Settings
+from incident_rca.sources.answers import Absent, Answer
+
+AT_ONCE = 8
+NOTHING = Absent("it holds nothing of the window")
+ANSWERED = frozenset({SourceState.OK, SourceState.EMPTY, SourceState.PARTIAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Files that stand elsewhere, by the name that each gets in raw/: copied as they are."""
+
+    files: Mapping[str, Path]
+
+
+Outcome = Answer | Found | Absent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One source to be asked: `name` is unique, `kind` the format of what it answers.
+
+    `ask` answers for a window, or raises an IncidentRcaError; of what is local it is asked each
+    time, since that costs nothing and may have grown. `reading` is what the answer does not say
+    itself. A continuous source has rows for all of its time, so that a time without any was not
+    recorded; `without` is said where it has nothing of the window at all.
+    """
+
+    name: str
+    kind: str
+    ask: Callable[[TimeWindow], Outcome]
+    is_continuous: bool = False
+    is_local: bool = False
+    reading: Mapping[str, str] = field(default_factory=dict, hash=False)
+    without: Absent = NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """The case as it stands now, and what came of each question.
+
+    `answered` are new or replaced, `known` were in the case already, `kept` are those whose new
+    answer was no better than the one in the case, with the reason.
+    """
+
+    case: Case
+    answered: tuple[SourceStatus, ...]
+    known: tuple[str, ...]
+    kept: tuple[tuple[str, str], ...]
+
+
+def collect(
+    folder: Path,
+    questions: Sequence[Question],
+    *,
+    window: TimeWindow,
+    settings: Settings,
+    title: str = "",
+    progress: Progress = lambda _: None,
+) -> Collected:
+    """The case with what each source answered about `window`; one that fails costs only itself.
+
+    A good answer that the case has for this window is not asked for again. Raises NoSuchCase for a
+    folder with files that is no case.
+    """
+    if not case_folder.exists(folder) and folder.is_dir() and any(folder.iterdir()):
+        raise NoSuchCase(
+            f"{folder}: is not empty, and no case", hint="name a new folder, or that of a case"
+        )
+    with case_folder.locked(folder), tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
+        case = _begun(folder, window, settings, title)
+        case_folder.write_case(folder, case)
+        state = _Collecting(folder, Path(work), window, settings, case)
+        todo = [question for question in questions if not state.has_good(question)]
+        for question, future in _asked(todo, window, progress):
+            state.take(question, future)
+        _write_tables(folder, state.case, state.parsed)
+    return Collected(
+        case=state.case,
+        answered=tuple(s for s in state.case.sources if s.name in state.answered),
+        known=tuple(state.known),
+        kept=tuple(state.kept),
+    )
+
+
+def _begun(folder: Path, window: TimeWindow, settings: Settings, title: str) -> Case:
+    if not case_folder.exists(folder):
+        start = Case(id=folder.resolve().name, title=title, window=window, window_basis="given")
+        return replace(with_settings(start, settings), tool_version=__version__)
+    case = case_folder.read_case(folder)
+    if window != case.window:
+        case = replace(case, window=window, window_basis="given")
+    return replace(case, title=title or case.title, tool_version=__version__)
+
+
+def _asked(
+    questions: Sequence[Question], window: TimeWindow, progress: Progress
+) -> Iterator[tuple[Question, Future[Outcome]]]:
+    """Each question with its answer, in the order in which they come."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        waiting = {pool.submit(question.ask, window): question for question in questions}
+        left = {question.name for question in questions}
+        try:
+            progress(_asking(left))
+            for future in as_completed(waiting):
+                question = waiting[future]
+                progress(f"reading {question.name}")
+                yield question, future
+                left.discard(question.name)
+                progress(_asking(left))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _asking(left: set[str]) -> str:
+    return f"asking {', '.join(sorted(left))}" if left else "all have answered"
+
+
+def _write_tables(folder: Path, case: Case, parsed: Mapping[str, Parsed]) -> None:
+    """Writes the tables where all rows are at hand; else the report makes them anew."""
+    if any(source.files and source.name not in parsed for source in case.sources):
+        append_tables(folder, case, parsed)
+        return
+    frames = [part.frames for part in parsed.values()]
+    tables = {table for part in frames for table in part}
+    whole = joined_tables({t: [part[t] for part in frames if t in part] for t in tables})
+    case_folder.write_tables(folder, whole, case.sources)
+
+
+@dataclass(slots=True)
+class _Collecting:
+    """The case while the answers come in."""
+
+    folder: Path
+    work: Path
+    window: TimeWindow
+    settings: Settings
+    case: Case
+    parsed: dict[str, Parsed] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
+    known: list[str] = field(default_factory=list)
+    kept: list[tuple[str, str]] = field(default_factory=list)
+
+    def has_good(self, question: Question) -> bool:
+        """Whether the case has a whole answer for the window; what is local may have grown."""
+        old = self._named(question.name)
+        is_good = (
+            not question.is_local
+            and old is not None
+            and old.state in (SourceState.OK, SourceState.EMPTY)
+            and contains(old.asked, self.window)
+        )
+        if is_good:
+            self.known.append(question.name)
+        return is_good
+
+    def take(self, question: Question, future: Future[Outcome]) -> None:
+        """Puts one answer into the case, as far as it is better than what is there."""
+        with ExitStack() as parts:
+            try:
+                fresh = self._read(question, future.result(), parts)
+            except (IncidentRcaError, OSError, UnicodeError) as error:
+                self._take_nothing(question, SourceState.FAILED, _absence_of(error))
+                return
+            if isinstance(fresh, Absent):
+                self._take_nothing(question, SourceState.SKIPPED, fresh)
+            elif fresh is not None:
+                self._place(fresh)
+
+    def _take_nothing(self, question: Question, state: SourceState, why: Absent) -> None:
+        """Notes why there is no answer, unless the case has one: then only what it lacks."""
+        old = self._named(question.name)
+        if old is not None and old.files:
+            self.kept.append((old.name, why.reason))
+            if old.state in ANSWERED and not contains(old.asked, self.window):
+                reason = f"asked only for another window; for this one: {why.reason}"
+                self._replace(
+                    old, replace(old, state=SourceState.PARTIAL, reason=reason, hint=why.hint)
+                )
+            return
+        status = SourceStatus(
+            name=question.name,
+            system=BY_KIND[question.kind].system,
+            kind=question.kind,
+            state=state,
+            asked=self.window,
+            reason=why.reason,
+            hint=why.hint,
+        )
+        self._replace(old, status)
+        self.answered.add(status.name)
+
+    def _read(
+        self, question: Question, outcome: Outcome, parts: ExitStack
+    ) -> _Fresh | Absent | None:
+        """The answer as it would stand in the case, or None where it stands there already."""
+        if isinstance(outcome, Absent):
+            return outcome
+        old = self._named(question.name)
+        kept = intact(self.folder, old.files if old else ())
+        if not isinstance(outcome, Found):
+            is_same = self._is_same_response(outcome, kept)
+            new = incoming(self.folder, f"{question.name}.json", parts)
+            text = json.dumps(outcome, indent=2, ensure_ascii=False)
+            new.at.write_text(text + "\n", encoding="utf-8", newline="\n")
+            return self._parsed(question, [], [new], is_same=is_same)
+        others = {f.sha256 for s in self.case.sources if s.name != question.name for f in s.files}
+        stay, found = sort_out(self.folder, kept, outcome.files, others)
+        is_unchanged = old is not None and (stay, old.asked) == ([*old.files], self.window)
+        if not found and (is_unchanged or (outcome.files and not stay)):
+            self.known.append(question.name)
+            return None
+        news = [incoming(self.folder, name, parts) for name in found]
+        for new, path in zip(news, found.values(), strict=True):
+            shutil.copyfile(path, new.at)
+        return self._parsed(question, stay, news, is_same=False)
+
+    def _parsed(
+        self,
+        question: Question,
+        kept: Sequence[RawFile],
+        news: Sequence[Incoming],
+        *,
+        is_same: bool,
+    ) -> _Fresh | Absent:
+        """All files of a source as one; one that cannot be read is damage, all of them an error."""
+        known = BY_KIND[question.kind]
+        read: dict[RawFile, Parsed] = {}
+        refused: list[IncidentRcaError] = []
+        new_at = {new.path: new.at for new in news}
+        at = {file.path: self.folder / file.path for file in kept} | new_at
+        for path, place in at.items():
+            try:
+                parsed = self._rows(question, path, place)
+            except IncidentRcaError as error:
+                refused.append(error)
+                continue
+            # A segment is found by its name, which does not say when it ended.
+            is_of_window = overlaps(parsed.covered, self.window)
+            if is_of_window or not question.is_continuous or path not in new_at:
+                read[RawFile(path, case_folder.sha256_of(place))] = parsed
+        if not read:
+            if refused:
+                raise refused[0]
+            return question.without
+        whole = together(list(read.values()), is_continuous=question.is_continuous)
+        damage = "; ".join(d for d in (whole.damage, *(e.message for e in refused)) if d)
+        whole = replace(whole, damage=damage)
+        status = status_of(
+            question.name,
+            known,
+            whole,
+            list(read),
+            window=self.window,
+            is_continuous=question.is_continuous,
+        )
+        status = replace(status, reading=dict(question.reading))
+        moved = {file.path: new_at[file.path] for file in read if file.path in new_at}
+        return _Fresh(with_declared_clock(status, self.settings), whole, moved, is_same)
+
+    def _rows(self, question: Question, path: str, place: Path) -> Parsed:
+        known = BY_KIND[question.kind]
+        raw = RawInput(
+            path=place,
+            file=path,
+            source=question.name,
+            work=self.work,
+            reading=question.reading,
+        )
+        parsed = parse_raw(known, raw)
+        if parsed.rows == 0 and parsed.unparsed:
+            raise BadInput(
+                f"{path}: none of its {parsed.unparsed} rows could be read as {known.kind}",
+                hint="is it the file you meant?",
+            )
+        return parsed
+
+    def _place(self, fresh: _Fresh) -> None:
+        """Puts a good answer in the place of one that says no more, else beside it."""
+        old = self._named(fresh.status.name)
+        if old is not None and not _says_no_more(old, fresh):
+            if contains(old.asked, self.window) and old.state is fresh.status.state:
+                self.kept.append((old.name, "the new answer covers less"))
+                return
+            fresh = self._beside(fresh)
+            old = None
+        for path, part in fresh.parts.items():
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            part.replace(self.folder / path)
+        self._replace(old, fresh.status)
+        self.parsed[fresh.status.name] = fresh.parsed
+        self.answered.add(fresh.status.name)
+
+    def _beside(self, fresh: _Fresh) -> _Fresh:
+        taken = {source.name for source in self.case.sources}
+        name = next(n for i in count(2) if (n := f"{fresh.status.name}-{i}") not in taken)
+        return replace(
+            fresh,
+            status=replace(fresh.status, name=name),
+            parsed=renamed(fresh.parsed, name),
+        )
+
+    def _replace(self, old: SourceStatus | None, new: SourceStatus) -> None:
+        """Writes the case with the new source; files that nobody needs any more go last."""
+        others = [s for s in self.case.sources if old is None or s.name != old.name]
+        sources = _without_placeholders([*others, new])
+        self.case = replace(self.case, sources=tuple(sorted(sources, key=lambda s: s.name)))
+        case_folder.write_case(self.folder, self.case)
+        needed = {file.path for source in self.case.sources for file in source.files}
+        for file in old.files if old else ():
+            if file.path not in needed:
+                (self.folder / file.path).unlink(missing_ok=True)
+
+    def _named(self, name: str) -> SourceStatus | None:
+        """The source of that name as it stands: `failed` where one of its files is not."""
+        found = next((s for s in self.case.sources if s.name == name), None)
+        return case_folder.check_files(self.folder, found) if found else None
+
+    def _is_same_response(self, answer: Answer, kept: Sequence[RawFile]) -> bool:
+        said = json.loads(json.dumps(answer["response"]))
+        return any(document_of(self.folder / f.path).get("response") == said for f in kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """An answer that is read: its files lie beside their place until they are put there."""
+
+    status: SourceStatus
+    parsed: Parsed
+    parts: Mapping[str, Path]
+    is_same: bool
+
+
+def _absence_of(error: Exception) -> Absent:
+    if isinstance(error, IncidentRcaError):
+        return Absent(error.message, error.hint)
+    return Absent(str(error) or type(error).__name__, "check path and rights")
+
+
+def _says_no_more(old: SourceStatus, fresh: _Fresh) -> bool:
+    if old.state not in ANSWERED or old.state is SourceState.EMPTY or fresh.is_same:
+        return True
+    return contains(fresh.status.covered, old.covered)
+
+
+def _without_placeholders(sources: Sequence[SourceStatus]) -> list[SourceStatus]:
+    """Without those that say a kind is missing, where something of the kind is there.
+
+    They bear the name of their kind; a log does not say whose it is, so it stands for any server's.
+    """
+    there = {s.kind for s in sources if s.state is not SourceState.SKIPPED}
+    return [
+        s
+        for s in sources
+        if s.state is not SourceState.SKIPPED
+        or s.kind not in there
+        or (s.name != s.kind and s.kind != "postgres_log")
+    ]

@@ -1,0 +1,117 @@
+"""What the values of incident-rca.toml may be: each reader gives the value or raises Unfit."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from incident_rca.errors import BadWindow
+from incident_rca.settings_document import Unfit
+from incident_rca.window import load_zone
+
+# A DbiResourceId of RDS, and the region if it is not that of the AWS environment.
+INSTANCE = r"db-[A-Za-z0-9-]+(@[a-z0-9-]+)?"
+
+
+def integer(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise Unfit("a whole number from 1")
+    return value
+
+
+def seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unfit("a number of seconds above 0")
+    # An integer that is too large for a float is no length of time either.
+    if not 0 < value < 10**9:
+        raise Unfit("a number of seconds above 0")
+    return float(value)
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise Unfit("a text that is not empty")
+    return value.strip()
+
+
+def texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
+        raise Unfit("a list of texts that are not empty")
+    return tuple(dict.fromkeys(v.strip() for v in value))
+
+
+def verbatim(value: object) -> str:
+    """A text whose blanks count: a log_line_prefix ends with one."""
+    text(value)
+    return str(value)
+
+
+def service(value: object) -> str:
+    name = text(value)
+    if not re.fullmatch(r"[^\s'=\\/:]+", name):
+        raise Unfit("the name of a libpq service, in whose file host and role stand")
+    return name
+
+
+def instances(value: object) -> tuple[str, ...]:
+    names = texts(value)
+    if not all(re.fullmatch(INSTANCE, name) for name in names):
+        raise Unfit("a list of DbiResourceIds such as db-ABC or db-ABC@eu-west-1")
+    return names
+
+
+def timezone(value: object) -> str:
+    name = text(value)
+    try:
+        load_zone(name)
+    except BadWindow as error:
+        raise Unfit(f"an IANA time zone ({error.hint})") from error
+    return name
+
+
+def bounds(value: object) -> tuple[float, float]:
+    expected = "two numbers of seconds [earliest, latest] in that order, such as [-0.5, 0.5]"
+    if not isinstance(value, list) or len(value) != 2:
+        raise Unfit(expected)
+    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in value):
+        raise Unfit(expected)
+    if any(abs(v) > 10**9 or math.isnan(v) for v in value) or value[0] > value[1]:
+        raise Unfit(expected)
+    return float(value[0]), float(value[1])
+
+
+_TABLE_NAME = re.compile(r'(?:(?:"[^"]+"|[^".\s]+)\.)?(?:"[^"]+"|[^".\s]+)')
+
+
+def tables(value: object) -> tuple[str, ...]:
+    names = texts(value)
+    if not all(_TABLE_NAME.fullmatch(name) for name in names):
+        raise Unfit("a list of tables as `schema.table`")
+    return tuple(dict.fromkeys(_with_schema(name) for name in names))
+
+
+def _with_schema(table: str) -> str:
+    has_schema = "." in re.sub(r'"[^"]+"', "", table)
+    return table if has_schema else f"public.{table}"
+
+
+def methods(value: object) -> tuple[str, ...]:
+    """gRPC methods; the slash in front that they have on the wire is cut."""
+    names = tuple(name.removeprefix("/") for name in texts(value))
+    if not all(re.fullmatch(r"[^\s/]+/[^\s/]+", name) for name in names):
+        raise Unfit("a list of gRPC methods as `package.Service/Method`")
+    return tuple(dict.fromkeys(names))
+
+
+def http_method(value: object) -> str:
+    name = text(value).upper()
+    if not re.fullmatch(r"[A-Z]+", name):
+        raise Unfit("an HTTP method such as GET")
+    return name
+
+
+def route_path(value: object) -> str:
+    path = text(value)
+    if not re.fullmatch(r"/\S*", path) or "/:" in path:
+        raise Unfit("a path as the gateway names it, such as /api/inventory/{sku}")
+    return path
