@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from incident_rca.analysis import lock_bounds, lock_evidence
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import distinct, pieces, values
-from incident_rca.analysis.lock_graph import UNKNOWN, session_keys, with_roots
+from incident_rca.analysis.lock_graph import UNKNOWN, with_roots
+from incident_rca.analysis.lock_places import placed
 from incident_rca.analysis.lock_words import ROW_TYPES
 from incident_rca.analysis.waits import peak_of, waits_of
 from incident_rca.model import Case, Evidence, LockEpisode, Session, Span, System
@@ -29,11 +30,9 @@ NOBODY = Session(
 
 def lock_episodes(case: Case, tables: Tables) -> tuple[LockEpisode, ...]:
     """One episode a root holder, relation and stretch of time; the longest queue first."""
-    locks = tables.locks.assign(
-        relation=_names(case, tables), database=tables.locks["database"].fillna("")
-    )
-    inside = (locks["at"] >= case.window.start) & (locks["at"] < case.window.end)
-    locks = session_keys(locks[inside]).assign(slack=_slack(case, locks[inside]))
+    locks = placed(case, tables)
+    locks = locks[(locks["at"] >= case.window.start) & (locks["at"] < case.window.end)]
+    locks = locks.assign(slack=_slack(case, locks))
     waiting = _explained(with_roots(locks[locks["edge"] != "none"]))
     episodes = [
         _episode(relation, root, stretch, locks, tables)
@@ -41,30 +40,6 @@ def lock_episodes(case: Case, tables: Tables) -> tuple[LockEpisode, ...]:
         for stretch in _stretches(edges, root)
     ]
     return tuple(sorted(episodes, key=lambda e: (-e.waiter_seconds, e.object)))
-
-
-def _names(case: Case, tables: Tables) -> list[str]:
-    """The relation of each row as `schema.table`, by its OID where a source knows it.
-
-    A log names a relation by OID and by what its statements wrote; the schema comes from the
-    recorder, else from the one table of the topology that ends so, else it stays unsaid.
-    """
-    known = {
-        (database, oid): relation
-        for database, oid, relation in values(tables.relations, "database", "oid", "relation")
-    }
-    endings: dict[str, set[str]] = {}
-    for relation in known.values():
-        endings.setdefault(relation.rpartition(".")[2], set()).add(relation)
-    owned: dict[str, set[str]] = {}
-    for table in (t for service in case.topology.services for t in service.tables):
-        owned.setdefault(table.rpartition(".")[2], set()).add(table)
-    names = []
-    for database, relation, oid in values(tables.locks, "database", "relation", "relation_oid"):
-        candidates = endings.get(relation) or owned.get(relation) or set()
-        by_ending = min(candidates) if len(candidates) == 1 else relation
-        names.append(known.get((database, oid), by_ending))
-    return names
 
 
 def _slack(case: Case, locks: pd.DataFrame) -> pd.Series[Any]:

@@ -100,9 +100,18 @@ def support_of(hypothesis: Hypothesis) -> tuple[Evidence, ...]:
 
 
 def warnings(analysis: Analysis) -> tuple[Warned, ...]:
-    """The sources that are not whole, and the systems of which this case has none."""
+    """The sources that are not whole, and the systems of which this case has none.
+
+    One that had nothing to say beside a whole one of its system costs nothing.
+    """
     sources = analysis.case.sources
-    bad = (s for s in sources if s.state not in (SourceState.OK, SourceState.SKIPPED))
+    whole = {s.system for s in sources if s.state is SourceState.OK}
+    bad = (
+        s
+        for s in sources
+        if s.state not in (SourceState.OK, SourceState.SKIPPED)
+        and not (s.state is SourceState.EMPTY and s.system in whole)
+    )
     made = [Warned(s.name, _state_words(s), _cost(s, sources)) for s in bad]
     present = {s.system for s in sources if s.state is not SourceState.SKIPPED}
     made += [

@@ -44,7 +44,7 @@ class Watched:
 
     def episodes(self, *files: Path) -> tuple[LockEpisode, ...]:
         """The lock episodes of a new case of these files, those of the scene's database."""
-        folder = self.logs.parent / "-".join(["case", *(f.name for f in files[:2])])
+        folder = self.logs.parent / "-".join(["case", *(f.name for f in files)])
         return episodes_of(folder, files, self.window, self.truth.database)
 
 

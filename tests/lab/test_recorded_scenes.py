@@ -37,8 +37,10 @@ def test_a_recording_and_the_logs_show_what_the_scene_did(
     for name in LOGS:
         logged = seen.episodes(seen.logs / name)
         assert [*accusations(seen.truth, logged), *wrong_spans(seen.truth, logged)] == [], name
-    both = seen.episodes(*seen.recording, seen.logs / "postgresql.json")
-    assert [*accusations(seen.truth, both), *differences(seen, both)] == []
+    for name in ("postgresql.json", "postgresql.log"):
+        both = seen.episodes(*seen.recording, seen.logs / name)
+        assert [*accusations(seen.truth, both), *differences(seen, both)] == [], name
+        assert {e.database for e in both} == {e.database for e in recorded}, name
 
 
 # --- what an episode may say ----------------------------------------------------------------------
@@ -142,18 +144,25 @@ def test_the_recording_and_each_log_tell_of_one_episode(index_build: Watched) ->
         assert episode.queue_amplifiers == ()
 
 
-def test_together_they_are_still_one(index_build: Watched) -> None:
-    (episode,) = index_build.episodes(*index_build.recording, index_build.logs / "postgresql.json")
+@pytest.mark.parametrize("name", LOGS)
+def test_together_they_are_still_one(index_build: Watched, name: str) -> None:
+    """Also where the log's prefix names no database: its session is in that of the recording."""
+    (episode,) = index_build.episodes(*index_build.recording, index_build.logs / name)
+    assert episode.object == f"{index_build.truth.database}.public.stock"
+    assert episode.root_holder.application == "migrate"
     assert episode.outcomes == {"granted": 12}
     assert {b.pid for b in episode.bystanders} == index_build.truth.bystanders
 
 
-def test_the_log_recovers_the_statement_behind_a_last_one(server18: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", LOGS)
+def test_the_log_recovers_the_statement_behind_a_last_one(
+    server18: Server, name: str, tmp_path: Path
+) -> None:
     seen = watched(create_index_held_then_select, server18, tmp_path)
     (alone,) = seen.episodes(*seen.recording)
     assert alone.root_holder.statement_basis == "last"
     assert "SELECT" in alone.root_holder.statement
-    (both,) = seen.episodes(*seen.recording, seen.logs / "postgresql.json")
+    (both,) = seen.episodes(*seen.recording, seen.logs / name)
     assert both.root_holder.statement_basis == "recovered"
     assert both.root_holder.statement == seen.truth.holds[0].statement
 

@@ -259,10 +259,12 @@ def test_a_source_that_is_not_whole_is_named_twice(analysis: Analysis, state: So
     assert warning in section(text, "Data sources and gaps")
 
 
-def test_a_skipped_source_beside_a_whole_one_is_no_warning(analysis: Analysis) -> None:
+@pytest.mark.parametrize("state", [SourceState.SKIPPED, SourceState.EMPTY])
+def test_a_source_without_rows_beside_a_whole_one_is_no_warning(
+    analysis: Analysis, state: SourceState
+) -> None:
     sources = tuple(
-        replace(s, state=SourceState.SKIPPED) if s.name == "pool gauge" else s
-        for s in analysis.case.sources
+        replace(s, state=state) if s.name == "pool gauge" else s for s in analysis.case.sources
     )
     assert "**Warning:**" not in to_markdown(
         replace(analysis, case=replace(analysis.case, sources=sources))
