@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +22,7 @@ from incident_rca.settings_document import (
     read_document,
     shown,
 )
+from incident_rca.settings_services import SECTIONS, Services, services_of
 
 FILE_NAME = "incident-rca.toml"
 ENVIRONMENT_PREFIX = "INCIDENT_RCA_"
@@ -65,6 +66,7 @@ class Settings:
     clock_offset_seconds: Mapping[str, tuple[float, float]] = field(
         default_factory=_assumed_offsets, hash=False
     )
+    services: Services = field(default_factory=Services)
     topology: Topology = field(default_factory=Topology)
 
 
@@ -96,7 +98,10 @@ _SCALARS: Mapping[str, tuple[tuple[str, ...], Reader]] = {
     "postgres_log_timezone": (("postgres", "log_timezone"), reading.timezone),
     "postgres_performance_insights": (("postgres", "performance_insights"), reading.instances),
 }
-_TOP = ("timezone", "analysis", "postgres", "clock_offset_seconds", "services", "routes")
+_TOP = (
+    *("timezone", "analysis", "postgres", *SECTIONS),
+    *("clock_offset_seconds", "services", "routes"),
+)
 _TABLES = ("analysis", "postgres")
 _SERVICE: Mapping[str, Reader] = {
     "grpc": reading.methods,
@@ -234,8 +239,10 @@ def _values_of_file(
     services = _services(document, data.get("services", {}))
     routes = _routes(document, data.get("routes", []), services)
     values["topology"] = Topology(services, routes)
+    values["services"] = services_of(document, data)
     origins |= {f"services.{service.name}": str(document.path) for service in services}
     origins |= {f"routes.{route.name}": str(document.path) for route in routes}
+    origins |= {key: str(document.path) for key in _asked(values["services"])}
     return values
 
 
@@ -304,5 +311,26 @@ def describe_settings(
         if route.timeout_seconds is not None:
             parts.append(f"timeout {route.timeout_seconds:g} s")
         rows.append((key, ", ".join(parts) or "-", origins[key]))
+    rows += [(key, what, origins[key]) for key, what in _asked(settings.services).items()]
     present = {True: "set (masked)", False: "not set"}
     return rows + [(name, present[bool(environ.get(name))], "environment") for name in SECRETS]
+
+
+def _asked(services: Services) -> dict[str, str]:
+    """Each service that is asked, by its key, in a few words; no value of it is a secret."""
+    return {
+        f"{section}.{service.name}": ", ".join(
+            f"{key} {value if isinstance(value, str) else _listed(value)}"
+            for key, value in ((f.name, getattr(service, f.name)) for f in fields(service))
+            if value and key != "name"
+        )
+        or "-"
+        for section in SECTIONS
+        for service in getattr(services, section)
+    }
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}={item}" for key, item in value.items())
+    return " ".join(getattr(item, "text", item) for item in value)

@@ -6,6 +6,7 @@ import math
 import re
 
 from incident_rca.errors import BadWindow
+from incident_rca.model.services import GatewayStage
 from incident_rca.settings_document import Unfit
 from incident_rca.window import load_zone
 
@@ -115,3 +116,83 @@ def route_path(value: object) -> str:
     if not re.fullmatch(r"/\S*", path) or "/:" in path:
         raise Unfit("a path as the gateway names it, such as /api/inventory/{sku}")
     return path
+
+
+# --- of [[datadog]], [[prometheus]] and [[aws]] -----------------------------------------------
+
+_UNITS = ("s", "ms", "us", "ns")
+_POOL_GAUGES = ("used", "max", "pending")
+
+
+def source_name(value: object) -> str:
+    name = text(value)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", name):
+        raise Unfit("a name of letters, digits, - and _")
+    return name
+
+
+def site(value: object) -> str:
+    name = text(value)
+    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", name):
+        raise Unfit("a Datadog site such as datadoghq.eu")
+    return name
+
+
+def url(value: object) -> str:
+    address = text(value)
+    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", address):
+        raise Unfit("a URL that begins with http:// or https:// and holds no user or password")
+    return address.rstrip("/")
+
+
+def unit(value: object) -> str:
+    name = text(value)
+    if name not in _UNITS:
+        raise Unfit(f"one of {', '.join(_UNITS)}")
+    return name
+
+
+def pool(value: object) -> dict[str, str]:
+    known = {name: text(metric) for name, metric in _table(value).items()}
+    if not known.keys() <= set(_POOL_GAUGES) or "used" not in known:
+        raise Unfit('a table such as { used = "pool.used", max = "pool.max" }')
+    return known
+
+
+def variable(value: object) -> str:
+    name = text(value)
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
+        raise Unfit("the beginning of variables of the environment, such as DD or DD_EU")
+    return name
+
+
+def headers(value: object) -> dict[str, str]:
+    named = {name: text(of) for name, of in _table(value).items()}
+    if not all(re.fullmatch(r"[A-Za-z0-9-]+", name) for name in named):
+        raise Unfit("a table of HTTP headers")
+    if not all(re.fullmatch(r"\$[A-Z_][A-Z0-9_]*", of) for of in named.values()):
+        raise Unfit('a table of headers and variables, such as { Authorization = "$PROM_AUTH" }')
+    return {name: of.removeprefix("$") for name, of in named.items()}
+
+
+def stages(value: object) -> tuple[GatewayStage, ...]:
+    found = []
+    for given in texts(value):
+        match = re.fullmatch(r"(rest|http|websocket):([a-z0-9]+)/([A-Za-z0-9_$-]+)", given)
+        if match is None:
+            raise Unfit("a list of stages such as rest:a1b2c3/prod or http:a1b2c3/$default")
+        found.append(GatewayStage(match[1], match[2], match[3]))
+    return tuple(found)
+
+
+def buckets(value: object) -> tuple[str, ...]:
+    places = texts(value)
+    if not all(re.fullmatch(r"s3://[a-z0-9.-]{3,63}(/\S*)?", place) for place in places):
+        raise Unfit("a list of places such as s3://bucket/prefix")
+    return places
+
+
+def _table(value: object) -> dict[str, object]:
+    if not isinstance(value, dict) or not value:
+        raise Unfit("a table that is not empty")
+    return {str(key): item for key, item in value.items()}

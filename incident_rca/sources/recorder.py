@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from incident_rca.errors import Unreachable
+from incident_rca.sources.clock import Clock
 from incident_rca.sources.lock_snapshots import (
     Known,
     Record,
@@ -31,19 +32,6 @@ if TYPE_CHECKING:
     Connection = psycopg.Connection[tuple[Any, ...]]
 
 LONGEST_PAUSE_SECONDS = 60.0
-
-
-class Clock(Protocol):
-    """The recorder host's clock."""
-
-    def now(self) -> datetime:
-        """The aware instant now."""
-
-    def monotonic(self) -> float:
-        """Seconds that only go forward."""
-
-    def sleep(self, seconds: float) -> None:
-        """Waits; returns early once the recorder is asked to end."""
 
 
 @dataclass(frozen=True, slots=True)
