@@ -1,7 +1,6 @@
-"""Asks sources about a window, side by side, and keeps what each answers in a case folder.
+"""Puts what sources answer about a window into a case folder, as soon as each has answered.
 
-A source is a Question: how to ask it and of which format its answer is. What it answers stands in
-the case as soon as it has come, so that nothing fetched is lost where the next one fails.
+So nothing fetched is lost where the next one fails.
 """
 
 from __future__ import annotations
@@ -9,8 +8,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -19,49 +18,19 @@ from pathlib import Path
 from incident_rca import __version__
 from incident_rca import case as case_folder
 from incident_rca.answered import contains, overlaps, renamed, status_of, together
+from incident_rca.asking import USUAL, Fetched, Found, Limits, Outcome, Question, side_by_side
 from incident_rca.collected_files import Incoming, incoming, intact, sort_out
 from incident_rca.errors import BadInput, IncidentRcaError, NoSuchCase
 from incident_rca.formats import BY_KIND
 from incident_rca.formats.lines import document_of
 from incident_rca.formats.parsed import Parsed, RawInput
 from incident_rca.importing import with_declared_clock, with_settings
-from incident_rca.model import Case, RawFile, SourceState, SourceStatus, TimeWindow
+from incident_rca.model import Basis, Case, RawFile, SourceState, SourceStatus, TimeWindow
 from incident_rca.pipeline import Progress, append_tables, joined_tables, parse_raw
 from incident_rca.settings import Settings
 from incident_rca.sources.answers import Absent, Answer
 
-AT_ONCE = 8
-NOTHING = Absent("it holds nothing of the window")
 ANSWERED = frozenset({SourceState.OK, SourceState.EMPTY, SourceState.PARTIAL})
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Files that stand elsewhere, by the name that each gets in raw/: copied as they are."""
-
-    files: Mapping[str, Path]
-
-
-Outcome = Answer | Found | Absent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """One source to be asked: `name` is unique, `kind` the format of what it answers.
-
-    `ask` answers for a window, or raises an IncidentRcaError; of what is local it is asked each
-    time, since that costs nothing and may have grown. `reading` is what the answer does not say
-    itself. A continuous source has rows for all of its time, so that a time without any was not
-    recorded; `without` is said where it has nothing of the window at all.
-    """
-
-    name: str
-    kind: str
-    ask: Callable[[TimeWindow], Outcome]
-    is_continuous: bool = False
-    is_local: bool = False
-    reading: Mapping[str, str] = field(default_factory=dict, hash=False)
-    without: Absent = NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +54,7 @@ def collect(
     window: TimeWindow,
     settings: Settings,
     title: str = "",
+    limits: Limits = USUAL,
     progress: Progress = lambda _: None,
 ) -> Collected:
     """The case with what each source answered about `window`; one that fails costs only itself.
@@ -101,8 +71,9 @@ def collect(
         case_folder.write_case(folder, case)
         state = _Collecting(folder, Path(work), window, settings, case)
         todo = [question for question in questions if not state.has_good(question)]
-        for question, future in _asked(todo, window, progress):
+        for question, future in side_by_side(todo, window, limits=limits, progress=progress):
             state.take(question, future)
+            state.clear(question)
         _write_tables(folder, state.case, state.parsed)
     return Collected(
         case=state.case,
@@ -120,30 +91,6 @@ def _begun(folder: Path, window: TimeWindow, settings: Settings, title: str) -> 
     if window != case.window:
         case = replace(case, window=window, window_basis="given")
     return replace(case, title=title or case.title, tool_version=__version__)
-
-
-def _asked(
-    questions: Sequence[Question], window: TimeWindow, progress: Progress
-) -> Iterator[tuple[Question, Future[Outcome]]]:
-    """Each question with its answer, in the order in which they come."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        waiting = {pool.submit(question.ask, window): question for question in questions}
-        left = {question.name for question in questions}
-        try:
-            progress(_asking(left))
-            for future in as_completed(waiting):
-                question = waiting[future]
-                progress(f"reading {question.name}")
-                yield question, future
-                left.discard(question.name)
-                progress(_asking(left))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _asking(left: set[str]) -> str:
-    return f"asking {', '.join(sorted(left))}" if left else "all have answered"
 
 
 def _write_tables(folder: Path, case: Case, parsed: Mapping[str, Parsed]) -> None:
@@ -197,6 +144,13 @@ class _Collecting:
             elif fresh is not None:
                 self._place(fresh)
 
+    def clear(self, question: Question) -> None:
+        """Empties the spool of a source that is whole now."""
+        source = self._named(question.name)
+        whole = (SourceState.OK, SourceState.EMPTY)
+        if question.spool and source is not None and source.state in whole:
+            shutil.rmtree(question.spool, ignore_errors=True)
+
     def _take_nothing(self, question: Question, state: SourceState, why: Absent) -> None:
         """Notes why there is no answer, unless the case has one: then only what it lacks."""
         old = self._named(question.name)
@@ -228,12 +182,19 @@ class _Collecting:
             return outcome
         old = self._named(question.name)
         kept = intact(self.folder, old.files if old else ())
+        if isinstance(outcome, Fetched):
+            whole = [incoming(self.folder, name, parts) for name in outcome.files]
+            for new, path in zip(whole, outcome.files.values(), strict=True):
+                shutil.copyfile(path, new.at)
+            fresh = self._parsed(question, [], whole, is_same=False)
+            return _with_clock(fresh, outcome.clock_offset_seconds)
         if not isinstance(outcome, Found):
             is_same = self._is_same_response(outcome, kept)
             new = incoming(self.folder, f"{question.name}.json", parts)
             text = json.dumps(outcome, indent=2, ensure_ascii=False)
             new.at.write_text(text + "\n", encoding="utf-8", newline="\n")
-            return self._parsed(question, [], [new], is_same=is_same)
+            fresh = self._parsed(question, [], [new], is_same=is_same)
+            return _with_clock(fresh, outcome.get("clock_offset_seconds"))
         others = {f.sha256 for s in self.case.sources if s.name != question.name for f in s.files}
         stay, found = sort_out(self.folder, kept, outcome.files, others)
         is_unchanged = old is not None and (stay, old.asked) == ([*old.files], self.window)
@@ -359,6 +320,17 @@ class _Fresh:
     parsed: Parsed
     parts: Mapping[str, Path]
     is_same: bool
+
+
+def _with_clock(fresh: _Fresh | Absent, bounds: Sequence[float] | None) -> _Fresh | Absent:
+    """The answer with the bounds of its service's clock, where it showed them."""
+    if isinstance(fresh, Absent) or not bounds:
+        return fresh
+    lo, hi = bounds
+    clocked = replace(
+        fresh.status, clock_offset_seconds=(lo, hi), clock_offset_basis=Basis.OBSERVED
+    )
+    return replace(fresh, status=clocked)
 
 
 def _absence_of(error: Exception) -> Absent:

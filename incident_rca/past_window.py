@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from incident_rca.collecting import Found, Outcome, Question
+from incident_rca.asking import Found, Outcome, Question
 from incident_rca.errors import BadInput, BadSettings, Unreachable
 from incident_rca.model import TimeWindow
 from incident_rca.sources.answers import Absent, Answer

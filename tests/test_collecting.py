@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from incident_rca.asking import Outcome, Question
 from incident_rca.case import read_case
-from incident_rca.collecting import Collected, Outcome, Question, collect
+from incident_rca.collecting import Collected, collect
 from incident_rca.errors import IncidentRcaError, NoSuchCase, Unreachable
 from incident_rca.model import SourceState, SourceStatus, TimeWindow
 from incident_rca.past_window import Past, questions

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from incident_rca.cli.clock import SystemClock
+from incident_rca.cli.collect_options import (
+    Around,
+    Force,
+    Last,
+    PerformanceInsights,
+    PgwatchDsn,
+    PostgresLog,
+    Recordings,
+    Timeout,
+    Title,
+    TotalTimeout,
+    When,
+    Where,
+    Window,
+)
 from incident_rca.cli.import_files import LogLinePrefix, LogTimezone, log_reading
 from incident_rca.cli.terminal import (
     CaseFolder,
@@ -22,11 +39,12 @@ from incident_rca.cli.terminal import (
     To,
     Zone,
     print_json,
-    progress,
     say,
     settings,
 )
+from incident_rca.cli.watching import cost, watching
 from incident_rca.errors import BadSettings, BadWindow, ExitCode
+from incident_rca.sources.tally import USUAL_SECONDS, USUAL_TOTAL_SECONDS
 
 if TYPE_CHECKING:
     from incident_rca.collecting import Collected
@@ -36,58 +54,6 @@ if TYPE_CHECKING:
 
 # libpq finds a server by these; its other variables only say how to reach it.
 _NAMES_A_SERVER = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
-
-Around = Annotated[str | None, typer.Option("--around", help="Its middle; with --window.")]
-Window = Annotated[str | None, typer.Option("--window", help="Its length, with --around: 30m.")]
-Last = Annotated[str | None, typer.Option("--last", help="The time up to now: 2h.")]
-Recordings = Annotated[
-    Path | None,
-    typer.Option("--recordings", metavar="FOLDER", help="Where `record --to` writes."),
-]
-PgwatchDsn = Annotated[
-    list[str] | None,
-    typer.Option("--pgwatch-dsn", help="Measurements database of pgwatch, repeatable."),
-]
-PerformanceInsights = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--performance-insights",
-        metavar="DB_RESOURCE_ID[@REGION]",
-        help="RDS instance whose Performance Insights to ask, repeatable.",
-    ),
-]
-PostgresLog = Annotated[
-    list[Path] | None,
-    typer.Option("--postgres-log", metavar="FILE", help="Server log to add, repeatable."),
-]
-Title = Annotated[str, typer.Option("--title", help="The incident's title.")]
-Force = Annotated[bool, typer.Option("--force", help="Take a window above 24 h.")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class When:
-    """The flags of the window, as they were given."""
-
-    start: str | None
-    end: str | None
-    around: str | None
-    window: str | None
-    last: str | None
-    tz: str | None
-    force: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
-    """The flags of what to ask, as they were given."""
-
-    dsn: list[str] | None
-    recordings: Path | None
-    pgwatch_dsn: list[str] | None
-    performance_insights: list[str] | None
-    postgres_log: list[Path] | None
-    log_line_prefix: str | None
-    log_timezone: str | None
 
 
 def collect(
@@ -107,6 +73,8 @@ def collect(
     log_timezone: LogTimezone = None,
     title: Title = "",
     config: Config = None,
+    timeout: Timeout = USUAL_SECONDS,
+    total_timeout: TotalTimeout = USUAL_TOTAL_SECONDS,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -128,6 +96,8 @@ def collect(
         postgres_log=postgres_log,
         log_line_prefix=log_line_prefix,
         log_timezone=log_timezone,
+        timeout=timeout,
+        total_timeout=total_timeout,
     )
     done = fetch(case, when, where, title=title, config=config, quiet=quiet)
     if as_json:
@@ -146,20 +116,29 @@ def fetch(
     """Collects into the case and tells what came of each source."""
     from incident_rca import case as case_folder
     from incident_rca import collecting, importing
+    from incident_rca.asking import Limits
     from incident_rca.past_window import questions
+    from incident_rca.sources.tally import Tally
     from incident_rca.window import describe_window
 
     loaded = settings(config)
     window = _window(folder, when, loaded)
-    asked = questions(_past(where, loaded), window, now=_now)
+    clock = SystemClock()
+    past = questions(_past(where, loaded), window, now=clock.now)
+    asked = [replace(question, tally=Tally(clock)) for question in past]
     if config is not None and case_folder.exists(folder):
         importing.change_case(folder, settings=loaded.settings, window=None)
     say(f"Window: {describe_window(window, when.tz or loaded.settings.timezone)}", quiet=quiet)
-    with progress(quiet=quiet) as step:
+    with watching(asked, quiet=quiet):
         done = collecting.collect(
-            folder, asked, window=window, settings=loaded.settings, title=title, progress=step
+            folder,
+            asked,
+            window=window,
+            settings=loaded.settings,
+            title=title,
+            limits=Limits(source_seconds=where.timeout, total_seconds=where.total_timeout),
         )
-    _tell(done, quiet=quiet)
+    _tell(done, {q.name: cost(q) for q in asked}, quiet=quiet)
     return done
 
 
@@ -248,14 +227,14 @@ def _instances(given: list[str] | None) -> tuple[str, ...]:
 # --- what is told -------------------------------------------------------------------------------
 
 
-def _tell(done: Collected, *, quiet: bool) -> None:
+def _tell(done: Collected, costs: Mapping[str, str], *, quiet: bool) -> None:
     from incident_rca.pipeline import with_gaps
     from incident_rca.redact import plain
 
     answered = {source.name for source in done.answered}
     for source in with_gaps(done.case).sources:
         if source.name in answered:
-            say(plain(_line(source), 2000), quiet=quiet)
+            say(plain(_line(source, costs.get(source.name, "")), 2000), quiet=quiet)
             if source.hint:
                 say(plain(f"hint:    {source.hint}", 2000), quiet=quiet)
     for name in done.known:
@@ -264,8 +243,9 @@ def _tell(done: Collected, *, quiet: bool) -> None:
         say(plain(f"kept     {name} as it was: {reason}", 2000), quiet=quiet)
 
 
-def _line(source: SourceStatus) -> str:
+def _line(source: SourceStatus, cost: str) -> str:
     rows = f" ({source.rows:,} rows)" if source.files else ""
+    rows = f" ({source.rows:,} rows; fetched {cost})" if source.files and cost else rows
     notes = "; ".join(note for note in (source.reason, source.blind) if note)
     return f"{source.state:8} {source.name}{rows}{': ' * bool(notes)}{notes}"
 

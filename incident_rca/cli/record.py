@@ -6,7 +6,6 @@ import queue
 import re
 import signal
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from incident_rca.cli.clock import SystemClock
 from incident_rca.cli.terminal import Dsn, Json, Quiet, err, print_json, say
 from incident_rca.errors import BadSettings, BadWindow, ExitCode
 
@@ -30,25 +30,6 @@ if TYPE_CHECKING:
 _SIZE = re.compile(r"(?P<number>[0-9]{1,15})(?P<unit>[KMGT]?)(?P<binary>i?)B")
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 SMALLEST_SIZE = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class SystemClock:
-    """This machine's clock; its sleep ends early once the recorder is to end."""
-
-    stop: Stop
-
-    def now(self) -> datetime:
-        """The instant now, in UTC."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds that only go forward."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Waits up to so many seconds."""
-        self.stop.wait(seconds)
 
 
 @dataclass(slots=True)

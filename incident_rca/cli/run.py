@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from incident_rca.cli import collect, report
+from incident_rca.cli import collect_options as options
 from incident_rca.cli.import_files import LogLinePrefix, LogTimezone
 from incident_rca.cli.terminal import (
     CaseFolder,
@@ -21,25 +22,28 @@ from incident_rca.cli.terminal import (
     say,
 )
 from incident_rca.errors import ExitCode
+from incident_rca.sources.tally import USUAL_SECONDS, USUAL_TOTAL_SECONDS
 
 
 def run(
     case: CaseFolder,
     start: From = None,
     end: To = None,
-    around: collect.Around = None,
-    window: collect.Window = None,
-    last: collect.Last = None,
+    around: options.Around = None,
+    window: options.Window = None,
+    last: options.Last = None,
     tz: Zone = None,
     dsn: Dsn = None,
-    recordings: collect.Recordings = None,
-    pgwatch_dsn: collect.PgwatchDsn = None,
-    performance_insights: collect.PerformanceInsights = None,
-    postgres_log: collect.PostgresLog = None,
+    recordings: options.Recordings = None,
+    pgwatch_dsn: options.PgwatchDsn = None,
+    performance_insights: options.PerformanceInsights = None,
+    postgres_log: options.PostgresLog = None,
     log_line_prefix: LogLinePrefix = None,
     log_timezone: LogTimezone = None,
-    title: collect.Title = "",
+    title: options.Title = "",
     config: Config = None,
+    timeout: options.Timeout = USUAL_SECONDS,
+    total_timeout: options.TotalTimeout = USUAL_TOTAL_SECONDS,
     fail_on: report.FailOn = None,
     force: Annotated[
         bool,
@@ -54,10 +58,10 @@ def run(
     """
     from incident_rca import pipeline
 
-    when = collect.When(
+    when = options.When(
         start=start, end=end, around=around, window=window, last=last, tz=tz, force=force
     )
-    where = collect.Where(
+    where = options.Where(
         dsn=dsn,
         recordings=recordings,
         pgwatch_dsn=pgwatch_dsn,
@@ -65,6 +69,8 @@ def run(
         postgres_log=postgres_log,
         log_line_prefix=log_line_prefix,
         log_timezone=log_timezone,
+        timeout=timeout,
+        total_timeout=total_timeout,
     )
     done = collect.fetch(case, when, where, title=title, config=config, quiet=quiet)
     if collect.exit_code(done.case) is ExitCode.NO_EVIDENCE:

@@ -9,6 +9,10 @@ from incident_rca.sources.clock import Clock
 
 # The longest that one request may hold up a source that has more time than that.
 REQUEST_SECONDS = 20.0
+# What one source may take, and all together, unless a person says otherwise: an engineer at night
+# waits a few minutes for a report, not an hour.
+USUAL_SECONDS = 300.0
+USUAL_TOTAL_SECONDS = 900.0
 
 
 @dataclass(slots=True)
@@ -16,7 +20,7 @@ class Tally:
     """Counts that a source keeps while it is fetched, by itself or by threads of its own.
 
     `rows` are events, points or lines; `pages` answers of the service, `throttled` those that asked
-    to slow down. `until` is the instant of `clock` at which the source's time is over.
+    to slow down. `begun` and `ended` are instants of `clock`; so is `until`, when its time is over.
     """
 
     clock: Clock
@@ -25,6 +29,23 @@ class Tally:
     pages: int = 0
     throttled: int = 0
     stopped: bool = False
+    begun: float | None = None
+    ended: float | None = None
+
+    def begin(self, seconds: float) -> None:
+        """Begins the source's time, of which it has so many seconds."""
+        self.begun = self.clock.monotonic()
+        self.until = self.begun + seconds
+
+    def end(self) -> None:
+        """Ends it."""
+        self.ended = self.clock.monotonic()
+
+    def took_seconds(self) -> float:
+        """How long it took, or has been going on."""
+        if self.begun is None:
+            return 0.0
+        return (self.clock.monotonic() if self.ended is None else self.ended) - self.begun
 
     def check(self) -> None:
         """Raises Unreachable once the time is over: called before each request and pause."""

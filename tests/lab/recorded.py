@@ -14,7 +14,7 @@ from pathlib import Path
 
 from incident_rca import pipeline
 from incident_rca.analysis.locks import lock_episodes
-from incident_rca.cli.record import SystemClock
+from incident_rca.cli.clock import SystemClock
 from incident_rca.importing import import_files
 from incident_rca.model import Case, LockEpisode, TimeWindow
 from incident_rca.settings import Settings
