@@ -16,6 +16,7 @@ from incident_rca.cli.clock import SystemClock
 from incident_rca.cli.collect_options import (
     Around,
     Force,
+    How,
     Last,
     PerformanceInsights,
     PgwatchDsn,
@@ -99,7 +100,7 @@ def collect(
         timeout=timeout,
         total_timeout=total_timeout,
     )
-    done = fetch(case, when, where, title=title, config=config, quiet=quiet)
+    done = fetch(case, when, where, How(title, config, force, quiet))
     if as_json:
         print_json(_sources(done.case))
     code = exit_code(done.case)
@@ -110,9 +111,7 @@ def collect(
     raise typer.Exit(code)
 
 
-def fetch(
-    folder: Path, when: When, where: Where, *, title: str, config: Path | None, quiet: bool
-) -> Collected:
+def fetch(folder: Path, when: When, where: Where, how: How) -> Collected:
     """Collects into the case and tells what came of each source."""
     from incident_rca import case as case_folder
     from incident_rca import collecting, importing
@@ -121,24 +120,24 @@ def fetch(
     from incident_rca.sources.tally import Tally
     from incident_rca.window import describe_window
 
-    loaded = settings(config)
-    window = _window(folder, when, loaded)
+    loaded = settings(how.config)
+    window = window_asked(folder, when, loaded)
     clock = SystemClock()
     past = questions(_past(where, loaded), window, now=clock.now)
     asked = [replace(question, tally=Tally(clock)) for question in past]
-    if config is not None and case_folder.exists(folder):
+    if how.config is not None and case_folder.exists(folder):
         importing.change_case(folder, settings=loaded.settings, window=None)
-    say(f"Window: {describe_window(window, when.tz or loaded.settings.timezone)}", quiet=quiet)
-    with watching(asked, quiet=quiet):
+    say(f"Window: {describe_window(window, when.tz or loaded.settings.timezone)}", quiet=how.quiet)
+    with watching(asked, quiet=how.quiet):
         done = collecting.collect(
             folder,
             asked,
             window=window,
             settings=loaded.settings,
-            title=title,
+            title=how.title,
             limits=Limits(source_seconds=where.timeout, total_seconds=where.total_timeout),
         )
-    _tell(done, {q.name: cost(q) for q in asked}, quiet=quiet)
+    _tell(done, {q.name: cost(q) for q in asked}, quiet=how.quiet)
     return done
 
 
@@ -156,8 +155,8 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _window(folder: Path, when: When, loaded: LoadedSettings) -> TimeWindow:
-    """The window that the flags name, else that of the case."""
+def window_asked(folder: Path, when: When, loaded: LoadedSettings) -> TimeWindow:
+    """The window that the flags name, else that of the case; raises BadWindow."""
     from incident_rca import case as case_folder
     from incident_rca.window import parse_window
 

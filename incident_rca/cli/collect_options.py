@@ -67,3 +67,13 @@ class Where:
     log_timezone: str | None
     timeout: float
     total_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """The flags that change nothing of what is asked."""
+
+    title: str
+    config: Path | None
+    force: bool
+    quiet: bool

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from incident_rca.cli import collect, report
 from incident_rca.cli import collect_options as options
+from incident_rca.cli.follow import EVERY_SECONDS, until_over
 from incident_rca.cli.import_files import LogLinePrefix, LogTimezone
 from incident_rca.cli.terminal import (
     CaseFolder,
@@ -23,6 +25,9 @@ from incident_rca.cli.terminal import (
 )
 from incident_rca.errors import ExitCode
 from incident_rca.sources.tally import USUAL_SECONDS, USUAL_TOTAL_SECONDS
+
+if TYPE_CHECKING:
+    from incident_rca.model import Analysis
 
 
 def run(
@@ -44,6 +49,12 @@ def run(
     config: Config = None,
     timeout: options.Timeout = USUAL_SECONDS,
     total_timeout: options.TotalTimeout = USUAL_TOTAL_SECONDS,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="While it is on: anew, until it is over or Ctrl-C.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option("--every", min=1, help="With --follow: seconds from round to round.")
+    ] = EVERY_SECONDS,
     fail_on: report.FailOn = None,
     force: Annotated[
         bool,
@@ -54,10 +65,10 @@ def run(
 ) -> None:
     """Collect what is known of a window, and write its report: `collect`, then `report`.
 
+    With --follow it does so again and again, says what is new and answers whether it is over.
+
     Example: incident-rca run INC-1 --from 14:10 --to now --dsn postgresql://me@db/orders
     """
-    from incident_rca import pipeline
-
     when = options.When(
         start=start, end=end, around=around, window=window, last=last, tz=tz, force=force
     )
@@ -72,12 +83,22 @@ def run(
         timeout=timeout,
         total_timeout=total_timeout,
     )
-    done = collect.fetch(case, when, where, title=title, config=config, quiet=quiet)
-    if collect.exit_code(done.case) is ExitCode.NO_EVIDENCE:
-        say("No source had anything of this window: there is nothing to report.", quiet=quiet)
-        raise typer.Exit(ExitCode.NO_EVIDENCE)
-    with progress(quiet=quiet) as step:
-        analysis = pipeline.analyse_case(case, step)
-    pipeline.write_reports(case, analysis, force=force)
+    how = options.How(title, config, force, quiet)
+    analysis = (
+        until_over(case, when, where, how, every) if follow else _once(case, when, where, how)
+    )
     report.show(case, analysis, as_json=as_json, quiet=quiet)
     raise typer.Exit(report.exit_code(analysis, fail_on))
+
+
+def _once(folder: Path, when: options.When, where: options.Where, how: options.How) -> Analysis:
+    from incident_rca import pipeline
+
+    done = collect.fetch(folder, when, where, how)
+    if collect.exit_code(done.case) is ExitCode.NO_EVIDENCE:
+        say("No source had anything of this window: there is nothing to report.", quiet=how.quiet)
+        raise typer.Exit(ExitCode.NO_EVIDENCE)
+    with progress(quiet=how.quiet) as step:
+        analysis = pipeline.analyse_case(folder, step)
+    pipeline.write_reports(folder, analysis, force=how.force)
+    return analysis
