@@ -6,7 +6,7 @@ collects again goes on where it stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +83,7 @@ def side_by_side(
     *,
     limits: Limits = USUAL,
     progress: Progress = lambda _: None,
-) -> Iterator[tuple[Question, Future[Outcome]]]:
+) -> Generator[tuple[Question, Future[Outcome]]]:
     """Each question with its answer, in the order in which they come.
 
     One whose time is over fails with Unreachable. Where the caller stops early, so do all.

@@ -35,10 +35,10 @@ def answer(analysis: Analysis) -> str:
     """The answer to "is it over?", with the times that it rests on."""
     outage, clock = analysis.outage, Clock.of(analysis)
     quiet = quiet_since_the_last_failure(analysis)
-    if outage is None or quiet is None:
+    if outage is None or outage.end.lo is None or quiet is None:
         said = next((s.plain for s in sentences(analysis)), "there is no evidence yet.")
         return f"Is it over? Not known: {said}"
-    last = f"the last failing request arrived at {clock.span(outage.end)} UTC"
+    last = f"the last failing request arrived at {clock.time(outage.end.lo)} UTC"
     length = format_duration(max(0.0, round(quiet.total_seconds())))
     if outage.ongoing:
         return f"Is it over? No: {last}, {length} before the end of the window."
