@@ -2,10 +2,11 @@
 #   make demo    set up and report on the sample incident
 #   make test    set up and run all tests
 #   make check   every gate that a change must pass
+#   make test-system   tests against servers of other packages (apt: prometheus)
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: bench check check-readme check-wheel clean demo format lint test types
+.PHONY: bench check check-readme check-wheel clean demo format lint test test-system types
 
 SHELL := /bin/sh
 VENV := .venv
@@ -21,6 +22,10 @@ demo: $(VENV)/run.stamp
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest
+
+# Needs what no registry of Python has: tests/system/conftest.py says what is missing.
+test-system: $(VENV)/test.stamp
+	$(BIN)/python -m pytest tests/system
 
 # `test` runs last, so that its closing line is the last thing to read; tests/test_readme.py is in it.
 check: format lint types check-wheel test

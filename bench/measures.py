@@ -13,6 +13,8 @@ from statistics import median
 
 from bench.access_lines import write_access_log
 from bench.figures import Figure, in_turn, ratio, seconds
+from bench.gateway_fetch import measure_gateway_fetch
+from bench.metric_queries import measure_metric_queries
 from bench.recorder import measure_recorder, measure_recorder_memory, measure_snapshots
 from incident_rca.formats import access_log, lock_recording
 from incident_rca.formats.duckdb_session import open_session
@@ -125,6 +127,8 @@ MEASURES: Sequence[Callable[[Path, int], list[Figure]]] = (
     measure_recorder,
     measure_snapshots,
     measure_recorder_memory,
+    measure_metric_queries,
+    measure_gateway_fetch,
 )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
+from incident_rca.analysis.names import counted
 from incident_rca.formats.lock_recording import GAP_INTERVALS
 from incident_rca.formats.parsed import Format, Parsed
 from incident_rca.importing import UNPARSED_SHARE_LIMIT
@@ -14,6 +15,7 @@ from incident_rca.model import Gap, RawFile, SourceState, SourceStatus, TimeWind
 from incident_rca.window import format_instant
 
 BETWEEN_FILES = "nothing was recorded: the recorder did not run, or its files are gone"
+_PROVISIONAL = "provisional: "
 Said = tuple[SourceState, str, str]
 
 
@@ -40,6 +42,7 @@ def together(parts: Sequence[Parsed], *, is_continuous: bool) -> Parsed:
         damage=_each_once(part.damage for part in parts),
         gaps=tuple(sorted(gaps, key=lambda gap: gap.window.start)),
         blind=_each_once(part.blind for part in parts),
+        lacks=tuple(dict.fromkeys(fact for part in parts for fact in part.lacks)),
     )
 
 
@@ -105,6 +108,7 @@ def status_of(
         query=parsed.query,
         gaps=parsed.gaps,
         blind=parsed.blind,
+        lacks=parsed.lacks,
         files=tuple(sorted(files, key=lambda file: file.path)),
     )
 
@@ -114,7 +118,7 @@ def _said_of_reading(parsed: Parsed) -> Said | None:
     if parsed.damage:
         return SourceState.PARTIAL, parsed.damage, "what could be read is used; collect it again"
     if share > UNPARSED_SHARE_LIMIT:
-        reason = f"{parsed.unparsed} rows ({share:.1%}) could not be read"
+        reason = f"{counted(parsed.unparsed, 'row')} ({share:.1%}) could not be read"
         return SourceState.PARTIAL, reason, "look at those rows: a new format is not read yet"
     if parsed.rows == 0:
         return SourceState.EMPTY, "it answered that it holds nothing of the window", ""
@@ -135,6 +139,24 @@ def _said_of_ends(parsed: Parsed, window: TimeWindow) -> Said | None:
     shown = [format_instant(at.replace(microsecond=0)) for at in (start, end)]
     reason = f"recorded only from {shown[0]} to {shown[1]}"
     return SourceState.PARTIAL, reason, f"what happened {' and '.join(missing)} it is not known"
+
+
+def provisional(source: SourceStatus, asked_at: datetime, settles_after: timedelta) -> SourceStatus:
+    """The source, marked where it was asked so soon after the window that its answer may grow."""
+    if source.asked is None or source.state not in (SourceState.OK, SourceState.EMPTY):
+        return source
+    settled_at = source.asked.end + settles_after
+    if asked_at >= settled_at:
+        return source
+    said = f"asked before {format_instant(settled_at.replace(microsecond=0))}, more may still come"
+    reason = f"{_PROVISIONAL}{said}{'; ' * bool(source.reason)}{source.reason}"
+    hint = source.hint or "collect again later: it is asked anew"
+    return replace(source, reason=reason, hint=hint)
+
+
+def is_provisional(source: SourceStatus) -> bool:
+    """Whether `provisional` marked it."""
+    return source.reason.startswith(_PROVISIONAL)
 
 
 def overlaps(covered: TimeWindow | None, window: TimeWindow) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from incident_rca.errors import Unreachable
@@ -34,11 +35,14 @@ class Fetched:
     """Files that hold a whole answer of a service, by the name that each gets in raw/.
 
     They take the place of what the source had in the case. `clock_offset_seconds` are bounds of the
-    service's clock against ours, as far as it showed them.
+    service's clock against ours, as far as it showed them; `damage` says what is missing.
+    `asked_at` is when it was asked, in UTC.
     """
 
     files: Mapping[str, Path]
     clock_offset_seconds: tuple[float, float] | None = None
+    damage: str = ""
+    asked_at: datetime | None = None
 
 
 Outcome = Answer | Found | Fetched | Absent
@@ -53,6 +57,7 @@ class Question:
     itself. A continuous source has rows for all of its time, so that a time without any was not
     recorded; `without` is said where it has nothing of the window at all. `tally` is what `ask`
     counts into, and where it reads how long it may take; `spool` a folder for what is not whole.
+    `settles_after` is how long after a window its answer may still grow, None if it cannot.
     """
 
     name: str
@@ -64,6 +69,7 @@ class Question:
     without: Absent = NOTHING
     tally: Tally | None = None
     spool: Path | None = None
+    settles_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +97,7 @@ def side_by_side(
     pool = ThreadPoolExecutor(AT_ONCE)
     left = {question.name: question for question in questions}
     try:
-        waiting = {pool.submit(_ask, q, window, limits): q for q in questions}
+        waiting = {pool.submit(_ask, q, window, limits, _end(q, limits)): q for q in questions}
         progress(_asking(left))
         answers = as_completed(waiting, timeout=limits.total_seconds)
         while left:
@@ -112,11 +118,17 @@ def side_by_side(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _ask(question: Question, window: TimeWindow, limits: Limits) -> Outcome:
+def _end(question: Question, limits: Limits) -> float:
+    """When the time of all sources is over, by the clock of this one's tally."""
+    return limits.total_seconds + (question.tally.clock.monotonic() if question.tally else 0.0)
+
+
+def _ask(question: Question, window: TimeWindow, limits: Limits, end: float) -> Outcome:
     tally = question.tally
     if tally is None:
         return question.ask(window)
-    tally.begin(limits.source_seconds)
+    # No request may outlast the time of all sources: it would hold up the end of the program.
+    tally.begin(max(0.0, min(limits.source_seconds, end - tally.clock.monotonic())))
     try:
         return question.ask(window)
     finally:

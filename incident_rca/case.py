@@ -24,11 +24,14 @@ from incident_rca.model import Case, RawFile, SourceState, SourceStatus
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
 
 CASE_SCHEMA = 1
 MANIFEST = "case.json"
 RAW = "raw"
+# What is being fetched and not whole yet; nothing but a collection reads it.
+SPOOL = ".spool"
 TABLES = "tables"
 MADE = "made.json"
 
@@ -219,24 +222,32 @@ def write_tables(folder: Path, tables: Tables, sources: tuple[SourceStatus, ...]
 
 def read_tables(folder: Path) -> Tables:
     """The tables as typed frames; raises BadInput where one cannot be read."""
-    return Tables(**{name: read_table(folder, name) for name in TABLE_NAMES})
-
-
-def read_table(folder: Path, name: str) -> pd.DataFrame:
-    """One table as a typed frame; raises BadInput where it cannot be read."""
-    import duckdb
-
-    path = table_path(folder, name)
     with (
         tempfile.TemporaryDirectory(prefix="incident-rca-") as work,
         open_session(Path(work)) as session,
     ):
-        try:
-            return as_schema(fetch(session.read_parquet(str(path))), name)
-        except (duckdb.Error, KeyError) as error:
-            raise BadInput(
-                f"{path}: cannot be read", hint=f"delete {path.parent}: it is made anew"
-            ) from error
+        return Tables(**{name: _read_table(session, folder, name) for name in TABLE_NAMES})
+
+
+def read_table(folder: Path, name: str) -> pd.DataFrame:
+    """One table as a typed frame; raises BadInput where it cannot be read."""
+    with (
+        tempfile.TemporaryDirectory(prefix="incident-rca-") as work,
+        open_session(Path(work)) as session,
+    ):
+        return _read_table(session, folder, name)
+
+
+def _read_table(session: duckdb.DuckDBPyConnection, folder: Path, name: str) -> pd.DataFrame:
+    import duckdb
+
+    path = table_path(folder, name)
+    try:
+        return as_schema(fetch(session.read_parquet(str(path))), name)
+    except (duckdb.Error, KeyError) as error:
+        raise BadInput(
+            f"{path}: cannot be read", hint=f"delete {path.parent}: it is made anew"
+        ) from error
 
 
 def same_rows(kept: pd.DataFrame, fresh: pd.DataFrame) -> bool:

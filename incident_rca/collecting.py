@@ -12,18 +12,27 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
 from incident_rca import __version__
 from incident_rca import case as case_folder
-from incident_rca.answered import contains, overlaps, renamed, status_of, together
+from incident_rca.answered import (
+    contains,
+    is_provisional,
+    overlaps,
+    provisional,
+    renamed,
+    status_of,
+    together,
+)
 from incident_rca.asking import USUAL, Fetched, Found, Limits, Outcome, Question, side_by_side
 from incident_rca.collected_files import Incoming, incoming, intact, sort_out
 from incident_rca.errors import BadInput, IncidentRcaError, NoSuchCase
 from incident_rca.formats import BY_KIND
 from incident_rca.formats.lines import document_of
-from incident_rca.formats.parsed import Parsed, RawInput
+from incident_rca.formats.parsed import Parsed, RawInput, utc_instant
 from incident_rca.importing import with_declared_clock, with_settings
 from incident_rca.model import Basis, Case, RawFile, SourceState, SourceStatus, TimeWindow
 from incident_rca.pipeline import Progress, append_tables, joined_tables, parse_raw
@@ -126,6 +135,7 @@ class _Collecting:
             and old is not None
             and old.state in (SourceState.OK, SourceState.EMPTY)
             and contains(old.asked, self.window)
+            and not (question.settles_after and is_provisional(old))
         )
         if is_good:
             self.known.append(question.name)
@@ -171,7 +181,7 @@ class _Collecting:
             reason=why.reason,
             hint=why.hint,
         )
-        self._replace(old, status)
+        self._replace(old, with_declared_clock(status, self.settings))
         self.answered.add(status.name)
 
     def _read(
@@ -186,15 +196,16 @@ class _Collecting:
             whole = [incoming(self.folder, name, parts) for name in outcome.files]
             for new, path in zip(whole, outcome.files.values(), strict=True):
                 shutil.copyfile(path, new.at)
-            fresh = self._parsed(question, [], whole, is_same=False)
-            return _with_clock(fresh, outcome.clock_offset_seconds)
+            fresh = self._parsed(question, [], whole, is_same=False, damage=outcome.damage)
+            return _answered(question, fresh, outcome.asked_at, outcome.clock_offset_seconds)
         if not isinstance(outcome, Found):
             is_same = self._is_same_response(outcome, kept)
             new = incoming(self.folder, f"{question.name}.json", parts)
             text = json.dumps(outcome, indent=2, ensure_ascii=False)
             new.at.write_text(text + "\n", encoding="utf-8", newline="\n")
             fresh = self._parsed(question, [], [new], is_same=is_same)
-            return _with_clock(fresh, outcome.get("clock_offset_seconds"))
+            asked_at = utc_instant(outcome["asked_at"])
+            return _answered(question, fresh, asked_at, outcome.get("clock_offset_seconds"))
         others = {f.sha256 for s in self.case.sources if s.name != question.name for f in s.files}
         stay, found = sort_out(self.folder, kept, outcome.files, others)
         is_unchanged = old is not None and (stay, old.asked) == ([*old.files], self.window)
@@ -213,6 +224,7 @@ class _Collecting:
         news: Sequence[Incoming],
         *,
         is_same: bool,
+        damage: str = "",
     ) -> _Fresh | Absent:
         """All files of a source as one; one that cannot be read is damage, all of them an error."""
         known = BY_KIND[question.kind]
@@ -235,8 +247,8 @@ class _Collecting:
                 raise refused[0]
             return question.without
         whole = together(list(read.values()), is_continuous=question.is_continuous)
-        damage = "; ".join(d for d in (whole.damage, *(e.message for e in refused)) if d)
-        whole = replace(whole, damage=damage)
+        reasons = (damage, whole.damage, *(e.message for e in refused))
+        whole = replace(whole, damage="; ".join(reason for reason in reasons if reason))
         status = status_of(
             question.name,
             known,
@@ -322,15 +334,22 @@ class _Fresh:
     is_same: bool
 
 
-def _with_clock(fresh: _Fresh | Absent, bounds: Sequence[float] | None) -> _Fresh | Absent:
-    """The answer with the bounds of its service's clock, where it showed them."""
-    if isinstance(fresh, Absent) or not bounds:
+def _answered(
+    question: Question,
+    fresh: _Fresh | Absent,
+    asked_at: datetime | None,
+    bounds: Sequence[float] | None,
+) -> _Fresh | Absent:
+    """The answer with the bounds of its service's clock, and marked where it may still grow."""
+    if isinstance(fresh, Absent):
         return fresh
-    lo, hi = bounds
-    clocked = replace(
-        fresh.status, clock_offset_seconds=(lo, hi), clock_offset_basis=Basis.OBSERVED
-    )
-    return replace(fresh, status=clocked)
+    status = fresh.status
+    if bounds:
+        lo, hi = bounds
+        status = replace(status, clock_offset_seconds=(lo, hi), clock_offset_basis=Basis.OBSERVED)
+    if asked_at is not None and question.settles_after is not None:
+        status = provisional(status, asked_at, question.settles_after)
+    return replace(fresh, status=status)
 
 
 def _absence_of(error: Exception) -> Absent:

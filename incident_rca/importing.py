@@ -11,8 +11,10 @@ from pathlib import Path
 
 from incident_rca import __version__
 from incident_rca import case as case_folder
+from incident_rca.analysis.names import counted
 from incident_rca.errors import BadInput, IncidentRcaError, NoEvidence, UnknownFormat
-from incident_rca.formats import BY_KIND, FORMATS, recognise
+from incident_rca.formats import BY_KIND, FORMATS, access_log, recognise
+from incident_rca.formats.access_log import FORMAT_READING
 from incident_rca.formats.lines import head_of
 from incident_rca.formats.parsed import Format, Parsed, RawInput
 from incident_rca.model import (
@@ -45,7 +47,8 @@ class Imported:
 class Reading:
     """What the user says of the files: their kind, and what they do not say themselves.
 
-    `log` has the `log_line_prefix` and `log_timezone` of a server's log, as far as they are given.
+    `log` has the `log_line_prefix` and `log_timezone` of a server's log and the `access_log_format`
+    of a gateway's, as far as they are given.
     """
 
     kind: str | None = None
@@ -141,7 +144,7 @@ def with_window(case: Case, window: TimeWindow | None) -> Case:
         return replace(case, window=window, window_basis="given")
     if case.window_basis == "given":
         return case
-    gateway = [s for s in case.sources if s.kind == "access_log" and s.covered]
+    gateway = [s for s in case.gateway_logs if s.covered]
     basis = "span of the gateway log" if gateway else "span of all sources"
     return replace(case, window=_span(gateway or case.sources), window_basis=basis)
 
@@ -177,7 +180,7 @@ def _add_file(
     folder: Path, given: Path, sources: Sequence[SourceStatus], work: Path, reading: Reading
 ) -> tuple[SourceStatus, Parsed]:
     """Recognises and parses one file; what it would be in the case, and its rows."""
-    known = _format_of(given, reading.kind)
+    known = _format_of(given, reading)
     stem, taken = given.name.partition(".")[0] or known.kind, {s.name for s in sources}
     name = next(n for n in chain([stem], (f"{stem}-{i}" for i in count(2))) if n not in taken)
     path = case_folder.free_name(folder, given, frozenset(f.path for s in sources for f in s.files))
@@ -202,8 +205,9 @@ def _add_file(
     return replace(_status(known, name, parsed, raw), reading=dict(reading.log)), parsed
 
 
-def _format_of(given: Path, kind: str | None) -> Format:
-    kinds = ", ".join(f"{f.kind} ({f.title})" for f in FORMATS)
+def _format_of(given: Path, reading: Reading) -> Format:
+    kind = reading.kind or (access_log.FORMAT.kind if FORMAT_READING in reading.log else None)
+    kinds = ", ".join(sorted(f.kind for f in FORMATS))
     if given.stat().st_size == 0:
         raise BadInput(f"{given}: is empty", hint="fetch or copy the file again")
     if kind is not None:
@@ -213,7 +217,8 @@ def _format_of(given: Path, kind: str | None) -> Format:
     known = recognise(head_of(given))
     if known is None:
         raise UnknownFormat(
-            f"{given}: is of no known kind", hint=f"the kinds are: {kinds}; `--as KIND` overrides"
+            f"{given}: is of no known kind",
+            hint=f"say what it is: --as {{{kinds}}}; or --access-log-format for a gateway's log",
         )
     return known
 
@@ -226,7 +231,7 @@ def _status(known: Format, name: str, parsed: Parsed, raw: RawFile) -> SourceSta
         hint = "what stands before the damage is used; fetch the file again"
     elif share > UNPARSED_SHARE_LIMIT:
         state = SourceState.PARTIAL
-        reason = f"{raw.path}: {parsed.unparsed} rows ({share:.1%}) could not be read"
+        reason = f"{raw.path}: {counted(parsed.unparsed, 'row')} ({share:.1%}) could not be read"
         hint = "look at those rows: a new log format is not read yet"
     elif parsed.rows == 0:
         state, reason = SourceState.EMPTY, f"{raw.path}: holds no rows"
@@ -245,5 +250,6 @@ def _status(known: Format, name: str, parsed: Parsed, raw: RawFile) -> SourceSta
         query=parsed.query,
         gaps=parsed.gaps,
         blind=parsed.blind,
+        lacks=parsed.lacks,
         files=(raw,),
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from incident_rca.analysis.live_locks import blockers
 from incident_rca.analysis.locks import lock_episodes
 from incident_rca.errors import Unreachable
-from incident_rca.formats.lock_recording import RESTRICTED, frames_of_records
+from incident_rca.formats.lock_recording import HIDDEN, frames_of_records
 from incident_rca.formats.parsed import RawInput, utc_instant
 from incident_rca.model import Case, TimeWindow
 from incident_rca.model.live import LiveLocks
@@ -24,7 +24,14 @@ from incident_rca.sources.lock_snapshots import (
     probe,
     snapshot,
 )
-from incident_rca.sources.postgres import ServerFacts, connect, named, reason_of, server_facts
+from incident_rca.sources.postgres import (
+    ServerFacts,
+    connect,
+    grant_of,
+    named,
+    reason_of,
+    server_facts,
+)
 
 if TYPE_CHECKING:
     import psycopg
@@ -40,6 +47,11 @@ class Watched:
     connection: psycopg.Connection[tuple[Any, ...]]
     facts: ServerFacts
     server: str
+
+    @property
+    def cure(self) -> str:
+        """The statement after which nothing is hidden from our role, "" where nothing is."""
+        return grant_of(self.facts)
 
 
 def watch(dsn: str) -> Watched:
@@ -96,8 +108,8 @@ def save_records(records: list[Record], path: Path) -> None:
             file.write(encode(record) + b"\n")
 
 
-def live_locks(records: list[Record], server: str) -> LiveLocks:
-    """Who blocks whom in the records of one look; pure."""
+def live_locks(records: list[Record], server: str, cure: str = "") -> LiveLocks:
+    """Who blocks whom in the records of one look; `cure` would show what is hidden. Pure."""
     _, counted, seen = records
     raw = RawInput(path=Path(server), file=server, source=server, work=Path())
     frames = frames_of_records(records, raw)
@@ -111,15 +123,18 @@ def live_locks(records: list[Record], server: str) -> LiveLocks:
     return LiveLocks(
         server=server,
         at=at,
-        # The server's own processes have no state; but of a hidden session one sees none either.
-        sessions=sum(n for _, state, *_, n in counted["counts"] if state is not None or is_blind),
+        # The server's own processes have no state; of a hidden session one sees none either.
+        sessions=None
+        if is_blind
+        else sum(n for _, state, *_, n in counted["counts"] if state is not None),
         waiting=waiting,
         blockers=blockers(tables.locks, sessions, at),
         episodes=tuple(
             replace(e, held_end=replace(e.held_end, hi=None, reason="it is held now"))
             for e in lock_episodes(Case(id=server, title="", window=window), tables)
         ),
-        blind=RESTRICTED if is_blind else "",
+        blind=HIDDEN if is_blind else "",
+        cure=cure if is_blind else "",
     )
 
 

@@ -150,12 +150,16 @@ def as_reported(case: Case) -> Case:
 
 
 def with_limits(case: Case) -> Case:
-    """The case with what each source, being of its kind, never shows."""
+    """The case with what each source never shows, being of its kind and in its format."""
     known = (
-        replace(s, cannot_show=BY_KIND[s.kind].cannot_show) if s.kind in BY_KIND else s
-        for s in case.sources
+        replace(s, cannot_show=_cannot_show(s)) if s.kind in BY_KIND else s for s in case.sources
     )
     return replace(case, sources=tuple(known))
+
+
+def _cannot_show(source: SourceStatus) -> str:
+    facts = (*source.lacks, BY_KIND[source.kind].cannot_show)
+    return "; ".join(fact for fact in facts if fact)
 
 
 def write_reports(folder: Path, analysis: Analysis, *, force: bool = False) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from incident_rca import settings_values as reading
 from incident_rca.errors import BadSettings
-from incident_rca.model import Route, Service, System, Topology
+from incident_rca.model import Basis, Route, Service, System, Topology
 from incident_rca.settings_document import (
     Document,
     Place,
@@ -87,7 +87,7 @@ class LoadedSettings:
 
 # One entry a scalar: its field in Settings, its place in the file, and what reads it. Its variable
 # is the prefix and the field in capitals.
-_SCALARS: Mapping[str, tuple[tuple[str, ...], Reader]] = {
+SCALARS: Mapping[str, tuple[tuple[str, ...], Reader]] = {
     "timezone": (("timezone",), reading.timezone),
     "max_window_hours": (("analysis", "max_window_hours"), reading.integer),
     "plausible_deadline_seconds": (("analysis", "plausible_deadline_seconds"), reading.seconds),
@@ -107,6 +107,7 @@ _SERVICE: Mapping[str, Reader] = {
     "grpc": reading.methods,
     "tables": reading.tables,
     "pool_size": reading.integer,
+    "inferred": reading.boolean,
 }
 _ROUTE: Mapping[str, Reader] = {
     "method": reading.http_method,
@@ -114,6 +115,7 @@ _ROUTE: Mapping[str, Reader] = {
     "calls": reading.methods,
     "follows": reading.texts,
     "timeout_seconds": reading.seconds,
+    "inferred": reading.boolean,
 }
 
 
@@ -133,8 +135,13 @@ def _services(document: Document, value: object) -> tuple[Service, ...]:
                 document.refuse(
                     (*place, "grpc"), f"`{method}` belongs to both `{owner}` and `{name}`"
                 )
-        services.append(Service(name=name, **read))
+        services.append(Service(name=name, basis=_basis(read), **read))
     return tuple(services)
+
+
+def _basis(read: dict[str, Any]) -> Basis:
+    """What a table says of itself; takes `inferred` out of what was read of it."""
+    return Basis.INFERRED if read.pop("inferred", False) else Basis.OBSERVED
 
 
 def _routes(document: Document, value: object, services: tuple[Service, ...]) -> tuple[Route, ...]:
@@ -148,7 +155,7 @@ def _routes(document: Document, value: object, services: tuple[Service, ...]) ->
         for needed in ("method", "path"):
             if needed not in read:
                 document.refuse(place, f"`{dotted(place)}` has no `{needed}`")
-        route = Route(**read)
+        route = Route(basis=_basis(read), **read)
         if route.name in {r.name for r in routes}:
             document.refuse(place, f"route `{route.name}` stands twice")
         routes.append(route)
@@ -183,7 +190,7 @@ def load_settings(
     """
     path, found_by = _find_file(config, environ, cwd, user_config_dir)
     values: dict[str, Any] = {}
-    origins = {".".join(place): "default" for place, _ in _SCALARS.values()}
+    origins = {".".join(place): "default" for place, _ in SCALARS.values()}
     origins |= {f"clock_offset_seconds.{clock}": "assumed" for clock in _CLOCKS}
     if path is not None:
         document, data = read_document(path)
@@ -221,9 +228,9 @@ def _values_of_file(
     document.table((), data, _TOP)
     tables: dict[tuple[str, ...], dict[str, Any]] = {(): data}
     for table in _TABLES:
-        known = [place[1] for place, _ in _SCALARS.values() if place[0] == table]
+        known = [place[1] for place, _ in SCALARS.values() if place[0] == table]
         tables[(table,)] = document.table((table,), data.get(table, {}), known)
-    for name, (place, reader) in _SCALARS.items():
+    for name, (place, reader) in SCALARS.items():
         *above, key = place
         if key in tables[tuple(above)]:
             values[name] = document.read(place, tables[tuple(above)][key], reader)
@@ -248,7 +255,7 @@ def _values_of_file(
 
 def _overrule(values: dict[str, Any], origins: dict[str, str], environ: Mapping[str, str]) -> None:
     """Puts the environment's scalars into `values`; an empty variable counts as not set."""
-    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}": name for name in _SCALARS}
+    known = {f"{ENVIRONMENT_PREFIX}{name.upper()}": name for name in SCALARS}
     for variable, text in sorted(environ.items()):
         if not variable.startswith(ENVIRONMENT_PREFIX) or variable == CONFIG_VARIABLE or not text:
             continue
@@ -258,7 +265,7 @@ def _overrule(values: dict[str, Any], origins: dict[str, str], environ: Mapping[
                 f"unknown key `{variable}` in the environment",
                 hint=nearest(variable, names) or f"known: {', '.join(names)}",
             )
-        place, reader = _SCALARS[known[variable]]
+        place, reader = SCALARS[known[variable]]
         try:
             values[known[variable]] = reader(_given_as_text(text, reader))
         except Unfit as error:
@@ -291,7 +298,7 @@ def describe_settings(
     """
     settings, origins = loaded.settings, loaded.origins
     rows = [("config", str(loaded.path or "-"), origins["config"])]
-    for name, (place, _) in _SCALARS.items():
+    for name, (place, _) in SCALARS.items():
         key = ".".join(place)
         value = getattr(settings, name)
         shown_value = ", ".join(value) if isinstance(value, tuple) else f"{value}"
@@ -302,7 +309,8 @@ def describe_settings(
     for service in settings.topology.services:
         key = f"services.{service.name}"
         pool = [] if service.pool_size is None else [f"pool of {service.pool_size}"]
-        owned = ", ".join([*service.grpc, *service.tables, *pool]) or "-"
+        marked = ["inferred"] if service.basis is Basis.INFERRED else []
+        owned = ", ".join([*service.grpc, *service.tables, *pool, *marked]) or "-"
         rows.append((key, owned, origins[key]))
     for route in settings.topology.routes:
         key = f"routes.{route.name}"
@@ -310,6 +318,7 @@ def describe_settings(
         parts += [f"follows {name}" for name in route.follows]
         if route.timeout_seconds is not None:
             parts.append(f"timeout {route.timeout_seconds:g} s")
+        parts += ["inferred"] if route.basis is Basis.INFERRED else []
         rows.append((key, ", ".join(parts) or "-", origins[key]))
     rows += [(key, what, origins[key]) for key, what in _asked(settings.services).items()]
     present = {True: "set (masked)", False: "not set"}

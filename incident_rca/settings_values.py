@@ -20,6 +20,12 @@ def integer(value: object) -> int:
     return value
 
 
+def boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Unfit("true or false")
+    return value
+
+
 def seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Unfit("a number of seconds above 0")
@@ -138,9 +144,13 @@ def site(value: object) -> str:
     return name
 
 
+# A host and a port: `me:se/cret@host` has no port, and its password would stand in the path.
+_URL = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^\s/@:?#\[\]]+)(:[0-9]{1,5})?(/[^\s@]*)?")
+
+
 def url(value: object) -> str:
     address = text(value)
-    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", address):
+    if not _URL.fullmatch(address):
         raise Unfit("a URL that begins with http:// or https:// and holds no user or password")
     return address.rstrip("/")
 

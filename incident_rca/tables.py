@@ -45,6 +45,31 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "integration_status": "VARCHAR",
         "message": "VARCHAR",
         "seen_in": "VARCHAR",
+        "trace_id": "VARCHAR",
+    },
+    # What a load balancer says of its requests, by second, path and statuses; `at` is null there.
+    # A request that failed (elb_status 5xx, or 460: the client closed first) has a row of its own,
+    # with its arrival `at`. `target_status` is null where no target answered; `answered_by`:
+    # `load_balancer` (no target did), `target` (its status was passed on) or `altered` (was not).
+    "load_balancer": _ORIGIN
+    | {
+        "second": "TIMESTAMPTZ",
+        "at": "TIMESTAMPTZ",
+        "load_balancer": "VARCHAR",
+        "method": "VARCHAR",
+        "path": "VARCHAR",
+        "elb_status": "INTEGER",
+        "target_status": "INTEGER",
+        "answered_by": "VARCHAR",
+        "error_type": "VARCHAR",
+        "error_reason": "VARCHAR",
+        "trace_id": "VARCHAR",
+        "latency_ms": "DOUBLE",
+        "requests": "BIGINT",
+        "latency_ms_bounds": "BIGINT[]",
+        "latency_ms_counts": "BIGINT[]",
+        "line_first": "BIGINT",
+        "line_last": "BIGINT",
     },
     # Counts before the outage, as a log query answered them.
     "baseline": _ORIGIN
@@ -164,6 +189,10 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "duration_ms": "DOUBLE",
     },
     # One row a bucket and series; `at` is the bucket's start. A null `value` is missing, not zero.
+    # `unit_basis` is what told the unit: `settings`, `payload`, `name`, `suffix` or `buckets`.
+    # `ceiling` is the top finite bound of the histogram behind a percentile, in the row's unit: a
+    # value there is "at least"; null where no histogram is known to be behind it. `role` is what a
+    # gauge counts of a connection pool (`used`, `max`, `pending`), where the question says it.
     "metrics": _ORIGIN
     | {
         "row": "BIGINT",
@@ -172,11 +201,14 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "metric": "VARCHAR",
         "aggregate": "VARCHAR",
         "unit": "VARCHAR",
+        "unit_basis": "VARCHAR",
         "owner": "VARCHAR",
         "service": "VARCHAR",
         "method": "VARCHAR",
         "status": "VARCHAR",
+        "role": "VARCHAR",
         "value": "DOUBLE",
+        "ceiling": "DOUBLE",
     },
     "changes": _ORIGIN
     | {
@@ -199,6 +231,7 @@ class Tables:
 
     gateway: pd.DataFrame = field(hash=False)
     failures: pd.DataFrame = field(hash=False)
+    load_balancer: pd.DataFrame = field(hash=False)
     baseline: pd.DataFrame = field(hash=False)
     locks: pd.DataFrame = field(hash=False)
     session_counts: pd.DataFrame = field(hash=False)

@@ -11,7 +11,12 @@ from incident_rca.packaged import packaged_path
 from incident_rca.queries import load_query, parse_headers
 
 QUERIES = Path(__file__).resolve().parent.parent / "queries"
-NAMES = sorted(path.relative_to(QUERIES).as_posix() for path in QUERIES.rglob("*.sql"))
+NAMES = sorted(p.relative_to(QUERIES).as_posix() for p in QUERIES.rglob("*") if p.is_file())
+
+
+def test_queries_of_every_service_are_looked_at() -> None:
+    assert {name.rpartition(".")[2] for name in NAMES} == {"sql", "toml", "insights"}
+    assert {name.partition("/")[0] for name in NAMES} >= {"cloudwatch", "datadog", "prometheus"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from incident_rca.errors import BadSettings, ExitCode
-from incident_rca.model import Route, Service
+from incident_rca.model import Basis, Route, Service
+from incident_rca.model.services import (
+    AwsAccount,
+    DatadogAccount,
+    GatewayStage,
+    PrometheusServer,
+)
 from incident_rca.settings import LoadedSettings, Settings, describe_settings, load_settings
 
 FULL = """\
@@ -339,3 +347,205 @@ def test_what_is_wrong_of_postgres_is_named(tmp_path: Path, text: str, key: str)
     assert f"`{key}`" in error.message and "line 2" in error.message
     # A DSN does not belong there, and what is in it does not belong into a message.
     assert "hunter2" not in error.message + error.hint
+
+
+# --- what is asked beside PostgreSQL ------------------------------------------------------------
+
+ASKED = """
+[[datadog]]
+name = "dd-eu"
+site = "datadoghq.eu"
+endpoint = "https://proxy.example/dd/"
+proxy = "http://proxy.example:3128"
+scope = "env:prod"
+latency = ["grpc.client.duration", "grpc.client.duration"]
+unit = "ms"
+pool = { used = "pool.used", max = "pool.max", pending = "pool.pending" }
+events = "source:deploy"
+key_prefix = "DD_EU"
+
+[[prometheus]]
+name = "mimir"
+url = "https://mimir.example/prometheus/"
+headers = { Authorization = "$PROM_AUTH", X-Scope-OrgID = "$ORG" }
+matchers = 'env="prod"'
+latency = ["grpc_client_handling_seconds"]
+unit = "s"
+pool = { used = "pool_used" }
+sigv4_region = "eu-west-1"
+sigv4_profile = "readonly"
+
+[[aws]]
+name = "shop"
+region = "eu-west-1"
+profile = "readonly"
+endpoint = "http://127.0.0.1:4566"
+stages = ["rest:a1b2c3/prod", "http:d4e5f6/$default", "websocket:g7/live"]
+postgres_logs = ["/aws/rds/instance/orders/postgresql"]
+access_logs = ["s3://logs/access"]
+load_balancer_logs = ["s3://logs"]
+
+[[aws]]
+name = "other"
+"""
+
+
+def test_every_key_of_what_is_asked(tmp_path: Path) -> None:
+    services = load(tmp_path, ASKED).settings.services
+    assert services.datadog == (
+        DatadogAccount(
+            name="dd-eu",
+            site="datadoghq.eu",
+            endpoint="https://proxy.example/dd",
+            proxy="http://proxy.example:3128",
+            scope="env:prod",
+            latency=("grpc.client.duration",),
+            unit="ms",
+            pool={"used": "pool.used", "max": "pool.max", "pending": "pool.pending"},
+            events="source:deploy",
+            key_prefix="DD_EU",
+        ),
+    )
+    assert services.prometheus == (
+        PrometheusServer(
+            name="mimir",
+            url="https://mimir.example/prometheus",
+            headers={"Authorization": "PROM_AUTH", "X-Scope-OrgID": "ORG"},
+            matchers='env="prod"',
+            latency=("grpc_client_handling_seconds",),
+            unit="s",
+            pool={"used": "pool_used"},
+            sigv4_region="eu-west-1",
+            sigv4_profile="readonly",
+        ),
+    )
+    assert services.aws == (
+        AwsAccount(
+            name="shop",
+            region="eu-west-1",
+            profile="readonly",
+            endpoint="http://127.0.0.1:4566",
+            stages=(
+                GatewayStage("rest", "a1b2c3", "prod"),
+                GatewayStage("http", "d4e5f6", "$default"),
+                GatewayStage("websocket", "g7", "live"),
+            ),
+            postgres_logs=("/aws/rds/instance/orders/postgresql",),
+            access_logs=("s3://logs/access",),
+            load_balancer_logs=("s3://logs",),
+        ),
+        AwsAccount(name="other"),
+    )
+
+
+def test_the_example_above_has_every_key_there_is() -> None:
+    given = tomllib.loads(ASKED)
+    for section, made in (
+        ("datadog", DatadogAccount),
+        ("prometheus", PrometheusServer),
+        ("aws", AwsAccount),
+    ):
+        assert set(given[section][0]) == {field.name for field in fields(made)}
+
+
+def test_a_section_may_be_empty_but_for_what_it_needs(tmp_path: Path) -> None:
+    services = load(tmp_path, "[[datadog]]\n[[aws]]\n").settings.services
+    assert (services.datadog, services.aws) == ((DatadogAccount(),), (AwsAccount(),))
+    assert "`prometheus[1]` has no `url`" in refusal(tmp_path, "[[prometheus]]\n").message
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("datadog", 'name = "two words"'),
+        ("datadog", 'site = "https://datadoghq.eu"'),
+        ("datadog", 'site = "localhost"'),
+        ("datadog", 'endpoint = "datadoghq.eu"'),
+        ("datadog", 'endpoint = "https://me:hunter2@proxy.example"'),
+        ("datadog", 'proxy = "http://me:hunter2@proxy.example:3128"'),
+        ("datadog", 'proxy = "http://hunter2@proxy.example"'),
+        ("datadog", 'scope = ""'),
+        ("datadog", 'latency = "grpc.client.duration"'),
+        ("datadog", 'latency = [""]'),
+        ("datadog", 'unit = "minutes"'),
+        ("datadog", "pool = {}"),
+        ("datadog", 'pool = { max = "pool.max" }'),
+        ("datadog", 'pool = { used = "a", idle = "b" }'),
+        ("datadog", "pool = { used = 3 }"),
+        ("datadog", "events = 3"),
+        ("datadog", 'key_prefix = "dd-eu"'),
+        ("datadog", 'api_key = "hunter2"'),
+        ("prometheus", 'name = ""'),
+        ("prometheus", "url = 9090"),
+        ("prometheus", 'url = "http://prom:hunter2@mimir.example/prometheus"'),
+        ("prometheus", 'url = "http://prom:hun/hunter2@mimir.example"'),
+        ("prometheus", 'url = "http://prom:hunter2"'),
+        ("prometheus", 'url = "http://mimir.example/?user=a:hunter2@b"'),
+        ("prometheus", 'url = "ftp://mimir.example"'),
+        ("prometheus", 'headers = { Authorization = "Bearer hunter2" }'),
+        ("prometheus", 'headers = { "Bad Header" = "$X" }'),
+        ("prometheus", 'headers = "Authorization"'),
+        ("prometheus", "matchers = []"),
+        ("prometheus", 'latency = ["a", 3]'),
+        ("prometheus", 'unit = "S"'),
+        ("prometheus", 'pool = "pool_used"'),
+        ("prometheus", "sigv4_region = true"),
+        ("prometheus", 'sigv4_profile = " "'),
+        ("prometheus", 'password = "hunter2"'),
+        ("aws", 'name = "-shop"'),
+        ("aws", "region = 1"),
+        ("aws", 'profile = ""'),
+        ("aws", 'endpoint = "http://AKIA:hunter2@localhost:4566"'),
+        ("aws", 'stages = ["a1b2c3/prod"]'),
+        ("aws", 'stages = ["soap:a1b2c3/prod"]'),
+        ("aws", 'stages = "rest:a1b2c3/prod"'),
+        ("aws", 'postgres_logs = "/aws/rds"'),
+        ("aws", 'access_logs = ["https://bucket.s3.amazonaws.com"]'),
+        ("aws", 'load_balancer_logs = ["s3://x"]'),
+        ("aws", 'secret_access_key = "hunter2"'),
+    ],
+)
+def test_what_is_wrong_of_what_is_asked_is_named(tmp_path: Path, section: str, line: str) -> None:
+    error = refusal(tmp_path, f"# what is asked\n[[{section}]]\n{line}\n")
+    key = line.partition(" ")[0]
+    assert f"`{section}[1].{key}`" in error.message
+    assert f"{tmp_path / 'incident-rca.toml'}, line 3" in error.message
+    assert "hunter2" not in error.message + error.hint
+
+
+def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
+    error = refusal(tmp_path, "[[datadog]]\n\n[[datadog]]\n")
+    assert "`datadog[2]` is named `datadog`, as `datadog[1]` is, in" in error.message
+    assert "line 3" in error.message
+    text = '[[datadog]]\nname = "x"\n[[aws]]\nname = "x"\n'
+    assert "`aws[1]` is named `x`, as `datadog[1]` is" in refusal(tmp_path, text).message
+
+
+@pytest.mark.parametrize("section", ["datadog", "prometheus", "aws"])
+def test_a_single_table_is_no_list(tmp_path: Path, section: str) -> None:
+    error = refusal(tmp_path, f'\n[{section}]\nname = "x"\n')
+    assert f"`{section}` must be a list of tables" in error.message and "line 2" in error.message
+    assert error.hint == f"write [[{section}]]"
+
+
+# --- what nobody has confirmed ------------------------------------------------------------------
+
+
+def test_what_is_inferred_is_marked(tmp_path: Path) -> None:
+    text = FULL.replace("pool_size = 100", "pool_size = 100\ninferred = true")
+    text = text.replace("timeout_seconds = 60", "inferred = false")
+    loaded = load(tmp_path, text)
+    topology = loaded.settings.topology
+    assert [s.basis for s in topology.services] == [Basis.INFERRED, Basis.OBSERVED]
+    assert [r.basis for r in topology.routes] == [Basis.OBSERVED, Basis.OBSERVED]
+    assert not topology.is_stated and load(tmp_path, FULL).settings.topology.is_stated
+    rows = {key: value for key, value, _ in describe_settings(loaded, {})}
+    assert rows["services.inventory"].endswith(", inferred")
+    assert "inferred" not in rows["routes.POST /api/orders"]
+
+
+@pytest.mark.parametrize("value", ['"yes"', "1"])
+def test_a_mark_is_true_or_false(tmp_path: Path, value: str) -> None:
+    error = refusal(tmp_path, f"[services.a]\ninferred = {value}\n")
+    assert "`services.a.inferred` must be true or false" in error.message
+    assert "line 2" in error.message

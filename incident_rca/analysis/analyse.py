@@ -11,7 +11,7 @@ from incident_rca.analysis.contradictions import contradictions
 from incident_rca.analysis.evidence import short_ids
 from incident_rca.analysis.findings import find_all
 from incident_rca.analysis.hypotheses import KINDS
-from incident_rca.analysis.observations import observe
+from incident_rca.analysis.observations import Observations, observe
 from incident_rca.analysis.phases import build_phases
 from incident_rca.analysis.questions import open_questions
 from incident_rca.analysis.timeline import build_timeline
@@ -25,12 +25,14 @@ def analyse(case: Case, tables: Tables) -> Analysis:
     seen = observe(case, tables)
     candidates = tuple(c for kind in KINDS for c in kind(seen))
     explained, unexplained = attribute(candidates, seen.outage)
+    requests, failed = _counts(seen)
     analysis = Analysis(
         case=case,
         outage=seen.outage,
         baselines=seen.baselines,
-        requests=sum(e.requests for e in seen.endpoints),
-        failed_requests=sum(t.count for t in seen.error_types),
+        requests=requests,
+        failed_requests=failed,
+        failures_not_logged=seen.lacking_log.lacks if seen.lacking_log else 0,
         endpoints=seen.endpoints,
         error_types=seen.error_types,
         lock_episodes=seen.lock_episodes,
@@ -49,6 +51,13 @@ def analyse(case: Case, tables: Tables) -> Analysis:
     cited = {e.digest: e for e in _cited(analysis)}
     ordered = sorted(cited.values(), key=lambda e: (e.letter, e.at.first, e.digest))
     return replace(analysis, evidence=tuple(ordered), evidence_ids=short_ids(ordered))
+
+
+def _counts(seen: Observations) -> tuple[int, int]:
+    """The requests of the outage and those that failed; without one, those of the window."""
+    if seen.outage is None:
+        return int(seen.tables.gateway["requests"].sum()), len(seen.tables.failures)
+    return sum(e.requests for e in seen.endpoints), sum(t.count for t in seen.error_types)
 
 
 def _numbered(hypotheses: Iterable[Hypothesis]) -> tuple[Hypothesis, ...]:

@@ -17,7 +17,12 @@ READING_METHODS = frozenset({"GET", "HEAD"})
 
 def contradictions(seen: Observations) -> tuple[Contradiction, ...]:
     """The contradictions that follow from this evidence, in the order of the cascade."""
-    return (*_reads_behind_a_write_lock(seen), *_pool_and_latency(seen), *_status(seen))
+    return (
+        *_reads_behind_a_write_lock(seen),
+        *_pool_and_latency(seen),
+        *_status(seen),
+        *_log_and_count(seen),
+    )
 
 
 def _reads_behind_a_write_lock(seen: Observations) -> Iterator[Contradiction]:
@@ -106,3 +111,17 @@ def _status(seen: Observations) -> Iterator[Contradiction]:
                 ),
                 evidence=endpoint.evidence,
             )
+
+
+def _log_and_count(seen: Observations) -> Iterator[Contradiction]:
+    """A log with fewer failures than the gateway counted cannot say that a request did not fail."""
+    if seen.lacking_log is not None:
+        log = seen.lacking_log
+        yield Contradiction(
+            statement=(
+                f"The gateway counted {log.counted:,} failures (5xx), its log holds "
+                f"{log.logged:,}: the log, or the filter that it was read with, lacks lines. What "
+                "is not seen failing here may have failed."
+            ),
+            evidence=log.evidence,
+        )

@@ -9,7 +9,10 @@ from incident_rca.analysis.baselines import baselines
 from incident_rca.analysis.changes import Change, changes_in
 from incident_rca.analysis.endpoints import endpoint_impacts
 from incident_rca.analysis.error_types import error_types
+from incident_rca.analysis.gateway_crosscheck import LackingLog, lacking_log
+from incident_rca.analysis.gateway_failures import with_execution_logs
 from incident_rca.analysis.latency import latency_shifts
+from incident_rca.analysis.load_balancer import promoted
 from incident_rca.analysis.lock_load import LockLoad, lock_loads
 from incident_rca.analysis.locks import lock_episodes
 from incident_rca.analysis.outage import find_outage
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# The formats of latencies, counts and gauges of gRPC calls, whichever store answered.
+GRPC_METRICS = ("datadog_metrics", "prometheus_metrics", "otlp_metrics")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observations:
     case: Case
@@ -51,6 +58,7 @@ class Observations:
     stuck: tuple[StuckSessions, ...]
     terminations: tuple[Terminations, ...]
     changes: tuple[Change, ...]
+    lacking_log: LackingLog | None
 
     @property
     def hit(self) -> tuple[EndpointImpact, ...]:
@@ -71,10 +79,25 @@ class Observations:
             s.kind in kinds and s.state is SourceState.OK and not s.blind for s in self.case.sources
         )
 
+    @property
+    def knows_what_failed(self) -> bool:
+        """Whether a route that is not seen failing did not fail, and whom it calls is stated."""
+        return self.case.topology.is_stated and self.lacking_log is None
+
+    def has_metrics(self) -> bool:
+        """Whether metrics of gRPC calls were answered in full."""
+        return self.is_recorded(*GRPC_METRICS)
+
+    def has_requests(self) -> bool:
+        """Whether a log of the gateway answered in full."""
+        return any(s.state is SourceState.OK and not s.blind for s in self.case.gateway_logs)
+
 
 def observe(case: Case, tables: Tables) -> Observations:
     """All episodes that the tables show within the window."""
-    tables = _inside(case.window, tables)
+    lacking = lacking_log(case, tables)
+    tables = replace(tables, failures=with_execution_logs(tables.failures))
+    tables = _inside(case.window, promoted(case, tables))
     outage = find_outage(case, tables)
     shifts = latency_shifts(case, tables)
     ended = terminations(case, tables)
@@ -92,6 +115,7 @@ def observe(case: Case, tables: Tables) -> Observations:
         stuck=stuck_sessions(case, tables),
         terminations=ended,
         changes=changes_in(case, tables),
+        lacking_log=lacking,
     )
 
 

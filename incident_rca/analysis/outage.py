@@ -57,15 +57,14 @@ def find_outage(case: Case, tables: Tables) -> ErrorBurst | None:
 
 
 def _covered_until(case: Case) -> datetime:
-    ends = [s.covered.end for s in case.sources if s.kind == "access_log" and s.covered]
+    ends = [s.covered.end for s in case.gateway_logs if s.covered]
     return min(case.window.end, max(ends, default=case.window.end))
 
 
 def _quiet_rate(case: Case, tables: Tables) -> float:
     """The usual failures a second: from the baseline answer, else the window's quietest minutes."""
-    seconds = sum(
-        s.covered.seconds for s in case.sources if s.kind == "logs_insights" and s.covered
-    )
+    asked = [s.covered for s in case.sources if s.kind == "logs_insights" and s.covered]
+    seconds = sum(window.seconds for window in asked)
     if not seconds:
         return _quietest(case, tables)
     failed = tables.baseline.loc[tables.baseline["status"] >= 500, "requests"].sum()
@@ -109,7 +108,7 @@ def _blips(failures: pd.DataFrame, burst: Burst) -> tuple[Evidence, ...]:
 
 def recorded_from(case: Case) -> datetime:
     """From when on the window's requests are recorded: minutes before are unknown, not quiet."""
-    starts = [s.covered.start for s in case.sources if s.kind == "access_log" and s.covered]
+    starts = [s.covered.start for s in case.gateway_logs if s.covered]
     first = min(starts, default=case.window.start)
     return first if first - case.window.start > FIRST_REQUEST else case.window.start
 

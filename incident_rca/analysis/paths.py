@@ -37,16 +37,17 @@ def path_from_relation(
     """The path from a table: stated by the topology, else inferred from its sessions' names."""
     if seen.case.topology:
         owner = next((s for s in seen.case.topology.services if _owns(s, relation)), None)
-        return _stated(seen, owner, f"{relation} belongs to") if owner else None
-    return _inferred(seen, applications)
+        if owner:
+            return _by_topology(seen, owner, f"{relation} belongs to")
+    return None if seen.case.topology.is_stated else _inferred(seen, applications)
 
 
 def path_from_service(seen: Observations, name: str) -> DependencyPath | None:
     """The path from a service, as the owner of a pool or of a gRPC method."""
     owner = next((s for s in seen.case.topology.services if s.name == name), None)
     if owner:
-        return _stated(seen, owner, "the service is")
-    return None if seen.case.topology else _inferred(seen, [name])
+        return _by_topology(seen, owner, "the service is")
+    return None if seen.case.topology.is_stated else _inferred(seen, [name])
 
 
 def _owns(service: Service, relation: str) -> bool:
@@ -56,19 +57,24 @@ def _owns(service: Service, relation: str) -> bool:
     )
 
 
-def _stated(seen: Observations, owner: Service, how: str) -> DependencyPath:
-    routes = {r.name for r in seen.case.topology.routes if set(r.calls) & set(owner.grpc)}
+def _by_topology(seen: Observations, owner: Service, how: str) -> DependencyPath:
+    """The path that the topology names; inferred where its service or a failing route of it is."""
+    callers = [r for r in seen.case.topology.routes if set(r.calls) & set(owner.grpc)]
+    routes = {r.name for r in callers}
     endpoints = tuple(e for e in seen.endpoints if e.name in routes)
+    failing = {e.name for e in endpoints if e.failed}
+    bases = {owner.basis, *(r.basis for r in callers if r.name in failing)}
+    is_inferred = Basis.INFERRED in bases
     methods = tuple(sorted(owner.grpc))
     return DependencyPath(
         service=owner.name,
         methods=methods,
         endpoints=endpoints,
-        basis=Basis.OBSERVED,
+        basis=Basis.INFERRED if is_inferred else Basis.OBSERVED,
         evidence=setting_as_evidence(
             seen.case,
-            f"topology: {how} {owner.name}, whose {', '.join(methods)} is called by "
-            f"{', '.join(sorted(routes)) or 'no route'}",
+            f"{'inferred ' * is_inferred}topology: {how} {owner.name}, whose "
+            f"{', '.join(methods)} is called by {', '.join(sorted(routes)) or 'no route'}",
         ),
     )
 
@@ -87,6 +93,8 @@ def _inferred(seen: Observations, names: Iterable[str]) -> DependencyPath | None
         endpoints=seen.failing,
         basis=Basis.INFERRED,
         evidence=setting_as_evidence(
-            seen.case, "no topology: the path is inferred from names and from what failed together"
+            seen.case,
+            f"no {'confirmed ' * bool(seen.case.topology)}topology: the path is inferred from "
+            "names and from what failed together",
         ),
     )

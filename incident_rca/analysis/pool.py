@@ -28,10 +28,11 @@ from incident_rca.tables import Tables
 if TYPE_CHECKING:
     import pandas as pd
 
-# Names of OpenTelemetry (db.client.connections.*), HikariCP by Micrometer and their likes.
+# What a gauge counts where no question says it: names of OpenTelemetry (db.client.connections.*),
+# HikariCP by Micrometer and their likes.
 _ROLES = (
     ("pending", re.compile(r"(pool|connections?).*[._](pending|pending_requests|waiting)$")),
-    ("size", re.compile(r"connections?.*[._](max|limit)$")),
+    ("max", re.compile(r"connections?.*[._](max|limit)$")),
     ("used", re.compile(r"connections?.*[._](usage|used|active)$")),
 )
 
@@ -60,11 +61,8 @@ def find_pool(
     ended: tuple[Terminations, ...],
 ) -> PoolState | None:
     """The pool that stood at its limit for longest, or None where none did."""
-    metrics = tables.metrics
-    named = metrics.assign(role=[_role(metric) for (metric,) in values(metrics, "metric")])
-    named = named[(named["role"] != "") & named["owner"].notna()]
     found = []
-    for (owner,), rows in pieces(named, "owner"):
+    for (owner,), rows in pieces(_with_roles(tables.metrics), "owner"):
         gauges = _gauges(case, owner, rows[rows["value"].notna()], rows["at"].max())
         full = _longest_full(gauges, outage) if gauges else None
         if gauges is not None and full is not None:
@@ -73,8 +71,44 @@ def find_pool(
     return max(found, key=lambda item: (item[0], item[1].owner), default=(0, None))[1]
 
 
-def _role(metric: str) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLimit:
+    """The distinct sizes that a pool's own gauge gave, smallest first."""
+
+    owner: str
+    sizes: tuple[int, ...]
+    evidence: tuple[Evidence, ...]
+
+
+def pool_limits(tables: Tables) -> tuple[PoolLimit, ...]:
+    """The limit of each pool whose gauge is recorded, whether or not it was ever reached."""
+    named = _with_roles(tables.metrics)
+    known = named[(named["role"] == "max") & named["value"].notna()]
+    found = []
+    for (owner,), rows in pieces(known, "owner"):
+        sizes = tuple(sorted({int(value) for value in rows["value"]}))
+        at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last bucket")
+        seen = f"the maximum of pool {owner} was {' or '.join(map(str, sizes))}"
+        cited = rows_as_evidence(rows, system=System.GRPC_METRICS, at=at, seen=seen, first="row")
+        found.append(PoolLimit(owner=owner, sizes=sizes, evidence=cited))
+    return tuple(found)
+
+
+def gauge_role(metric: str) -> str:
+    """What a metric of a pool counts, by its name: `used`, `max`, `pending`, or "" for others."""
     return next((role for role, pattern in _ROLES if pattern.search(metric)), "")
+
+
+def _with_roles(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The gauges of pools that have an owner, with what each counts: as its question says, else by
+    its name. One that was asked for and has no tag that names its pool is its source's own.
+    """
+    said = metrics["role"].notna()
+    known = zip(values(metrics, "metric", "role"), said, strict=True)
+    roles = [role if is_said else gauge_role(metric) for (metric, role), is_said in known]
+    owners = metrics["owner"].where(metrics["owner"].notna() | ~said, metrics["source"])
+    named = metrics.assign(role=roles, owner=owners)
+    return named[(named["role"] != "") & named["owner"].notna()]
 
 
 def owner_of(case: Case, pool: str) -> Service | None:
@@ -106,7 +140,7 @@ def _gauges(
     used = rows[rows["role"] == "used"].sort_values("at", kind="stable")
     if used.empty:
         return None
-    limit = rows.loc[rows["role"] == "size", "value"]
+    limit = rows.loc[rows["role"] == "max", "value"]
     service = owner_of(case, owner)
     if len(limit):
         size, basis = int(limit.max()), "gauge"
@@ -224,6 +258,12 @@ def _check(
     if shift is None:
         return True, f"{implied}; not checked: no latency of its callers is recorded"
     seen_seconds = shift.plateau_ms / 1000
+    is_hidden = shift.plateau_basis in ("ceiling", "interpolation")
+    if is_hidden and min(rate * min(seen_seconds, fill), arrived / fill * seen_seconds) < size:
+        return (
+            True,
+            f"{implied}; not checked: how long its callers waited is {shift.plateau_in_words}",
+        )
     if rate * min(seen_seconds, fill) < size:
         return False, (
             f"{implied}, but calls that end after {seen_seconds:.1f} s hold "

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incident_rca.analysis.clocks import Sequence, order_of
-from incident_rca.analysis.hypotheses.missing_deadline import hung_without_deadline
+from incident_rca.analysis.hypotheses.missing_deadline import failed_codes, hung_without_deadline
 from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.verdicts import Candidate
-from incident_rca.model import LatencyShift, Role, SourceState, System
+from incident_rca.model import Basis, LatencyShift, Role, SourceState, System
 
 
 def open_questions(seen: Observations, candidates: tuple[Candidate, ...]) -> tuple[str, ...]:
@@ -37,6 +37,7 @@ def _sources(seen: Observations) -> Iterator[str]:
 
 def _topology(seen: Observations) -> Iterator[str]:
     if seen.case.topology:
+        yield from _unconfirmed(seen)
         return
     yield (
         "Which service owns which tables and methods, and which routes call them? Without "
@@ -44,6 +45,18 @@ def _topology(seen: Observations) -> Iterator[str]:
     )
     for shift in seen.latency_shifts:
         yield f"Is this so? Then add it to incident-rca.toml: {'; '.join(_lines(seen, shift))}"
+
+
+def _unconfirmed(seen: Observations) -> Iterator[str]:
+    topology = seen.case.topology
+    named = [f"service {s.name}" for s in topology.services if s.basis is Basis.INFERRED]
+    named += [f"route {r.name}" for r in topology.routes if r.basis is Basis.INFERRED]
+    if named:
+        yield (
+            f"Is what the topology says of {', '.join(named)} so? It is inferred, and no verdict "
+            "that rests on it is above weak. Who knows takes `inferred = true` out of "
+            "incident-rca.toml and reports again with --config."
+        )
 
 
 def _lines(seen: Observations, shift: LatencyShift) -> Iterator[str]:
@@ -86,12 +99,19 @@ def _calls(seen: Observations) -> Iterator[str]:
         if not hung_without_deadline(seen, shift):
             continue
         seconds = shift.plateau_ms / 1000
-        codes = ", ".join(c for c in shift.status_counts if c != "OK")
-        yield (
-            f"What ended the calls of {shift.service}.{shift.method} after {seconds:.0f} s? They "
-            f"ended with {codes}: a proxy's idle time-out, a pool's acquire time-out and a "
-            "gateway's limit all stand near 30 s by default."
-        )
+        codes = ", ".join(failed_codes(shift))
+        if shift.plateau_basis == "ceiling":
+            yield (
+                f"What ended the calls of {shift.service}.{shift.method}, and when? They ended "
+                f"with {codes} after at least {seconds:g} s, where their histogram ends: that is "
+                "no time-out. A trace or a bound above it shows how long they took."
+            )
+        else:
+            yield (
+                f"What ended the calls of {shift.service}.{shift.method} after {seconds:.0f} s? "
+                f"They ended with {codes}: a proxy's idle time-out, a pool's acquire time-out and "
+                "a gateway's limit all stand near 30 s by default."
+            )
         yield (
             "Was a deadline or a circuit breaker configured and did not act, or was there none? "
             "The evidence shows that none acted, not what was configured."

@@ -82,7 +82,7 @@ def _latency(seen: Observations) -> Iterator[Event]:
     for shift in seen.latency_shifts:
         name = f"{shift.service}.{shift.method}"
         title = (
-            f"calls of {name} begin to hang (seen when they end, {shift.plateau_ms:,.0f} ms later)"
+            f"calls of {name} begin to hang (seen when they end, {shift.plateau_in_words} later)"
         )
         yield _event(System.GRPC_METRICS, "latency_onset", shift.onset, title, shift.evidence)
         if shift.offset.hi is not None:

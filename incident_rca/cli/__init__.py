@@ -17,6 +17,7 @@ from incident_rca.cli import (
     doctor,
     explain,
     import_files,
+    init,
     locks,
     record,
     report,
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 
 app.command("demo")(demo.demo)
+app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
 app.command("record")(record.record)
 app.command("locks")(locks.locks)

@@ -80,9 +80,10 @@ def collect(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fetch what PostgreSQL still knows of a window into a case folder.
+    """Fetch what PostgreSQL, gRPC metrics and API Gateway logs know of a window into a case folder.
 
-    Each source fails alone. Called again, it adds what is new and asks anew where it got nothing.
+    Flags and libpq's environment name PostgreSQL, incident-rca.toml the other services. Each source
+    fails alone. Called again, it adds what is new and asks anew where it got nothing.
 
     Example: incident-rca collect INC-1 --from 14:10 --to 14:55 --dsn postgresql://me@db/orders
     """
@@ -115,6 +116,7 @@ def fetch(folder: Path, when: When, where: Where, how: How) -> Collected:
     """Collects into the case and tells what came of each source."""
     from incident_rca import case as case_folder
     from incident_rca import collecting, importing
+    from incident_rca.asked_services import Asking, questions_of
     from incident_rca.asking import Limits
     from incident_rca.past_window import questions
     from incident_rca.sources.tally import Tally
@@ -123,20 +125,31 @@ def fetch(folder: Path, when: When, where: Where, how: How) -> Collected:
     loaded = settings(how.config)
     window = window_asked(folder, when, loaded)
     clock = SystemClock()
-    past = questions(_past(where, loaded), window, now=clock.now)
-    asked = [replace(question, tally=Tally(clock)) for question in past]
+    of_past = _past(where, loaded)
+    asking = Asking(
+        environ=os.environ, clock=clock, spool=folder / case_folder.SPOOL, log=of_past.log
+    )
+    past = questions(of_past, window, now=clock.now)
+    asked = [
+        *(replace(question, tally=Tally(clock)) for question in past),
+        *questions_of(loaded.settings.services, asking),
+    ]
     if how.config is not None and case_folder.exists(folder):
         importing.change_case(folder, settings=loaded.settings, window=None)
     say(f"Window: {describe_window(window, when.tz or loaded.settings.timezone)}", quiet=how.quiet)
-    with watching(asked, quiet=how.quiet):
-        done = collecting.collect(
-            folder,
-            asked,
-            window=window,
-            settings=loaded.settings,
-            title=how.title,
-            limits=Limits(source_seconds=where.timeout, total_seconds=where.total_timeout),
-        )
+    try:
+        with watching(asked, quiet=how.quiet):
+            done = collecting.collect(
+                folder,
+                asked,
+                window=window,
+                settings=loaded.settings,
+                title=how.title,
+                limits=Limits(source_seconds=where.timeout, total_seconds=where.total_timeout),
+            )
+    except KeyboardInterrupt:
+        say("Interrupted: what was fetched is kept; the same command goes on.", quiet=how.quiet)
+        raise
     _tell(done, {q.name: cost(q) for q in asked}, quiet=how.quiet)
     return done
 

@@ -38,6 +38,9 @@ LogTimezone = Annotated[
     str | None,
     typer.Option("--log-timezone", help="The server's log_timezone, if its log is unclear."),
 ]
+AccessLogFormat = Annotated[
+    str, typer.Option("--access-log-format", help="The stage's access log format, if not clear.")
+]
 
 
 def import_files(
@@ -54,6 +57,7 @@ def import_files(
     ] = "",
     log_line_prefix: LogLinePrefix = None,
     log_timezone: LogTimezone = None,
+    access_log_format: AccessLogFormat = "",
     title: Annotated[str, typer.Option("--title", help="The incident's title.")] = "",
     start: From = None,
     end: To = None,
@@ -75,7 +79,7 @@ def import_files(
 
     loaded = settings(config)
     window = window_of(start, end, loaded, tz, force=force)
-    log = log_reading(log_line_prefix, log_timezone, loaded.settings)
+    log = log_reading(log_line_prefix, log_timezone, loaded.settings, access_log_format)
     if config is not None and case_folder.exists(case):
         importing.change_case(case, settings=loaded.settings, window=None)
     with progress(quiet=quiet) as step:
@@ -100,8 +104,10 @@ def import_files(
     raise typer.Exit(ExitCode.COMPLETE if complete else ExitCode.INCOMPLETE)
 
 
-def log_reading(prefix: str | None, zone: str | None, settings: Settings) -> Mapping[str, str]:
-    """What flags, else settings, say of a server's log; raises BadSettings for an unknown zone."""
+def log_reading(
+    prefix: str | None, zone: str | None, settings: Settings, access_log_format: str = ""
+) -> Mapping[str, str]:
+    """What flags, else settings, say of logs; raises BadSettings for an unknown zone."""
     from incident_rca.window import load_zone
 
     if zone:
@@ -112,6 +118,7 @@ def log_reading(prefix: str | None, zone: str | None, settings: Settings) -> Map
     said = {
         "log_line_prefix": prefix or settings.postgres_log_line_prefix,
         "log_timezone": zone or settings.postgres_log_timezone,
+        "access_log_format": access_log_format,
     }
     return {name: text for name, text in said.items() if text}
 

@@ -60,7 +60,7 @@ def locks(
         print_json([item for look in looks for item in _as_json(look)])
         for look in looks:
             if look.blind:
-                say(f"{look.server}: {look.blind}", quiet=quiet)
+                say(f"{look.server}: {look.blind}\nhint: {look.cure}", quiet=quiet)
     else:
         for look in looks:
             # A command is one line, whatever the width, so that it can be copied.
@@ -101,7 +101,7 @@ def _look(
             continue
         if save is not None:
             live.save_records(records, save)
-        looks.append(live.live_locks(records, server.server))
+        looks.append(live.live_locks(records, server.server, server.cure))
     return looks
 
 
@@ -138,7 +138,8 @@ def _watched(dsn: str, watched: dict[str, Watched]) -> RenderableType:
         if dsn not in watched:
             watched[dsn] = live.watch(dsn)
         records = live.read_records(watched[dsn], _now)
-        return _rendered(live.live_locks(records, watched[dsn].server))
+        server = watched[dsn]
+        return _rendered(live.live_locks(records, server.server, server.cure))
     except Unreachable as error:
         if known := watched.pop(dsn, None):
             known.connection.close()

@@ -248,6 +248,7 @@ def _record_one(
 def _take(recording: Recording, files: RecordingFiles | None, event: Event) -> Iterator[str]:
     """Takes an event into the status and yields what is worth a line of its own."""
     from incident_rca.sources import recorder
+    from incident_rca.sources.postgres import grant_of
 
     if files is not None:
         recording.bytes, recording.lost_lines = files.written_bytes, files.lost_lines
@@ -262,7 +263,7 @@ def _take(recording: Recording, files: RecordingFiles | None, event: Event) -> I
                 recording.told.add("role")
                 yield (
                     f"{server}: this role sees no states and no statements of others\n"
-                    f"hint: GRANT pg_read_all_stats TO {_quoted(event.role)};"
+                    f"hint: {grant_of(event.facts)}"
                 )
             recording.state = "recording"
         case recorder.Away():
@@ -292,12 +293,6 @@ def _counts(recording: Recording) -> str:
         f"{recording.probes:,} probes, {recording.snapshots:,} snapshots, {recording.gaps} gaps, "
         f"{recording.bytes / 1e6:.1f} MB{lost}"
     )
-
-
-def _quoted(role: str) -> str:
-    if re.fullmatch(r"[a-z_][a-z0-9_]*", role):
-        return role
-    return '"' + role.replace('"', '""') + '"'
 
 
 @contextmanager

@@ -82,6 +82,12 @@ def show(case: Path, analysis: Analysis, *, as_json: bool, quiet: bool) -> None:
             "the report say which lines to add to incident-rca.toml",
             quiet=quiet,
         )
+    elif not analysis.case.topology.is_stated:
+        say(
+            "hint: parts of the topology are inferred, so no verdict that rests on them is above "
+            "weak; confirm them in incident-rca.toml and report again with --config",
+            quiet=quiet,
+        )
     if analysis.case.window_basis != "given":
         window = describe_window(analysis.case.window, "UTC")
         say(f"Window: {window}, the {analysis.case.window_basis}", quiet=quiet)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _UNIT = """\
 # Save as /etc/systemd/system/incident-rca-record.service, then:
-#   systemctl daemon-reload && systemctl enable --now incident-rca-record
+{prepare}#   systemctl daemon-reload && systemctl enable --now incident-rca-record
 # The program must be readable for everybody: a venv below /opt is, one below /root is not.
 # A password does not stand here: it belongs into /etc/incident-rca/pgpass, as a line
 # host:port:database:user:password (mode 0600, owned by root). LoadCredential passes it on.
@@ -24,9 +25,7 @@ Type=exec
 ExecStart={command}
 Restart=on-failure
 RestartSec=10
-DynamicUser=yes
-StateDirectory=incident-rca
-StateDirectoryMode=0700
+{place}
 {credentials}
 # It must never be what a machine in trouble lacks.
 Nice=5
@@ -36,7 +35,7 @@ TasksMax=64
 NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=read-only
-{writable}PrivateTmp=yes
+PrivateTmp={private}
 PrivateDevices=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
@@ -51,6 +50,19 @@ UMask=0077
 [Install]
 WantedBy=multi-user.target
 """
+# A user of systemd's making may write to the state folder and nowhere else.
+_STATE_FOLDER = """\
+DynamicUser=yes
+StateDirectory=incident-rca
+StateDirectoryMode=0700"""
+_OWN_FOLDER = """\
+User=incident-rca
+ReadWritePaths={folder}"""
+_PREPARE = """\
+#   useradd --system incident-rca
+#   install -d -o incident-rca -m 0700 {folder}
+"""
+_TEMPORARY = {Path("/tmp"), Path("/var/tmp")}
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@=,+-]+")
 
 
@@ -67,7 +79,6 @@ def unit_of(dsns: Sequence[str], to: Path | None, options: Mapping[str, str]) ->
     for option, value in options.items():
         words += [option, value]
     command = " ".join(quoted(word) for word in words)
-    # With a user of its own making, the state folder is the only place to write to.
     folder = quoted(str(to.absolute())) if to else "%S/incident-rca/recordings"
     needs_password = any(a != b for a, b in zip(shown, filter(None, dsns), strict=True))
     needs_service = any(place_of(dsn)[0] == "service" for dsn in shown)
@@ -79,7 +90,10 @@ def unit_of(dsns: Sequence[str], to: Path | None, options: Mapping[str, str]) ->
     return _UNIT.format(
         command=f"{command} --to {folder}",
         credentials="\n".join(credentials),
-        writable=f"ReadWritePaths={folder}\n" if to else "",
+        prepare=_PREPARE.format(folder=shlex.quote(str(to.absolute()))) if to else "",
+        place=_OWN_FOLDER.format(folder=folder) if to else _STATE_FOLDER,
+        # What is private would hide a folder there from everybody else.
+        private="no" if to and {*to.absolute().parents} & _TEMPORARY else "yes",
     )
 
 

@@ -119,12 +119,13 @@ def _edges_of_lock(
         }
         for waiter, wanted in waiters.items()
     }
+    queue = _queue_of(waiters)
     shown_as: dict[tuple[Owner, str, str, str], Row] = {}
     for waiter, wanted in waiters.items():
         place = _place(snapshot, waiter, about.get(waiter, wanted), wanted)
         asked = _waiter(snapshot, waiter, wanted, statements)
         hard = blocked_by[waiter]
-        ahead = [o for o in _ahead(snapshot, waiter, waiters) if o not in hard]
+        ahead = [o for o in _ahead(snapshot, waiter, queue) if o not in hard]
         soft = {o: waiters[o] for o in _telling(ahead, waiter, blocked_by)}
         for edge, blockers in (("hard", hard), ("soft", soft)):
             for owner, lock in blockers.items():
@@ -151,7 +152,31 @@ def _strength(lock: Row) -> int:
     return MODES.index(lock["mode"]) if lock["mode"] in MODES else -1
 
 
-def _ahead(snapshot: Snapshot, waiter: Owner, waiters: Mapping[Owner, Row]) -> list[Owner]:
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """Who waits for one lock: since when, in which mode, and for each mode who may stop it."""
+
+    starts: Mapping[Owner, datetime | None] = field(hash=False)
+    modes: Mapping[Owner, str] = field(hash=False)
+    rivals: Mapping[str, Sequence[tuple[datetime, Owner]]] = field(hash=False)
+
+
+def _queue_of(waiters: Mapping[Owner, Row]) -> _Queue:
+    """The queue, looked through once a mode and not once a waiter: it may be hundreds long."""
+    starts = {owner: _instant(lock["waitstart"]) for owner, lock in waiters.items()}
+    modes = {owner: lock["mode"] for owner, lock in waiters.items()}
+    rivals = {
+        wanted: [
+            (since, owner)
+            for owner, since in starts.items()
+            if since is not None and conflicts(modes[owner], wanted)
+        ]
+        for wanted in set(modes.values())
+    }
+    return _Queue(starts, modes, rivals)
+
+
+def _ahead(snapshot: Snapshot, waiter: Owner, queue: _Queue) -> list[Owner]:
     """Who else waits ahead in a conflicting mode: as the server says, else by the waits' starts.
 
     The start alone is not quite the order: who upgrades a lock may be put ahead of others
@@ -160,18 +185,11 @@ def _ahead(snapshot: Snapshot, waiter: Owner, waiters: Mapping[Owner, Row]) -> l
     named = snapshot.sessions.get(waiter.pid, {}).get("blocking_pids")
     if named is not None:
         leaders = [snapshot.sessions.get(pid, {}).get("leader_pid") or pid for pid in named]
-        known = {Owner(pid) for pid in leaders} & waiters.keys() - {waiter}
+        known = {Owner(pid) for pid in leaders} & queue.modes.keys() - {waiter}
         return sorted(known, key=lambda owner: owner.pid)
-    wanted = waiters[waiter]
-    return [
-        other
-        for other, lock in waiters.items()
-        if other != waiter
-        and conflicts(lock["mode"], wanted["mode"])
-        and lock["waitstart"]
-        and wanted["waitstart"]
-        and utc_instant(lock["waitstart"]) < utc_instant(wanted["waitstart"])
-    ]
+    since = queue.starts[waiter]
+    rivals = queue.rivals[queue.modes[waiter]] if since is not None else ()
+    return [other for begun, other in rivals if since is not None and begun < since]
 
 
 def _telling(

@@ -36,10 +36,8 @@ FORMAT_NAME = "incident-rca/lock-recording"
 FORMAT_VERSION = 1
 # A probe may be late once; this many intervals without one are a gap.
 GAP_INTERVALS = 5
-RESTRICTED = (
-    "its role saw process ids and locks, but neither states nor statements of other sessions: "
-    "GRANT pg_read_all_stats to it"
-)
+HIDDEN = "its role saw process ids and locks, but neither states nor statements of other sessions"
+RESTRICTED = f"{HIDDEN}: GRANT pg_read_all_stats to it"
 
 Row = dict[str, Any]
 

@@ -38,7 +38,8 @@ class Parsed:
     """The tables of one raw file, and how much of it could be read.
 
     `rows` counts records, `unparsed` those that could not be read. `damage` says why the file ends
-    before its end, if it does. `resolution_seconds` tells two instants apart.
+    before its end, if it does. `resolution_seconds` tells two instants apart. `lacks` says which
+    facts its format cannot give.
     """
 
     frames: Mapping[str, pd.DataFrame] = field(hash=False)
@@ -51,6 +52,7 @@ class Parsed:
     damage: str = ""
     gaps: tuple[Gap, ...] = ()
     blind: str = ""
+    lacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ _REDACTED_ELSEWHERE = frozenset(
         "source",
         "file",
         "request_id",
+        "trace_id",
         "statement",
         "waiter_statement",
         "holder_statement",

@@ -28,13 +28,18 @@ from incident_rca.model.evidence import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """Everything the report says, before it is worded for a reader."""
+    """Everything the report says, before it is worded for a reader.
+
+    `failures_not_logged` is how many more the gateway counted than its log holds: then that no
+    failure is seen does not mean that none was.
+    """
 
     case: Case
     outage: ErrorBurst | None
     baselines: tuple[Baseline, ...]
     requests: int
     failed_requests: int
+    failures_not_logged: int = 0
     endpoints: tuple[EndpointImpact, ...]
     error_types: tuple[ErrorType, ...]
     lock_episodes: tuple[LockEpisode, ...]

@@ -28,7 +28,8 @@ class SourceStatus:
     """What one source answered: `name` is unique in the case, `kind` is its format.
 
     `gaps` are stretches of the covered window in which it recorded nothing. `blind` says why it may
-    have missed what it is there for, "" if it cannot have; `cannot_show` what its kind never shows.
+    have missed what it is there for, "" if it cannot have; `cannot_show` what its kind never shows,
+    `lacks` which facts the format of these very files does not give.
     `reading` is what the user said of the files that they do not say themselves.
     """
 
@@ -49,29 +50,38 @@ class SourceStatus:
     gaps: tuple[Gap, ...] = ()
     blind: str = ""
     cannot_show: str = ""
+    lacks: tuple[str, ...] = ()
     reading: Mapping[str, str] = field(default_factory=dict, hash=False)
     files: tuple[RawFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A service of the topology: its gRPC methods (`pkg.Service/Method`), tables and pool."""
+    """A service of the topology: its gRPC methods (`pkg.Service/Method`), tables and pool.
+
+    `basis` is `inferred` where nobody has confirmed it yet, else `observed`: a person stated it.
+    """
 
     name: str
     grpc: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     pool_size: int | None = None
+    basis: Basis = Basis.OBSERVED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A gateway route: the methods it `calls`, and routes whose success brings its traffic."""
+    """A gateway route: the methods it `calls`, and routes whose success brings its traffic.
+
+    `basis` as of Service.
+    """
 
     method: str
     path: str
     calls: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
     timeout_seconds: float | None = None
+    basis: Basis = Basis.OBSERVED
 
     @property
     def name(self) -> str:
@@ -86,6 +96,12 @@ class Topology:
     def __bool__(self) -> bool:
         return bool(self.services or self.routes)
 
+    @property
+    def is_stated(self) -> bool:
+        """Whether people stated all of it: only then does what it leaves out not exist."""
+        bases = [*(s.basis for s in self.services), *(r.basis for r in self.routes)]
+        return bool(bases) and set(bases) == {Basis.OBSERVED}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
@@ -97,6 +113,11 @@ class Thresholds:
 
     plausible_deadline_seconds: float = 5.0
     large_table_rows: int = 100_000
+
+
+# What holds each request of a window, or their counts; what a load balancer logs stands in for it.
+_GATEWAY_LOGS = frozenset({"access_log", "exported_log", "concatenated_log", "gateway_counts"})
+_STAND_INS = frozenset({"load_balancer_log"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,3 +133,11 @@ class Case:
     sources: tuple[SourceStatus, ...] = ()
     note: str = ""
     tool_version: str = ""
+
+    @property
+    def gateway_logs(self) -> tuple[SourceStatus, ...]:
+        """The sources that answered and know all requests of the window, failed or not."""
+        there = (SourceState.OK, SourceState.EMPTY, SourceState.PARTIAL)
+        answered = [s for s in self.sources if s.state in there]
+        logs = [s for s in answered if s.kind in _GATEWAY_LOGS]
+        return tuple(logs or (s for s in answered if s.kind in _STAND_INS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from incident_rca.model.evidence import Evidence
 from incident_rca.model.instants import Span
@@ -74,8 +75,19 @@ class LockEpisode:
         return bool(self.lock_types) and set(self.lock_types) <= {"transactionid", "tuple"}
 
 
+PlateauBasis = Literal["values", "ceiling", "interpolation", "average"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyShift:
+    """A method whose calls became slow; `aggregate` is what its values are of them.
+
+    `plateau_basis` is what the plateau rests on: the aggregate's own `values`; the `ceiling` of its
+    histogram, which says "at least"; an `interpolation` within one bucket of it, which says not
+    even that; or the `average` beside either. `unsure_codes` are counted as zero by a series that
+    appeared later than the others: what it was first seen with is not known.
+    """
+
     service: str
     method: str
     metric: str
@@ -88,7 +100,20 @@ class LatencyShift:
     censored: bool
     status_counts: Mapping[str, int] = field(hash=False)
     full_method: str = ""
+    aggregate: str = "p99"
+    plateau_basis: PlateauBasis = "values"
+    unsure_codes: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...]
+
+    @property
+    def plateau_in_words(self) -> str:
+        """How long calls took, no more exact than it is known: `at least 10,000 ms`."""
+        text = f"{self.plateau_ms:,.0f} ms"
+        if self.plateau_basis == "average" or self.aggregate == "avg":
+            return f"{text} on average"
+        if self.plateau_basis == "interpolation":
+            return f"up to about {text}"
+        return f"at least {text}" if self.censored else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

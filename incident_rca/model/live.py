@@ -54,12 +54,17 @@ class Blocker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveLocks:
-    """The locks of one server at one instant of its clock; `blind` says what it hides from us."""
+    """The locks of one server at one instant of its clock.
+
+    `blind` says what it hides from us, and `cure` is the statement that ends that. How many
+    `sessions` there are is None where it hides them.
+    """
 
     server: str
     at: datetime
-    sessions: int
+    sessions: int | None
     waiting: int
     blockers: tuple[Blocker, ...]
     episodes: tuple[LockEpisode, ...]
     blind: str = ""
+    cure: str = ""

@@ -1,8 +1,8 @@
-"""The check-up of servers as rich renderables and as JSON: what is wrong first, then the cures."""
+"""The check-up of servers and services, rich and as JSON: what is wrong first, then the cures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -26,12 +26,18 @@ _SHOWN_STYLE = {
     WouldShow.NO: "bold red",
     WouldShow.UNKNOWN: "magenta",
 }
+_WIDEST_NAME = 44
 # What a lock line needs to be written, to be found again and to be read.
 _LOG_CHECKS = ("log_lock_waits", "log_destination", "log_line_prefix", "lc_messages")
 
 
-def to_json(checkups: Iterable[Checkup], window: TimeWindow) -> dict[str, Any]:
-    """The check-ups for another program; a cure that is not needed is null."""
+def to_json(
+    checkups: Iterable[Checkup], window: TimeWindow, not_checked: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The check-ups for another program; a cure that is not needed is null.
+
+    `not_checked` says in a sentence each what was left out and how to have it checked.
+    """
     return {
         "window": {"from": format_instant(window.start), "to": format_instant(window.end)},
         "servers": [
@@ -42,6 +48,7 @@ def to_json(checkups: Iterable[Checkup], window: TimeWindow) -> dict[str, Any]:
             }
             for checkup in checkups
         ],
+        "not_checked": list(not_checked),
     }
 
 
@@ -60,6 +67,8 @@ def checks(checkup: Checkup) -> RenderableType:
 
 def past_window(checkup: Checkup, described: str) -> RenderableType:
     """Which sources would have shown the window; those that do not exist here on one line."""
+    if not checkup.past_window:
+        return Text(f"Of an incident in {described} nothing could be asked", style="dim")
     table = _table("source", "would show it", "why")
     for source in checkup.past_window:
         if source.exists:
@@ -82,7 +91,12 @@ def cures(checkup: Checkup) -> list[Text]:
 
 
 def outlook(checkup: Checkup) -> str:
-    """Whether an incident of tonight could be explained, in one sentence."""
+    """Whether an incident of tonight could be explained, in one sentence.
+
+    Of a service, which has no recorder: whether it would give its part of the evidence.
+    """
+    if checkup.of("recorder") is None:
+        return _service_outlook(checkup)
     bad = {check.name for check in checkup.in_state(CheckState.PROBLEM)}
     asked = {check.name for check in checkup.checks if check.state is not CheckState.UNKNOWN}
     if not checkup.reachable:
@@ -93,6 +107,16 @@ def outlook(checkup: Checkup) -> str:
         why = "the log will name candidates for the holder, and no recorder sees which it is"
         return f"An incident tonight could be explained in part: {why}."
     return "An incident tonight could not be explained: see the problems below."
+
+
+def _service_outlook(checkup: Checkup) -> str:
+    if not checkup.reachable:
+        return "Nothing of an incident tonight could be had from it: it does not let us ask."
+    if checkup.in_state(CheckState.PROBLEM):
+        return "Evidence of an incident tonight would be missing: see the problems below."
+    if checkup.in_state(CheckState.WARNING):
+        return "Evidence of an incident tonight could be collected, less of it than there might be."
+    return "Evidence of an incident tonight could be collected."
 
 
 def _tally(checkup: Checkup) -> str:
@@ -106,7 +130,9 @@ def _tally(checkup: Checkup) -> str:
 
 def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in headings[:-1]:
+    # The name of a log group or of a metric would leave no room for what was found.
+    table.add_column(headings[0], overflow="fold", max_width=_WIDEST_NAME)
+    for heading in headings[1:-1]:
         table.add_column(heading, no_wrap=True)
     table.add_column(headings[-1], overflow="fold", ratio=1)
     return table

@@ -233,7 +233,9 @@ def _shift(analysis: Analysis, shift: LatencyShift) -> dict[str, Any]:
     return {
         "service": shift.service,
         "method": shift.method,
-        "metric": shift.metric,
+        "metric": shift.metric
+        if shift.aggregate == "p99"
+        else f"{shift.metric} ({shift.aggregate})",
         "unit": shift.unit,
         "baseline_p99_ms": optional(shift.baseline_p99_ms),
         "peak_ms": rounded(shift.peak_ms),

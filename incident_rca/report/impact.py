@@ -11,7 +11,6 @@ from incident_rca.model import (
     Baseline,
     Evidence,
     Kind,
-    LatencyShift,
     LockEpisode,
     Role,
     Verdict,
@@ -22,6 +21,12 @@ from incident_rca.report.wording import Clock
 from incident_rca.window import format_duration
 
 EPISODES_SHOWN = 2
+_AGGREGATES = {
+    "p99": "p99 of {} (1 call in 100 is slower)",
+    "p95": "p95 of {} (1 call in 20 is slower)",
+    "max": "Slowest call of {}",
+    "avg": "Average of {} (fast calls dilute it)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +105,15 @@ def _failures(analysis: Analysis) -> list[Measure]:
 def _latency(analysis: Analysis) -> list[Measure]:
     return [
         Measure(
-            f"p99 of {shift.service}.{shift.method} (1 call in 100 is slower)",
+            _AGGREGATES.get(shift.aggregate, "Latency of {}").format(
+                f"{shift.service}.{shift.method}"
+            ),
             NOTHING if shift.baseline_p99_ms is None else f"{shift.baseline_p99_ms:,.0f} ms",
-            _plateau(shift),
+            shift.plateau_in_words,
             shift.evidence,
         )
         for shift in analysis.latency_shifts
     ]
-
-
-def _plateau(shift: LatencyShift) -> str:
-    at_least = "at least " if shift.censored else ""
-    return f"{at_least}{shift.plateau_ms:,.0f} ms"
 
 
 def _locks(analysis: Analysis) -> list[Measure]:

@@ -10,6 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from incident_rca.analysis.lock_words import ROW_TYPES, who
+from incident_rca.analysis.names import counted
 from incident_rca.lock_modes import MODES, in_words
 from incident_rca.model.live import Blocker, LiveLocks, Waiting
 from incident_rca.redact import plain
@@ -30,6 +31,8 @@ def live_view(live: LiveLocks) -> RenderableType:
     parts: list[RenderableType] = [_heading(live)]
     if live.blind:
         parts.append(Text(f"Hidden: {live.blind}.", style="yellow"))
+    if live.cure:
+        parts.append(Text(f"  {clean(live.cure)}", no_wrap=True, overflow="ignore"))
     for blocker in live.blockers:
         parts += [Text(), _tree(blocker, live.at), *_way_out(blocker)]
     return Group(*parts)
@@ -37,7 +40,9 @@ def live_view(live: LiveLocks) -> RenderableType:
 
 def _heading(live: LiveLocks) -> Text:
     text = Text(clean(live.server), style="bold")
-    text.append(f"  {live.at:%Y-%m-%d %H:%M:%S} UTC  {grouped(live.sessions)} sessions  ")
+    text.append(f"  {live.at:%Y-%m-%d %H:%M:%S} UTC  ")
+    if live.sessions is not None:
+        text.append(f"{counted(live.sessions, 'session')}  ")
     if not live.blockers and not live.waiting:
         return text.append("no session waits for a lock", style="green")
     if not live.blockers:

@@ -31,7 +31,6 @@ _COST = {
     System.CHANGES: "deploys, migrations and changes of settings are not known",
     System.SETTINGS: "the way from service to table is not known, so no verdict is above weak",
 }
-_LOGS = frozenset({"access_log"})
 _READABLE = frozenset({SourceState.OK, SourceState.PARTIAL})
 
 
@@ -135,7 +134,13 @@ def _cost(source: SourceStatus, sources: tuple[SourceStatus, ...]) -> str:
     ]
     if others:
         return f"for {SYSTEM_NAMES[source.system]} only {', '.join(others)} is left"
-    return _COST[source.system]
+    skipped = [
+        f"{s.name}: {s.reason}"
+        for s in sources
+        if s.system == source.system and s.state is SourceState.SKIPPED and s.reason
+    ]
+    beside = f". Not there either: {'; '.join(skipped)}" if skipped else ""
+    return f"{_COST[source.system]}{beside}"
 
 
 def _what_users_saw(analysis: Analysis, outage: ErrorBurst) -> Sentence:
@@ -292,6 +297,15 @@ def _no_outage(analysis: Analysis) -> tuple[Sentence, ...]:
                 evidence,
             ),
         )
+    if analysis.failures_not_logged:
+        return (
+            Sentence(
+                "Whether users saw an outage cannot be told: the gateway counted {} more failures "
+                "(HTTP 5xx) than its log holds.",
+                (grouped(analysis.failures_not_logged),),
+                evidence,
+            ),
+        )
     return (
         Sentence(
             "No outage was found from {} to {}: {} of {} requests failed (HTTP 5xx), in no burst.",
@@ -308,8 +322,7 @@ def _no_outage(analysis: Analysis) -> tuple[Sentence, ...]:
 
 def _gateway_was_read(analysis: Analysis) -> bool:
     """Counts of a baseline say nothing of the window: only a log of its requests does."""
-    logs = [s for s in analysis.case.sources if s.system is System.GATEWAY and s.kind in _LOGS]
-    return any(s.state in _READABLE for s in logs)
+    return any(s.state in _READABLE for s in analysis.case.gateway_logs)
 
 
 def _something_seen(analysis: Analysis) -> tuple[Evidence, ...]:

@@ -93,11 +93,11 @@ class Clock:
         return NOTHING if instant is None else self.time(instant)
 
     def span(self, span: Span) -> str:
-        """`10:00:01`, or the two bounds if they are more than a second apart."""
+        """`10:00:01`, or the two bounds if they lie in different seconds."""
         if span.lo is None or span.hi is None:
             known = self.optional(span.lo or span.hi)
             return f"{'≥' if span.hi is None else '≤'} {known}" if known != NOTHING else "unknown"
-        if (span.hi - span.lo).total_seconds() <= 1:
+        if span.lo.replace(microsecond=0) == span.hi.replace(microsecond=0):
             return self.time(span.lo)
         same_minute = span.lo.replace(second=0, microsecond=0) == span.hi.replace(
             second=0, microsecond=0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 from incident_rca.model.checkup import Check, CheckState
@@ -22,8 +23,12 @@ def check_clock(bounds: tuple[float, float]) -> Check:
 
     >>> check_clock((1.9, 2.1)).state
     <CheckState.WARNING: 'warning'>
+    >>> check_clock((-0.00002, 0.00003)).found
+    "the server's clock minus ours is -0.0001 .. +0.0001 s"
     """
     lo, hi = bounds
+    # Rounded outwards: as bounds they must stay true.
+    lo, hi = floor(lo * 1e4) / 1e4, ceil(hi * 1e4) / 1e4
     found = f"the server's clock minus ours is {lo:+.4f} .. {hi:+.4f} s"
     if lo <= TOLERATED_OFFSET_SECONDS and hi >= -TOLERATED_OFFSET_SECONDS:
         return Check("clock", CheckState.OK, found)

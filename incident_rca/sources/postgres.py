@@ -41,7 +41,7 @@ _ADDRESS = re.compile(r"connection failed: connection to server .*? failed: ")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """What a server is and how it is set; `sees_all_sessions` is about the role that asked."""
+    """What a server is and how it is set; `sees_all_sessions` is about the `role` that asked."""
 
     version: str
     version_num: int
@@ -54,6 +54,8 @@ class ServerFacts:
     log_lock_waits: bool
     log_line_prefix: str
     log_timezone: str
+    role: str
+    role_quoted: str
     sees_all_sessions: bool
 
 
@@ -182,6 +184,15 @@ def server_facts(connection: psycopg.Connection[tuple[Any, ...]]) -> ServerFacts
         c.decode("utf-8", "replace") if isinstance(c, bytes) else c for c in row or ()
     ]
     return ServerFacts(**dict(zip(columns, cells, strict=True)))
+
+
+def grant_of(facts: ServerFacts) -> str:
+    """The statement that lets the role that asked see the sessions of others; "" where it does."""
+    from incident_rca.sources.postgres_rows import pasteable
+
+    if facts.sees_all_sessions:
+        return ""
+    return f"GRANT pg_read_all_stats TO {pasteable(facts.role_quoted, facts.role)};"
 
 
 def reason_of(error: psycopg.Error) -> str:

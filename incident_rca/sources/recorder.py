@@ -36,10 +36,9 @@ LONGEST_PAUSE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A server answers, and its lines go to `path`; `role` is ours on that server."""
+    """A server answers, and its lines go to `path`."""
 
     facts: ServerFacts
-    role: str
     path: Path | None
 
 
@@ -92,9 +91,7 @@ def record(
     import psycopg
 
     recorder = _Recorder(files=files, clock=clock, stop=stop, interval_seconds=interval_seconds)
-    failures = 0
     while not stop.is_set():
-        begun = clock.monotonic()
         try:
             connection = connect()
             try:
@@ -108,20 +105,17 @@ def record(
                 and not may_pass(error)
             ):
                 raise
-            # Whoever fails over and over, however short the good spells, is left alone for longer.
-            failures = 0 if clock.monotonic() - begun > LONGEST_PAUSE_SECONDS else failures
-            pause = min(2.0**failures, LONGEST_PAUSE_SECONDS)
-            failures += 1
-            recorder.note_gap(_words(error))
-            yield Away(_words(error), pause)
-            clock.sleep(pause)
+            yield from recorder.rest(error)
     recorder.end()
     yield Ended(stop.reason)
 
 
 @dataclass(slots=True)
 class _Recorder:
-    """What outlives a connection: the gap that is open, and whether somebody waited last time."""
+    """What outlives a connection: the gap that is open, and whether somebody waited last time.
+
+    `failures` follow each other, and `well_since` is when the pause after the last of them ended.
+    """
 
     files: RecordingFiles
     clock: Clock
@@ -134,27 +128,55 @@ class _Recorder:
     recorded_at: datetime = field(init=False)
     gap: Record | None = None
     lost_before: int = 0
+    failures: int = 0
+    well_since: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.recorded_at = self.clock.now()
+        self.well_since = self.clock.monotonic()
 
     def use(self, connection: Connection) -> Iterator[Event]:
-        """Records over one connection until told to end; raises psycopg.Error where it fails."""
+        """Records over one connection until told to end; raises psycopg.Error where it fails.
+
+        A statement that the server cut off is a gap, and no reason to give the connection up: a
+        server in such trouble may have no other one for us.
+        """
+        from psycopg.errors import LockNotAvailable, QueryCanceled
+
         facts = server_facts(connection)
         self.is_headed = False
         self._head(connection, facts)
         self.has_connected = True
-        yield Connected(facts, connection.info.user, self.files.path)
+        yield Connected(facts, self.files.path)
         due = self.clock.monotonic()
         while not self.stop.is_set():
             began = self.clock.monotonic()
-            seen = self._look(connection, facts)
+            try:
+                seen = self._look(connection, facts)
+            except (QueryCanceled, LockNotAvailable) as error:
+                yield from self.rest(error)
+                due = self.clock.monotonic()
+                continue
             took = self.clock.monotonic() - began
             yield seen
             now = self.clock.monotonic()
             # Late once is late: no burst. And a slow server rests at least as long as it worked.
             due = max(due + self.interval_seconds, now + took)
             self.clock.sleep(due - now)
+
+    def rest(self, error: Exception) -> Iterator[Event]:
+        """Notes the gap and pauses: whoever fails over and over is left alone for longer.
+
+        Good spells between the failures count only if they are long.
+        """
+        if self.clock.monotonic() - self.well_since > LONGEST_PAUSE_SECONDS:
+            self.failures = 0
+        pause = min(2.0**self.failures, LONGEST_PAUSE_SECONDS)
+        self.failures += 1
+        self.note_gap(_words(error))
+        yield Away(_words(error), pause)
+        self.clock.sleep(pause)
+        self.well_since = self.clock.monotonic()
 
     def note_gap(self, reason: str, lost_before: int | None = None) -> None:
         """From the last line on nothing is recorded; the reason that came first counts."""
@@ -173,6 +195,9 @@ class _Recorder:
         self.files.append({"kind": "end", "at": _written(now), "reason": self.stop.reason})
 
     def _look(self, connection: Connection, facts: ServerFacts) -> Probed:
+        if self.gap is not None:
+            # A gap ends where the server answers again, and not where it is asked again.
+            probe(connection, facts)
         if not self._head(connection, facts):
             return Probed(0, False, self.files.problem)
         beat = probe(connection, facts, self.known)

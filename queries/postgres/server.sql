@@ -3,7 +3,7 @@
 -- timeout: 500 ms
 -- columns: version, version_num, cluster, database, postmaster_start, max_connections,
 --   deadlock_timeout_ms, track_activity_query_size, log_lock_waits, log_line_prefix, log_timezone,
---   sees_all_sessions (a member of pg_read_all_stats, or a superuser)
+--   role, role_quoted, sees_all_sessions (a member of pg_read_all_stats, or a superuser)
 SELECT
     current_setting('server_version') AS version,
     current_setting('server_version_num')::int AS version_num,
@@ -17,4 +17,6 @@ SELECT
     current_setting('log_lock_waits')::bool AS log_lock_waits,
     current_setting('log_line_prefix') AS log_line_prefix,
     current_setting('log_timezone') AS log_timezone,
+    current_user::text AS role,
+    quote_ident(current_user) AS role_quoted,
     pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all_sessions

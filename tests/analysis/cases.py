@@ -62,6 +62,7 @@ SOURCES: Mapping[str, tuple[System, str]] = {
 SOURCE_OF: Mapping[str, str] = {
     "gateway": "access",
     "failures": "access",
+    "load_balancer": "balancer",
     "baseline": "baseline",
     "locks": "locks",
     "session_counts": "locks",
@@ -338,9 +339,10 @@ def gauge(
     start: float = -LEAD_UP,
     step: float = 10.0,
     metric: str = "db.client.connections.usage",
-    owner: str = "stock-db",
+    owner: str | None = "stock-db",
+    role: str | None = None,
 ) -> list[Row]:
-    """A gauge of a connection pool, one value a bucket."""
+    """A gauge of a connection pool, one value a bucket; `role` is what its question calls it."""
     return [
         {
             "at": at(start + n * step),
@@ -348,6 +350,7 @@ def gauge(
             "metric": metric,
             "aggregate": "max",
             "owner": owner,
+            "role": role,
             "value": value,
         }
         for n, value in enumerate(values)

@@ -152,3 +152,34 @@ def test_a_pool_of_a_service_that_nothing_failing_calls_is_contradicted() -> Non
     assert pool.verdict is Verdict.CONTRADICTED
     assert claims_of(pool, "path", Stance.AGAINST)
     assert pool.explains_seconds == 0
+
+
+def named_by_the_user(owner: str | None = "stock-db") -> PoolState | None:
+    """A pool of 20 whose gauges have names that say nothing, as `pool` of the settings has them."""
+    metrics = [
+        *gauge(levels(5, 20, 20, 110), metric="acme.a", role="used", owner=owner),
+        *gauge([20.0] * 120, metric="acme.b", role="max", owner=owner),
+        *gauge(levels(0, 3, 20, 110), metric="acme.c", role="pending", owner=owner),
+    ]
+    return analysed(failures=OUTAGE, gateway=counted(OUTAGE), metrics=metrics).pool
+
+
+def test_gauges_count_what_the_settings_say() -> None:
+    pool = named_by_the_user()
+    assert pool is not None
+    assert (pool.owner, pool.size, pool.size_basis) == ("stock", 20, "gauge")
+    assert [second_of(i) for i in (pool.exhausted_at.lo, pool.exhausted_at.hi)] == [20, 30]
+    assert [e.seen for e in pool.evidence if "3 callers waited" in e.seen]
+
+
+def test_what_the_settings_say_of_a_gauge_outranks_its_name() -> None:
+    metrics = gauge([100.0] * 120, metric="db.client.connections.usage", role="max")
+    metrics += gauge(levels(5, 100, 20, 110), metric="db.client.connections.max", role="used")
+    pool = analysed(failures=OUTAGE, gateway=counted(OUTAGE), metrics=metrics).pool
+    assert pool is not None
+    assert (second_of(pool.exhausted_at.lo), pool.size) == (20, 100)
+
+
+def test_gauges_that_no_tag_names_are_one_pool_of_their_source() -> None:
+    pool = named_by_the_user(owner=None)
+    assert pool is not None and pool.owner == "metrics"

@@ -16,6 +16,8 @@ import pytest
 
 from tests.cli.running import COMMAND, Ran, environment, refused, run
 from tests.lab.servers import Server, running_server
+from tests.sources import datadog_server, prometheus_server
+from tests.sources.aws_front_server import running_account
 
 GOOD = {"track_activity_query_size": "4096"}
 PASSWORD = "correct-horse"
@@ -225,3 +227,103 @@ def test_hostile_names_never_reach_the_terminal(tmp_path: Path, server: Server) 
             connection.execute('DROP ROLE "x\x1b[31m\ny"')
     assert "GRANT pg_read_all_stats TO U&" in shown.out and data.code == 1
     assert len([line for line in shown.out.splitlines() if line.startswith("# ")]) >= 3
+
+
+# --- services that the settings name --------------------------------------------------------------
+
+WINDOW = ("--from", "2026-01-15T14:10:00Z", "--to", "2026-01-15T14:50:00Z")
+AWS = {
+    "AWS_ACCESS_KEY_ID": "AKIDSHOPREADER01",
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIK7MDENGbPxRfiCYsecretkey",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": "no-config",
+    "AWS_SHARED_CREDENTIALS_FILE": "no-credentials",
+}
+SECRETS = {**datadog_server.KEYS, **AWS, "PROM_AUTH": "Bearer s3cr3t-of-mine"}
+
+
+def name_services(cwd: Path, *tables: str) -> None:
+    (cwd / "incident-rca.toml").write_text("\n".join(tables), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def tables() -> Iterator[tuple[str, str, str]]:
+    """The tables of three local services."""
+    with (
+        datadog_server.running_service() as datadog,
+        prometheus_server.running_service() as prometheus,
+        running_account() as aws,
+    ):
+        yield (
+            f'[[datadog]]\nname = "dogs"\nendpoint = "{datadog.url}"\n',
+            f'[[prometheus]]\nname = "prom"\nurl = "{prometheus.url}"\n'
+            'headers = { Authorization = "$PROM_AUTH" }\n',
+            f'[[aws]]\nname = "shop"\nregion = "eu-west-1"\nendpoint = "{aws.url}"\n'
+            'stages = ["rest:a1b2c3/prod"]\naccess_logs = ["s3://logs/export/"]\n',
+        )
+
+
+def test_services_are_checked_without_postgresql(
+    tmp_path: Path, tables: tuple[str, str, str]
+) -> None:
+    name_services(tmp_path, *tables)
+    ran = doctor(tmp_path, "--json", *WINDOW, **SECRETS)
+    found = as_json(ran)
+    assert [one["server"] for one in found["servers"]] == ["dogs", "prom", "shop"]
+    (left_out,) = found["not_checked"]
+    assert left_out.startswith("PostgreSQL") and "--dsn" in left_out
+    dogs, prom, shop = found["servers"]
+    assert (state_of(dogs, "site"), state_of(dogs, "latency")) == ("ok", "problem")
+    assert (state_of(prom, "latency"), state_of(prom, "clock")) == ("ok", "ok")
+    assert (state_of(shop, "credentials"), state_of(shop, "clock")) == ("ok", "ok")
+    assert state_of(shop, "log format of rest:a1b2c3/prod") == "warning"
+    assert ran.code == 1
+    assert not [secret for secret in SECRETS.values() if len(secret) > 14 and secret in ran.out]
+
+
+def test_services_in_words(tmp_path: Path, tables: tuple[str, str, str]) -> None:
+    name_services(tmp_path, *tables)
+    ran = doctor(tmp_path, *WINDOW, **SECRETS)
+    assert ran.code == 1 and ran.err == ""
+    assert "Evidence of an incident tonight would be missing: see the problems below." in ran.out
+    assert "\nPostgreSQL was not checked" in ran.out and "the recorder runs" not in ran.out
+    assert '"integration.status": "$context.integration.status"' in ran.out.splitlines()
+    assert "An incident in 2026-01-15" in ran.out
+
+
+def test_a_service_that_is_away_hides_no_other(
+    tmp_path: Path, tables: tuple[str, str, str]
+) -> None:
+    name_services(tmp_path, *tables[:2])
+    ran = doctor(tmp_path, "--json", *WINDOW, PROM_AUTH="x-of-mine")
+    dogs, prom = as_json(ran)["servers"]
+    assert state_of(dogs, "keys") == "problem" and state_of(prom, "reachable") == "ok"
+    assert ran.code == 1
+
+
+def test_no_service_that_lets_us_ask(tmp_path: Path, tables: tuple[str, str, str]) -> None:
+    name_services(tmp_path, *tables[:2])
+    ran = doctor(tmp_path, *WINDOW)
+    assert ran.code == 4 and "DD_API_KEY" in ran.out and "PROM_AUTH" in ran.out
+    assert ran.out.count("it does not let us ask") == 2
+
+
+@pytest.mark.parametrize("by", ["flag", "environment", "settings"])
+def test_postgresql_is_checked_beside_services_where_it_is_named(
+    tmp_path: Path, tables: tuple[str, str, str], by: str
+) -> None:
+    service = tmp_path / "pg_service.conf"
+    service.write_text("[orders]\nhost=127.0.0.1\nport=1\n")
+    in_file = '[postgres]\nservice = "orders"\nrecordings = "kept"\n'
+    named = in_file if by == "settings" else ""
+    name_services(tmp_path, named, tables[0])
+    arguments = ("--dsn", NOBODY) if by == "flag" else ()
+    more = {"PGHOST": "127.0.0.1", "PGPORT": "1"} if by == "environment" else {}
+    more |= {"PGSERVICEFILE": str(service)}
+    ran = doctor(tmp_path, "--json", *arguments, *WINDOW, **SECRETS, **more)
+    found = as_json(ran)
+    assert found["not_checked"] == [] and ran.code == 1
+    postgres, dogs = found["servers"]
+    assert (state_of(postgres, "reachable"), state_of(dogs, "keys")) == ("problem", "ok")
+    (cure,) = (check["cure"] for check in postgres["checks"] if check["name"] == "recorder")
+    assert ("--to kept" in cure) == (by == "settings")

@@ -179,6 +179,6 @@ def test_files_without_any_time(tmp_path: Path) -> None:
     nothing: dict[str, Any] = {"series": [], "times": [], "values": []}
     request_ = {"body": {"data": {"attributes": {"queries": [{"name": "a", "query": "max:p{*}"}]}}}}
     path = write(tmp_path / "p.json", envelope(request_, {"data": {"attributes": nothing}}))
-    ran = refused(2, tmp_path, "import", "INC-1", path)
+    ran = refused(2, tmp_path, "import", "INC-1", path, "--as", "datadog_metrics")
     assert "--from" in ran.hints[0]
     assert tree(tmp_path).keys() == {"p.json"}

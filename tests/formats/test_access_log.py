@@ -423,7 +423,7 @@ def expected_type(status: int, kind: str, service: str, backend: str, message: s
         ("backend_5xx", kind == "-" and backend[0] == "5"),
         ("backend_4xx", kind == "-" and backend[0] == "4"),
         ("client_abort", status in (460, 499)),
-        ("client_request", status < 500),
+        ("gateway_4xx_unexplained", status < 500),
         ("gateway_5xx_unexplained", True),
     ]
     return None if status < 400 else next(name for name, matches in rules if matches)

@@ -124,3 +124,75 @@ def test_another_answer_is_never_a_crash(tmp_path: Path, data: Any) -> None:
         assert parse("datadog_events", path).rows == 0
     except BadInput as error:
         assert "a.json" in error.message
+
+
+# --- pages, and events of the category `change` ---------------------------------------------------
+
+
+def change(clock: str, **inner: Any) -> dict[str, Any]:
+    """A change event as Change Tracking keeps it."""
+    attributes = {
+        "title": "checkout_v2 was switched on",
+        "evt": {"category": "change", "uid": "AZ1"},
+        "changed_resource": {"name": "checkout_v2", "type": "feature_flag"},
+        "impacted_resources": [{"name": "order-service", "type": "service"}],
+        "author": {"name": "flag-sync", "type": "automation"},
+        "prev_value": {"on": False},
+        "new_value": {"on": True},
+        **inner,
+    }
+    outer = {"timestamp": f"2026-01-15T{clock}", "tags": [], "attributes": attributes}
+    return {"id": f"id-{clock}", "type": "event", "attributes": outer}
+
+
+def read_pages(folder: Path, *pages: Any, **more: Any) -> Parsed:
+    text = envelope(REQUEST, {"pages": [{"data": page} for page in pages], **more})
+    path = write(folder / "changes.json", text)
+    assert kind_of(path) == "datadog_events"
+    return parse("datadog_events", path)
+
+
+def test_a_change_event_says_what_was_changed_where_and_by_what(tmp_path: Path) -> None:
+    (row,) = rows(read(tmp_path, change("14:20:00Z")), "changes")
+    assert (row["kind"], row["name"]) == ("feature_flag", "checkout_v2")
+    assert row["title"] == "checkout_v2 was switched on"
+    assert (row["service"], row["application"]) == ("order-service", "flag-sync")
+
+
+def test_a_title_that_does_not_name_the_resource_gets_it(tmp_path: Path) -> None:
+    named = change("14:20:00Z", title="Flag switched on")
+    untitled = change("14:21:00Z", title="")
+    first, second = rows(read(tmp_path, named, untitled), "changes")
+    assert (first["title"], second["title"]) == ("Flag switched on: checkout_v2", "checkout_v2")
+
+
+def test_a_person_who_made_a_change_is_not_kept(tmp_path: Path) -> None:
+    author = {"name": "ada@example.com", "type": "user"}
+    (row,) = rows(read(tmp_path, change("14:20:00Z", author=author)), "changes")
+    assert row["application"] is None and "ada" not in str(row)
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [None, 7, [None], [{"type": "service"}], [{"type": "service", "name": n} for n in "ab"]],
+)
+def test_a_service_is_named_only_where_it_is_one(tmp_path: Path, resources: Any) -> None:
+    found = rows(read(tmp_path, change("14:20:00Z", impacted_resources=resources)), "changes")
+    assert [row["service"] for row in found] == [None]
+
+
+def test_all_pages_are_read_and_none_twice(tmp_path: Path) -> None:
+    start = event("14:22:58Z", "migration 7 started", "m-7")
+    end = event("14:27:01Z", "migration 7 finished", "m-7")
+    parsed = read_pages(tmp_path, [start], [], [start, event("14:23:00Z", "deploy")], [end])
+    migration, deployment = rows(parsed, "changes")
+    assert (migration["at"], migration["until"]) == (instant("14:22:58"), instant("14:27:01"))
+    assert (migration["row"], migration["row_last"], deployment["row"]) == (1, 4, 3)
+    assert (parsed.rows, parsed.unparsed, parsed.damage) == (3, 0, "")
+
+
+def test_pages_that_break_off_cover_no_more_than_they_hold(tmp_path: Path) -> None:
+    error = {"code": "429", "message": "HTTP 429 after 1 page"}
+    parsed = read_pages(tmp_path, [event("14:20:00Z", "deploy")], error=error)
+    assert parsed.damage == "HTTP 429 after 1 page" and parsed.covered is not None
+    assert (parsed.covered.start, parsed.covered.end) == (instant("14:10"), instant("14:20"))

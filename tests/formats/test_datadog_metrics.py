@@ -107,7 +107,7 @@ def test_a_count_needs_no_unit(tmp_path: Path) -> None:
 def test_tags_name_service_method_status_and_owner(tmp_path: Path) -> None:
     tags = ("service:order-service", "rpc.service:inv.Inv", "rpc.method:Reserve", "grpc.status:ok")
     (row,) = rows(read(tmp_path, answer([0], (series(MS, 0, *tags), [1.0]))), "metrics")
-    assert (row["service"], row["method"], row["status"]) == ("inv.Inv", "Reserve", "ok")
+    assert (row["service"], row["method"], row["status"]) == ("inv.Inv", "Reserve", "OK")
     assert row["owner"] == "order-service"
     assert (row["metric"], row["aggregate"]) == ("grpc.client.duration", "p99")
 

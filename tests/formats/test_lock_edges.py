@@ -294,6 +294,22 @@ def test_readers_behind_two_alters_name_both() -> None:
     assert found["soft"] == {(13, 11), (13, 12)}
 
 
+def test_who_stands_ahead_in_a_mode_that_agrees_stops_nobody() -> None:
+    """The server was not asked: the queue is known by the starts, and each mode stops others."""
+    locks = [
+        lock(10, "ShareLock", True, None),
+        lock(11, "AccessShareLock", True, None),
+        lock(20, "AccessExclusiveLock", False, 1),
+        lock(30, "RowExclusiveLock", False, 2),
+        lock(40, "AccessShareLock", False, 3),
+    ]
+    rows = edges_of(snapshot(locks), SeenStatements())
+    assert pairs(rows, "hard") == {(20, 10), (20, 11), (30, 10)}
+    # 30 stands ahead of 40, and behind a holder that 40 does not wait for: but a read agrees with a
+    # write. Only the ALTER stops them both; the build that stops 30 itself says more of it.
+    assert pairs(rows, "soft") == {(30, 20), (40, 20)}
+
+
 def test_the_queue_is_the_servers_and_not_the_order_of_the_starts() -> None:
     """12 began to wait last and stands before 11, for it holds what 11 waits for."""
     found = edges_by_hand(

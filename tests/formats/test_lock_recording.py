@@ -50,6 +50,14 @@ def test_conflicting_modes_are_hard_and_an_innocent_reader_none(tmp_path: Path) 
     assert "7" not in hard["waiter_statement"]
 
 
+def test_probes_that_are_missing_are_a_gap_and_one_that_is_late_is_none(tmp_path: Path) -> None:
+    clocks = ("14:23:00", "14:23:01", "14:23:06", "14:23:12", "14:23:13")
+    parsed = read(tmp_path, *(probe(clock) for clock in clocks))
+    (gap,) = parsed.gaps
+    assert (gap.window.start, gap.window.end) == (instant("14:23:06"), instant("14:23:12"))
+    assert "nothing was recorded" in gap.reason
+
+
 def test_a_waiter_ahead_is_soft(tmp_path: Path) -> None:
     snapshot = Snapshot().lock(10, "AccessShare").lock(20, "AccessExclusive", granted=False)
     snapshot.lock(30, "AccessShare", granted=False)

@@ -118,6 +118,28 @@ def test_lines_of_other_processes_stand_between(tmp_path: Path) -> None:
     assert [r.line for r in found.values()] == [1, 2]
 
 
+def test_a_block_that_a_crash_left_is_counted_and_part_of_no_record(tmp_path: Path) -> None:
+    prefix = "{clock} UTC [{pid}] "
+    torn = "\0" * 4096 + wait_lines(prefix, "14:23:03.000", 21)[0]
+    lines = [*wait_lines(prefix, "14:23:02.000"), torn, "of whom?"]
+    lines += wait_lines(prefix, "14:23:04.000", 22)
+    parsed = read(tmp_path, *lines)
+    assert (parsed.rows, parsed.unparsed) == (2, 2)
+    statements = [r.statement for r in records(tmp_path, *lines)]
+    assert statements == ["INSERT INTO stock\n  VALUES (1)"] * 2
+
+
+@pytest.mark.parametrize("name", ["stderr", "csvlog", "jsonlog"])
+def test_the_mark_of_an_editor_costs_no_row(tmp_path: Path, name: str) -> None:
+    line = {
+        "stderr": wait_lines("{clock} UTC [{pid}] ", "14:23:02.000")[0],
+        "csvlog": csv_row(26, "14:23:02.000", 20, "checkpoint starting: time"),
+        "jsonlog": waiting("14:23:02", 20, [10]),
+    }[name]
+    parsed = read(tmp_path, "\ufeff" + line, line)
+    assert (parsed.rows, parsed.unparsed) == (2, 0)
+
+
 def test_a_detail_without_its_record_belongs_to_nobody(tmp_path: Path) -> None:
     lines = wait_lines("{clock} UTC [{pid}] ", "14:23:02.000")
     other = f"{DAY} 14:23:01.000 UTC [7] LOG:  checkpoint starting: time"

@@ -1,4 +1,4 @@
-"""Every query file for DuckDB runs on a real one when an access log is read."""
+"""Every query file for DuckDB that reads a gateway's requests runs on a real one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from incident_rca.queries import Query, load_query
 from tests.formats.builders import parse, request, write
 
 QUERIES = Path(__file__).resolve().parents[2] / "queries" / "duckdb"
+OF_GATEWAY = sorted(p for p in QUERIES.glob("*.sql") if not p.name.startswith("load_balancer"))
+NESTED = (
+    '{"requestTimeEpoch": "1768486200000", "http": {"httpMethod": "GET", "resourcePath": "/a"},'
+    ' "status": "502"}'
+)
+BROKEN = '{"requestTimeEpoch": "1768486200000", "status": "502", "httpMethod": "GET", "x": -,'
 
 
 def test_every_file_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,21 +27,38 @@ def test_every_file_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         return load_query(name)
 
     monkeypatch.setattr(duckdb_session, "load_query", noted)
-    parsed = parse("access_log", write(tmp_path / "access.ndjson", request(status="502")))
-    assert parsed.rows == 1
-    assert sorted(set(loaded)) == sorted(f"duckdb/{path.name}" for path in QUERIES.glob("*.sql"))
+    parsed = parse("access_log", write(tmp_path / "a", request(status="502"), BROKEN))
+    assert (parsed.rows, parsed.unparsed) == (1, 1)
+    assert parse("access_log", write(tmp_path / "b", NESTED)).rows == 1
+    line = "2026-01-15T14:10:00.000Z (r-1) Method completed with status: 502"
+    assert parse("execution_log", write(tmp_path / "c", line)).rows == 1
+    assert sorted(set(loaded)) == [f"duckdb/{path.name}" for path in OF_GATEWAY]
 
 
-@pytest.mark.parametrize("path", sorted(QUERIES.glob("*.sql")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", OF_GATEWAY, ids=lambda path: path.name)
 def test_the_columns_that_a_file_names_are_those_it_gives(path: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
     log = write(tmp_path / "access.ndjson", request(status="502"))
     query = load_query(f"duckdb/{path.name}")
+    facts = ("response_type", "integration_status", "backend_status", "message", "waf")
+    candidates = pd.DataFrame(
+        {"position": [0], "status": [502], "latency_ms": [1.0], "authorizer_error": ["-"]}
+        | {fact: [""] for fact in facts}
+    )
     with duckdb_session.open_session(tmp_path) as session:
         session.execute("SET VARIABLE raw_path = ?", [str(log)])
-        duckdb_session.define(session, "error_type.sql")
+        session.register("candidates", candidates)
+        session.execute("SET VARIABLE json_paths = ?", [["$.status"] * 23])
+        for name in ("error_type", "access_log_lines", "access_log_fields_flat"):
+            duckdb_session.define(session, f"{name}.sql")
         duckdb_session.define(session, "access_log_requests.sql")
-        if "CREATE" in query.text:
-            assert query.headers["columns"]
-            return
         named = [column.strip() for column in query.headers["columns"].split(",")]
-        assert duckdb_session.run_file(session, path.name).columns == named
+        if "CREATE" not in query.text:
+            assert duckdb_session.run_file(session, path.name).columns == named
+            return
+        duckdb_session.define(session, path.name)
+        if view := {"access_log_lines.sql": "lines"}.get(path.name) or (
+            "fields" if "fields" in path.name else ""
+        ):
+            assert session.table(view).columns == named

@@ -34,9 +34,20 @@ KIND_BY_START = {
 SAMPLES = sorted(RAW.iterdir())
 # They are recognised where they are fetched: tests/sources/.
 OF_OTHER_TOOLS = {
+    "cloudwatch_events",
+    "cloudwatch_metrics",
+    "cloudwatch_postgres_log",
+    "execution_log",
+    "gateway_counts",
+    "gateway_latency",
+    "concatenated_log",
+    "exported_log",
+    "load_balancer_log",
+    "otlp_metrics",
     "pgsentinel_history",
     "pgwatch_history",
     "performance_insights",
+    "prometheus_metrics",
     "server_residue",
 }
 

@@ -186,8 +186,8 @@ def broken_off(stage: Stage) -> None:
     holder.run("BEGIN")
     holder.run("ALTER TABLE ledger ADD COLUMN note text")
     ways = {
-        "lock_timeout": stage.session("impatient", "-c lock_timeout=700"),
-        "cancelled": stage.session("slow", "-c statement_timeout=700"),
+        "lock_timeout": stage.session("impatient", "-c lock_timeout=1500"),
+        "cancelled": stage.session("slow", "-c statement_timeout=1500"),
         "by pg_cancel_backend": stage.session("stopped"),
         "terminated": stage.session("killed"),
         "by the client": stage.session("gone", "-c client_connection_check_interval=100"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -88,6 +87,7 @@ def watched(scene: Scene, server: Server, folder: Path) -> Watched:
     """Plays a scene to its end beside a recorder that starts when its first waiters wait."""
     recordings, logs = folder / "recordings", folder / "logs"
     start = datetime.now(UTC)
+    before = {path.name: path.stat().st_size for path in server.logs.iterdir()}
     with scene(server) as truth:
         with recorder(truth.dsn, recordings):
             time.sleep(SETTLED_SECONDS)
@@ -96,6 +96,10 @@ def watched(scene: Scene, server: Server, folder: Path) -> Watched:
                 deadlocked |= truth.deadlocked
                 time.sleep(SETTLED_SECONDS)
             time.sleep(2 * INTERVAL_SECONDS)
-        shutil.copytree(truth.server.logs, logs)
+        logs.mkdir()
+        for path in truth.server.logs.iterdir():
+            # What other scenes left in it is not read again for each of them.
+            others = before.get(path.name, 0) if truth.server == server else 0
+            (logs / path.name).write_bytes(path.read_bytes()[others:])
     window = TimeWindow(start, datetime.now(UTC) + timedelta(seconds=1))
     return Watched(truth, deadlocked, window, tuple(sorted(recordings.rglob("*.ndjson"))), logs)

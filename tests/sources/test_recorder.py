@@ -305,6 +305,45 @@ def test_a_session_that_is_killed_comes_back(own_server: Server, tmp_path: Path)
     assert pauses == [1, 2]
 
 
+SLOW_STATISTICS = """
+CREATE SCHEMA slow;
+CREATE TABLE slow.trouble ();
+CREATE FUNCTION slow.pg_stat_get_activity(int) RETURNS SETOF pg_stat_activity LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM slow.trouble) THEN
+        PERFORM pg_sleep(60);
+    END IF;
+    RETURN QUERY SELECT * FROM pg_stat_activity;
+END $$;
+CREATE ROLE impatient LOGIN IN ROLE pg_read_all_stats;
+ALTER ROLE impatient SET search_path = slow, pg_catalog;
+GRANT USAGE ON SCHEMA slow TO impatient;
+GRANT SELECT ON slow.trouble TO impatient;
+"""
+
+
+def test_a_statement_cut_off_costs_a_gap_and_not_the_connection(
+    own_server: Server, tmp_path: Path
+) -> None:
+    with own_server.connect() as setup:
+        setup.execute(SLOW_STATISTICS)
+        with recording(own_server.dsn_of("postgres", "impatient"), tmp_path) as run:
+            run.until_more(2, Probed)
+            setup.execute("INSERT INTO slow.trouble DEFAULT VALUES")
+            run.until_total(2, Away)
+            setup.execute("DELETE FROM slow.trouble")
+            run.until_more(3, Probed)
+        # A server in trouble may have no second connection to give.
+        assert run.attempts == 1
+    pauses = [event.pause_seconds for event in run.happened(Away) if isinstance(event, Away)]
+    assert pauses == [2.0**number for number in range(len(pauses))]
+    (gap,) = run.lines("gap")
+    assert "statement timeout" in gap["reason"]
+    kinds = [line["kind"] for line in run.lines()]
+    at = kinds.index("gap")
+    assert kinds[at - 1 : at + 3] == ["probe", "gap", "header", "probe"]
+
+
 def test_a_full_server_is_waited_for(own_server: Server, tmp_path: Path) -> None:
     with own_server.connect() as setup:
         setup.execute("ALTER ROLE postgres SET statement_timeout = 0")
@@ -339,6 +378,36 @@ def test_late_once_is_no_burst(server: Server, tmp_path: Path) -> None:
     late = [number for number, seconds in enumerate(clock.slept) if seconds < 5]
     # The next probe comes at once; those that were missed are not made up for.
     assert late == [3] and all(seconds <= 10 for seconds in clock.slept)
+
+
+class Slow:
+    """A connection whose answers take three seconds more, by the clock of the recorder."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], clock: FastClock) -> None:
+        self.connection, self.clock = connection, clock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+    def cursor(self, **given: Any) -> Any:
+        self.clock.skipped += 3.0
+        return self.connection.cursor(**given)
+
+
+def test_a_slow_server_rests_as_long_as_it_worked(server: Server, tmp_path: Path) -> None:
+    stop = Stop()
+    clock = FastClock(stop)
+
+    def connect() -> Any:
+        return Slow(postgres.connect(server.dsn), clock)
+
+    with recording_folder(tmp_path, Limits()) as files:
+        events = record(connect=connect, files=files, clock=clock, stop=stop, interval_seconds=1.0)
+        for _ in range(4):
+            next(events)
+        stop.set()
+        list(events)
+    assert len(clock.slept) >= 2 and min(clock.slept) >= 3
 
 
 # --- what waiting does not cure -----------------------------------------------------------------

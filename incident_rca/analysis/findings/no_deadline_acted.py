@@ -16,7 +16,7 @@ def findings(seen: Observations) -> tuple[Finding, ...]:
             severity=Severity.CRITICAL,
             statement=(
                 f"No deadline acted on {shift.service}.{shift.method}: calls lasted "
-                f"{shift.plateau_ms:,.0f} ms and none ended with DEADLINE_EXCEEDED."
+                f"{shift.plateau_in_words} and none ended with DEADLINE_EXCEEDED."
             ),
             remedy=(
                 f"Set a deadline on every call of {shift.service}.{shift.method} (for example "

@@ -38,7 +38,7 @@ def _candidate(seen: Observations, change: Change) -> Candidate:
             kind=Kind.CHANGE,
             object=change.name,
             role=Role.CONTRIBUTING if episode else Role.COINCIDENT,
-            verdict=verdict_of(claims, needs_are_met=seen.is_recorded("access_log")),
+            verdict=verdict_of(claims, needs_are_met=seen.has_requests()),
             statement=(
                 f"{change.title}: the sessions of {change.application} held the lock above."
                 if episode
@@ -96,7 +96,7 @@ def _by_service(seen: Observations, change: Change) -> tuple[Claim, ...]:
         text = f"{change.service} is behind {path.in_words}"
         cited = (change.evidence, *(e.evidence for e in path.failing), path.evidence)
         return (claim_for(Aspect.PATH, text, *cited, basis=path.basis),)
-    if seen.case.topology and failing:
+    if seen.knows_what_failed and failing:
         text = f"no failing route depends on {change.service or 'what was changed'}"
         return (claim_against(Aspect.PATH, text, change.evidence, *(e.evidence for e in failing)),)
     return (

@@ -28,10 +28,10 @@ def _candidate(seen: Observations, shift: LatencyShift) -> Candidate:
             kind=Kind.DEPENDENCY_LATENCY,
             object=name,
             role=Role.SYMPTOM if explained else Role.CONTRIBUTING,
-            verdict=verdict_of(claims, needs_are_met=seen.is_recorded("datadog_metrics")),
+            verdict=verdict_of(claims, needs_are_met=seen.has_metrics()),
             statement=(
-                f"Calls of {name} took {shift.plateau_ms:,.0f} ms instead of "
-                f"{shift.baseline_p99_ms or 0:,.0f} ms (p99)"
+                f"Calls of {name} took {shift.plateau_in_words} instead of "
+                f"{shift.baseline_p99_ms or 0:,.0f} ms ({shift.aggregate})"
                 + ("; what is behind it is the lock or the pool above." if explained else ".")
             ),
             claims=claims,
@@ -40,16 +40,19 @@ def _candidate(seen: Observations, shift: LatencyShift) -> Candidate:
     )
 
 
+def _mechanism(shift: LatencyShift) -> str:
+    if shift.aggregate == "avg":
+        took = f"by {shift.metric} calls took {shift.plateau_in_words}"
+        return f"{took}: slow ones took longer than that"
+    if shift.plateau_basis in ("average", "interpolation"):
+        hidden = f"{shift.aggregate} of {shift.metric} cannot show how long its calls took"
+        return f"{hidden}, for its histogram hides it: {shift.plateau_in_words}"
+    return f"{shift.aggregate} of {shift.metric} stood at {shift.plateau_in_words}"
+
+
 def _claims(seen: Observations, shift: LatencyShift) -> list[Claim]:
     path = path_from_service(seen, shift.service)
-    at_least = "at least " if shift.censored else ""
-    claims = [
-        claim_for(
-            Aspect.MECHANISM,
-            f"p99 of {shift.metric} stood at {at_least}{shift.plateau_ms:,.0f} ms",
-            shift.evidence,
-        )
-    ]
+    claims = [claim_for(Aspect.MECHANISM, _mechanism(shift), shift.evidence)]
     if path and path.failing:
         claims.append(
             claim_for(
@@ -61,7 +64,7 @@ def _claims(seen: Observations, shift: LatencyShift) -> list[Claim]:
                 basis=path.basis,
             )
         )
-    elif seen.outage and seen.case.topology:
+    elif seen.outage and seen.knows_what_failed:
         claims.append(
             claim_against(
                 Aspect.PATH,

@@ -20,7 +20,10 @@ from incident_rca.model import (
     TimeWindow,
 )
 
-LOCK_SOURCES = ("lock_recording", "postgres_log", "pgsentinel_history", "pgwatch_history")
+LOCK_SOURCES = (
+    *("lock_recording", "postgres_log", "cloudwatch_postgres_log"),
+    *("pgsentinel_history", "pgwatch_history"),
+)
 _OBJECT = "a lock in PostgreSQL"
 _IMPORT = "Import the lock recording or the PostgreSQL log of the window."
 

@@ -56,7 +56,7 @@ def _candidate(
     seen: Observations, episode: LockEpisode, path: DependencyPath | None, *, has_trigger: bool
 ) -> Candidate:
     holder = episode.root_holder
-    needs = seen.is_recorded(*LOCK_SOURCES) and seen.is_recorded("access_log")
+    needs = seen.is_recorded(*LOCK_SOURCES) and seen.has_requests()
     if path is None or not path.failing:
         claims: tuple[Claim, ...] = (
             _no_path(seen, episode),
@@ -98,7 +98,7 @@ def _no_path(seen: Observations, episode: LockEpisode) -> Claim:
     if not seen.outage:
         text = "no failing requests are recorded that a path could lead to"
         return claim_against(Aspect.ABSENCE, text, episode.peak_evidence)
-    if not seen.case.topology:
+    if not seen.knows_what_failed:
         text = f"no path is known from {episode.relation} ({who} waited) to what failed"
         return claim_against(Aspect.ABSENCE, text, episode.peak_evidence)
     return claim_against(
@@ -127,8 +127,8 @@ def _claims(seen: Observations, episode: LockEpisode, path: DependencyPath) -> l
     claims += [
         claim_for(
             Aspect.MECHANISM,
-            f"calls of {shift.service}.{shift.method} hung in that time: p99 rose from "
-            f"{shift.baseline_p99_ms or 0:,.0f} to {shift.plateau_ms:,.0f} ms",
+            f"calls of {shift.service}.{shift.method} hung in that time: {shift.aggregate} rose "
+            f"from {shift.baseline_p99_ms or 0:,.0f} to {shift.plateau_in_words}",
             shift.evidence,
         )
         for shift in seen.latency_shifts
@@ -239,10 +239,11 @@ def _recovery(seen: Observations, episode: LockEpisode) -> list[Claim]:
 
 
 def _controls(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:
+    is_stated = seen.case.topology.is_stated
     apart = [
         e
         for e in seen.endpoints
-        if e.impact is Impact.UNAFFECTED and e not in path.endpoints and seen.case.topology
+        if e.impact is Impact.UNAFFECTED and e not in path.endpoints and is_stated
     ]
     claims = [
         claim_for(

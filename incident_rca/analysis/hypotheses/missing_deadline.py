@@ -14,6 +14,7 @@ from incident_rca.analysis.paths import path_from_service
 from incident_rca.analysis.verdicts import Candidate, verdict_of
 from incident_rca.model import (
     Aspect,
+    Basis,
     Claim,
     EndpointImpact,
     Hypothesis,
@@ -31,7 +32,7 @@ SAME_DURATION = 0.05
 
 def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
     """One candidate a method whose calls hung with status codes that are known."""
-    if not seen.latency_shifts and not seen.is_recorded("datadog_metrics"):
+    if not seen.latency_shifts and not seen.has_metrics():
         return (
             not_recorded(
                 seen,
@@ -47,20 +48,27 @@ def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
 def hung_without_deadline(seen: Observations, shift: LatencyShift) -> bool:
     """Whether calls outlasted any plausible deadline with other codes seen and that one never.
 
-    Absence of a code counts only beside codes that are present (facts: R1, R6).
+    Absence of a code counts only beside codes that are present. What a histogram's end shows is
+    "at least", and that is enough; where one of its buckets hides how long, nothing is.
     """
     longest_ms = seen.case.thresholds.plausible_deadline_seconds * 1000
-    failed = {code for code in shift.status_counts if code != "OK"}
     return (
-        bool(failed)
+        bool(failed_codes(shift))
         and not shift.status_counts.get(DEADLINE_EXCEEDED)
+        and DEADLINE_EXCEEDED not in shift.unsure_codes
+        and shift.plateau_basis != "interpolation"
         and shift.plateau_ms > longest_ms
     )
 
 
+def failed_codes(shift: LatencyShift) -> tuple[str, ...]:
+    """The codes other than OK with which calls ended; one that was counted and is zero is none."""
+    return tuple(code for code, number in shift.status_counts.items() if code != "OK" and number)
+
+
 def _candidate(seen: Observations, shift: LatencyShift) -> Candidate:
     claims = tuple(_claims(seen, shift))
-    verdict = verdict_of(claims, needs_are_met=seen.is_recorded("datadog_metrics"))
+    verdict = verdict_of(claims, needs_are_met=seen.has_metrics())
     seconds = shift.plateau_ms / 1000
     return Candidate(
         hypothesis=Hypothesis(
@@ -86,6 +94,7 @@ def _candidate(seen: Observations, shift: LatencyShift) -> Candidate:
 
 def _claims(seen: Observations, shift: LatencyShift) -> list[Claim]:
     claims = []
+    is_bound = shift.plateau_basis in ("ceiling", "interpolation")
     path = path_from_service(seen, shift.service)
     as_long = tuple(e for e in path.failing if _lasts_as_long(seen, e, shift)) if path else ()
     if path and as_long:
@@ -93,11 +102,12 @@ def _claims(seen: Observations, shift: LatencyShift) -> list[Claim]:
             claim_for(
                 Aspect.PATH,
                 f"requests of {' and '.join(e.name for e in as_long)} lasted as long as the call "
-                f"of {shift.service}.{shift.method} that they wait for",
+                f"of {shift.service}.{shift.method} that they wait for"
+                + (f" ({shift.plateau_in_words})" if is_bound else ""),
                 shift.evidence,
                 *(e.evidence for e in as_long),
                 path.evidence,
-                basis=path.basis,
+                basis=Basis.INFERRED if is_bound else path.basis,
             )
         )
     codes = ", ".join(f"{code} {n}" for code, n in shift.status_counts.items())
@@ -106,7 +116,7 @@ def _claims(seen: Observations, shift: LatencyShift) -> list[Claim]:
         claims.append(
             claim_for(
                 Aspect.MECHANISM,
-                f"calls took {shift.plateau_ms:,.0f} ms and none ended with {DEADLINE_EXCEEDED}, "
+                f"calls took {shift.plateau_in_words} and none ended with {DEADLINE_EXCEEDED}, "
                 f"though other codes were recorded ({codes})",
                 shift.evidence,
                 setting_as_evidence(
@@ -120,6 +130,11 @@ def _claims(seen: Observations, shift: LatencyShift) -> list[Claim]:
         claims.append(claim_against(Aspect.MECHANISM, text, shift.evidence))
     else:
         text = f"the codes recorded ({codes}) show no failed call to judge by"
+        if DEADLINE_EXCEEDED in shift.unsure_codes:
+            text = f"a count of {DEADLINE_EXCEEDED} began late: how high it began is not recorded"
+        elif failed_codes(shift):
+            took = f"calls took {shift.plateau_in_words}"
+            text = f"{took}, which a plausible deadline may have let them"
         claims.append(claim_against(Aspect.ABSENCE, text, shift.evidence))
     claims += at_another_time(
         seen, "the slowness", shift.onset, shift.offset, System.GRPC_METRICS, shift.evidence
@@ -131,4 +146,6 @@ def _lasts_as_long(seen: Observations, endpoint: EndpointImpact, shift: LatencyS
     failures = seen.tables.failures
     rows = failures[(failures["method"] == endpoint.method) & (failures["route"] == endpoint.route)]
     middle = float(rows["latency_ms"].median())
+    if shift.plateau_basis == "ceiling":
+        return middle >= shift.plateau_ms
     return abs(middle - shift.plateau_ms) <= SAME_DURATION * shift.plateau_ms

@@ -22,7 +22,7 @@ CONFIRM_BY = (
 def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
     """The pool that stood at its limit; what kept the outage going if it outlasted the trigger."""
     if seen.pool is None:
-        if seen.is_recorded("datadog_metrics"):
+        if seen.has_metrics():
             return ()
         return (
             not_recorded(
@@ -46,7 +46,7 @@ def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
                 kind=Kind.POOL_EXHAUSTION,
                 object=seen.pool.owner,
                 role=role,
-                verdict=verdict_of(claims, needs_are_met=seen.is_recorded("access_log")),
+                verdict=verdict_of(claims, needs_are_met=seen.has_requests()),
                 statement=(
                     f"All {seen.pool.size} connections of {seen.pool.owner}'s pool stayed taken, "
                     "so every call that needed one waited and failed."
@@ -77,7 +77,7 @@ def _claims(seen: Observations, pool: PoolState, path: DependencyPath | None) ->
                 basis=path.basis,
             )
         )
-    elif seen.outage is not None and seen.case.topology:
+    elif seen.outage is not None and seen.knows_what_failed:
         claims.append(
             claim_against(
                 Aspect.PATH,

@@ -18,7 +18,7 @@ BEFORE_FAILURE = timedelta(minutes=2)
 
 def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
     """Whether traffic rose in the two minutes before the first failure, against the lead-up."""
-    if seen.outage is None or seen.outage.start.lo is None or not seen.is_recorded("access_log"):
+    if seen.outage is None or seen.outage.start.lo is None or not seen.has_requests():
         return ()
     gateway, failure = seen.tables.gateway, seen.outage.start.lo.replace(microsecond=0)
     recent_from = failure - BEFORE_FAILURE

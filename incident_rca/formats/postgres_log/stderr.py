@@ -58,7 +58,7 @@ class _Open:
 def read(
     lines: Iterable[tuple[int, str]], prefix: Prefix | None, clock: LogClock
 ) -> Iterator[Read]:
-    """The records in their order; lines before the first one are unreadable.
+    """The records in their order; unreadable are lines before the first, and blocks of NULs.
 
     Without a prefix each line must have a time and a process id somewhere before its label.
     """
@@ -66,6 +66,11 @@ def read(
     by_process: dict[str, _Open] = {}
     last: _Open | None = None
     for count, (number, line) in enumerate(lines):
+        if "\0" in line:
+            # No text of PostgreSQL's has one: a crash left this block, and lines with it.
+            last = None
+            yield Unreadable(number)
+            continue
         start = None if line.startswith("\t") else _start_of(line, prefix)
         if start is None:
             if last is None:

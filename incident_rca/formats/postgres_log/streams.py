@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -158,11 +159,13 @@ def _first_lines(path: Path) -> list[bytes]:
                 break
     except Truncated:
         pass
-    return [line for line in data.split(b"\n") if line.strip()]
+    return [line for line in data.removeprefix(BOM_UTF8).split(b"\n") if line.strip()]
 
 
 def _all_numbered(path: Path) -> Iterator[tuple[int, bytes]]:
-    return enumerate(lines_of(path), start=1)
+    for number, line in enumerate(lines_of(path), start=1):
+        # An editor may have put its mark in front of the file.
+        yield number, line.removeprefix(BOM_UTF8) if number == 1 else line
 
 
 def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -9,7 +9,7 @@ from tests.lab.scenes.index_builds import CREATE_INDEX, hold_index
 from tests.lab.scenes.scene import scene, scene_on_own_server
 from tests.lab.scenes.stage import INSERT, STOCK, Stage
 
-TIMEOUT_SECONDS = 2
+TIMEOUT_SECONDS = 3
 
 
 @scene
