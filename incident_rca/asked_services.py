@@ -37,6 +37,10 @@ class Asking:
     spool: Path
     log: Mapping[str, str] = field(default_factory=dict)
 
+    def parts(self, name: str, window: TimeWindow) -> Path:
+        """Where the parts of one answer wait: those of another window overlap them otherwise."""
+        return self.spool / name / f"{window.start:%Y%m%dT%H%M%S}-{window.end:%Y%m%dT%H%M%S}"
+
     def question(self, name: str, kind: str, ask: Ask) -> Question:
         """A question whose answer counts into a tally of its own."""
         tally = Tally(self.clock)
@@ -137,7 +141,7 @@ def _postgres(account: AwsAccount, group: str, shared: Shared, asking: Asking) -
 
     def ask(window: TimeWindow, tally: Tally) -> Outcome:
         found = cloudwatch_logs.postgres(
-            shared, account, group, window, tally=tally, spool=asking.spool / name
+            shared, account, group, window, tally=tally, spool=asking.parts(name, window)
         )
         fetched = _file(found, name)
         # What CloudWatch's clock shows says nothing of the server's, which wrote the times.
@@ -159,11 +163,15 @@ def _stage(
     def insights(part: _Part) -> Ask:
         return lambda window, tally: part(shared, account, stage, window, tally=tally)
 
-    def lines(part: Callable[..., Path | Absent], name: str, **spools: Path) -> Ask:
-        spool = asking.spool / name
-        return lambda window, tally: _file(
-            part(shared, account, stage, window, tally=tally, spool=spool, **spools), name
-        )
+    def lines(part: Callable[..., Path | Absent], name: str, **beside: str) -> Ask:
+        def ask(window: TimeWindow, tally: Tally) -> Outcome:
+            spools = {key: asking.parts(other, window) for key, other in beside.items()}
+            spool = asking.parts(name, window)
+            return _file(
+                part(shared, account, stage, window, tally=tally, spool=spool, **spools), name
+            )
+
+        return ask
 
     def metrics(window: TimeWindow, tally: Tally) -> Outcome:
         now = asking.clock.now()
@@ -175,8 +183,7 @@ def _stage(
     errors, execution = f"{own}.errors", f"{own}.execution"
     yield asking.question(errors, "cloudwatch_events", lines(logs.errors, errors))
     if stage.protocol != "http":
-        beside = {"errors_spool": asking.spool / errors}
-        ask = lines(logs.execution, execution, **beside)
+        ask = lines(logs.execution, execution, errors_spool=errors)
         yield asking.question(execution, "cloudwatch_events", ask)
     yield asking.question(f"{own}.metrics", "cloudwatch_metrics", metrics)
 

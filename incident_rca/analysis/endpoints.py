@@ -71,11 +71,13 @@ def _of(frame: pd.DataFrame, method: str, route: str) -> pd.DataFrame:
 
 
 def _traffic(rows: pd.DataFrame, minutes: float) -> _Traffic:
+    requests = int(rows["requests"].sum())
     return _Traffic(
-        requests=int(rows["requests"].sum()),
+        requests=requests,
         failed=int(rows.loc[rows["status"] >= 500, "requests"].sum()),
         minutes=minutes,
-        p99_ms=percentile_ms(rows, 0.99),
+        # Latencies may come in wider bins than counts, which then reach in from beside.
+        p99_ms=percentile_ms(rows, 0.99) if requests else None,
     )
 
 

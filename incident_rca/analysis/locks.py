@@ -20,8 +20,8 @@ from incident_rca.tables import Tables
 if TYPE_CHECKING:
     import pandas as pd
 
+POSTGRES_LOGS = ("postgres_log", "cloudwatch_postgres_log")
 # Nobody waits for this long: what comes then is another episode.
-LOGS = frozenset({"postgres_log", "cloudwatch_postgres_log"})
 PAUSE = timedelta(seconds=2)
 NOBODY = Session(
     pid=None, application="", mode="", state="", statement="", statement_basis="last", mode_basis=""
@@ -46,7 +46,7 @@ def _slack(case: Case, locks: pd.DataFrame) -> pd.Series[Any]:
     """How much later than written the instants of each row may be: a log cuts off its clock."""
     import pandas as pd
 
-    logs = {s.name: s.resolution_seconds or 0.0 for s in case.sources if s.kind in LOGS}
+    logs = {s.name: s.resolution_seconds or 0.0 for s in case.sources if s.kind in POSTGRES_LOGS}
     return pd.to_timedelta(locks["source"].map(logs).fillna(0.0).astype(float), unit="s")
 
 

@@ -27,7 +27,8 @@ FIRST_REQUEST = timedelta(minutes=1)
 def find_outage(case: Case, tables: Tables) -> ErrorBurst | None:
     """The burst with most failures, first to last failing arrival; None where there is none.
 
-    It is ongoing where the quiet behind its last failure is short enough to be chance.
+    It is ongoing where the quiet behind its last failure is short enough to be chance. A request is
+    logged when it ends, so the time that the slowest of them took is not known to be quiet.
     """
     failures = tables.failures.sort_values(["at", "file", "line"], kind="stable")
     arrivals = [a for value in failures["at"] if (a := instant(value)) is not None]
@@ -37,9 +38,10 @@ def find_outage(case: Case, tables: Tables) -> ErrorBurst | None:
     burst = max(found, key=lambda b: (b.events, -b.first))
     first, last = arrivals[burst.first], arrivals[burst.last]
     seconds = (last - first).total_seconds()
-    quiet_for = max(0.0, (_covered_until(case) - last).total_seconds())
-    ongoing = math.exp(-quiet_for * burst.events / max(seconds, 1.0)) > STILL_GOING_ON
     inside = failures.iloc[burst.first : burst.last + 1]
+    slowest_seconds = float(inside["latency_ms"].fillna(0).max()) / 1000
+    quiet_for = max(0.0, (_covered_until(case) - last).total_seconds() - slowest_seconds)
+    ongoing = math.exp(-quiet_for * burst.events / max(seconds, 1.0)) > STILL_GOING_ON
     return ErrorBurst(
         start=Span.at(first, "arrival of the first failing request"),
         end=Span(last, None if ongoing else last, "arrival of the last failing request"),

@@ -18,7 +18,6 @@ from incident_rca.formats.postgres_log.envelopes import entries_of_document
 from incident_rca.model import TimeWindow
 
 # Events come in late now and then: sources/log_spool.py says how late.
-PROVISIONAL = "provisional: the window ended less than 15 min before it was asked; collect again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,10 @@ def window_in(request: Mapping[str, Any]) -> TimeWindow | None:
 
 
 def damage_of(response: Any) -> str:
-    """All that an answer says of itself for which it is to be collected again; "" for nothing."""
+    """All that is missing of an answer by what it says of itself; "" for nothing.
+
+    That more may come since its window has only just ended is no damage: the collection says so.
+    """
     if not isinstance(response, dict):
         return ""
     uncounted = response.get("uncounted")
@@ -91,7 +93,6 @@ def damage_of(response: Any) -> str:
         broke_off(response),
         _difference(response.get("reconciled")),
         f"Logs Insights did not count the failures: {uncounted}" if uncounted else "",
-        PROVISIONAL if response.get("provisional") is True else "",
     )
     return "; ".join(text for text in said if text)
 

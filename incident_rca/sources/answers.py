@@ -62,7 +62,7 @@ def asked(
     cursor = connection.execute(sql.encode(), parameters)
     return {
         "columns": [column.name for column in cursor.description or ()],
-        "rows": [[_plain(value) for value in row] for row in cursor.fetchall()],
+        "rows": [[json_value(value) for value in row] for row in cursor.fetchall()],
     }
 
 
@@ -82,9 +82,13 @@ def unreachable(what: str, error: psycopg.Error) -> Unreachable:
     )
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it; a time without a zone stays without one."""
-    if value is None or isinstance(value, bool | int | float | str | dict | list):
+def json_value(value: Any) -> Any:
+    """A value of a driver or client as JSON has it; a time without a zone stays without one."""
+    if isinstance(value, dict):
+        return {key: json_value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [json_value(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, datetime) and value.tzinfo is not None:
         return in_utc(value)

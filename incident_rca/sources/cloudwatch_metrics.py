@@ -16,7 +16,7 @@ from incident_rca.errors import Unreachable
 from incident_rca.model import TimeWindow
 from incident_rca.model.services import AwsAccount, GatewayStage
 from incident_rca.queries import load_query
-from incident_rca.sources.answers import Absent, Answer, envelope, in_utc
+from incident_rca.sources.answers import Absent, Answer, envelope, in_utc, json_value
 from incident_rca.sources.aws_client import Caller, Refusal, caller_of, place_of
 from incident_rca.sources.rate_limit import OF_THIS_PROCESS, Paces
 from incident_rca.sources.tally import Tally
@@ -175,7 +175,7 @@ def _pages(
             )
         except Unreachable as error:
             return pages, error
-        pages.append(_plain({k: v for k, v in page.items() if k != "ResponseMetadata"}))
+        pages.append(json_value({k: v for k, v in page.items() if k != "ResponseMetadata"}))
         caller.count_rows(sum(len(r.get("Values", ())) for r in page["MetricDataResults"]))
         next_token = page.get("NextToken")
         if not next_token:
@@ -207,14 +207,3 @@ def _unfinished(
             )
             return {"code": status, "message": f"{metric} in {place} is not whole {said}".strip()}
     return None
-
-
-def _plain(value: Any) -> Any:
-    """A value of botocore as JSON has it."""
-    if isinstance(value, datetime):
-        return in_utc(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value

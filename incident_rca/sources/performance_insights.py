@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from incident_rca.errors import Unreachable
 from incident_rca.model import TimeWindow
 from incident_rca.redact import plain
-from incident_rca.sources.answers import Answer, envelope, in_utc
+from incident_rca.sources.answers import Answer, envelope, json_value
 
 SERVICE = "performance_insights"
 GROUPS = ("db.wait_event", "db.blocking_session", "db.blocking_sql", "db.blocking_object")
@@ -76,7 +76,7 @@ def fetch(client: Client, window: TimeWindow, *, identifier: str, asked_at: date
         raise _refusal(identifier, groups[0]["error"])
     return envelope(
         SERVICE,
-        {"query": METRIC, **_plain(request)},
+        {"query": METRIC, **json_value(request)},
         {"groups": groups},
         window=window,
         asked_at=asked_at,
@@ -116,7 +116,7 @@ def _pages(client: Client, request: Mapping[str, Any]) -> dict[str, Any]:
         if "MetricList" not in page:
             # botocore takes a page of HTML with status 200 for an answer without anything in it.
             return _ended(pages, "Unreadable", "what came is no answer of GetResourceMetrics")
-        pages.append(_plain({k: v for k, v in page.items() if k != "ResponseMetadata"}))
+        pages.append(json_value({k: v for k, v in page.items() if k != "ResponseMetadata"}))
         next_token = page.get("NextToken")
         if not next_token:
             return {"pages": pages, "error": None}
@@ -144,14 +144,3 @@ def _refusal(identifier: str, error: Mapping[str, str]) -> Unreachable:
     return Unreachable(
         f"Performance Insights of {identifier}: {error['code']}: {error['message']}", hint=hint
     )
-
-
-def _plain(value: Any) -> Any:
-    """A value of botocore as JSON has it."""
-    if isinstance(value, datetime):
-        return in_utc(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value

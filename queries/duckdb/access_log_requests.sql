@@ -9,8 +9,10 @@
 -- method. integrationStatus is the status of the Lambda service where one is called, and
 -- integration.status that of the code in it, so both are kept; where a format has only the former, an
 -- error in it is one of what is behind the gateway all the same.
+-- A real line of an HTTP API had its requestTimeEpoch in seconds: the size of the number tells.
 CREATE OR REPLACE TEMP MACRO sane_epoch_ms(text) AS CASE
     WHEN try_cast(text AS BIGINT) BETWEEN 946684800000 AND 4102444800000 THEN try_cast(text AS BIGINT)
+    WHEN try_cast(text AS BIGINT) BETWEEN 946684800 AND 4102444800 THEN try_cast(text AS BIGINT) * 1000
 END;
 
 CREATE OR REPLACE TEMP MACRO sane_latency_ms(text) AS CASE

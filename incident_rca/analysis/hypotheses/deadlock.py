@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.hypotheses.claims import claim_against, claim_for
+from incident_rca.analysis.locks import POSTGRES_LOGS
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.verdicts import Candidate, verdict_of
 from incident_rca.model import Aspect, Hypothesis, Kind, Role, Span, System, Verdict
@@ -12,7 +13,7 @@ from incident_rca.model import Aspect, Hypothesis, Kind, Role, Span, System, Ver
 def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
     """Whether the server's log holds a deadlock (SQLSTATE 40P01); silent where there is no log."""
     events = seen.tables.server_events
-    if events.empty or not seen.is_recorded("postgres_log"):
+    if events.empty or not seen.is_recorded(*POSTGRES_LOGS):
         return ()
     found = events[events["kind"] == "deadlock"]
     rows = found if len(found) else events

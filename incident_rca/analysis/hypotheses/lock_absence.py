@@ -6,6 +6,7 @@ from datetime import datetime
 
 from incident_rca.analysis.evidence import rows_as_evidence
 from incident_rca.analysis.hypotheses.claims import claim_against, claim_for, not_recorded
+from incident_rca.analysis.locks import POSTGRES_LOGS
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.verdicts import Candidate, verdict_of
 from incident_rca.model import (
@@ -20,10 +21,7 @@ from incident_rca.model import (
     TimeWindow,
 )
 
-LOCK_SOURCES = (
-    *("lock_recording", "postgres_log", "cloudwatch_postgres_log"),
-    *("pgsentinel_history", "pgwatch_history"),
-)
+LOCK_SOURCES = ("lock_recording", *POSTGRES_LOGS, "pgsentinel_history", "pgwatch_history")
 _OBJECT = "a lock in PostgreSQL"
 _IMPORT = "Import the lock recording or the PostgreSQL log of the window."
 

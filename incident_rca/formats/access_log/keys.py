@@ -66,7 +66,7 @@ _BY_NAME = _OTHER_NAMES | {
     if name not in ("integration.status", "integration.latency")
 }
 _OUTER = {"request", "response", "http", "context", "gateway", "apigateway"}
-_TIME = re.compile(r"\d{13}|\d\d?/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}")
+_TIME = re.compile(r"\d{10}|\d{13}|\d\d?/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}")
 _ELEMENT = re.compile(
     r"<([A-Za-z_][\w.-]{0,99})>[^<]{0,9999}</\1>|([A-Za-z_]\w{0,99})=\"[^\"]{0,9999}\""
 )
