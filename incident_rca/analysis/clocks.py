@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from incident_rca.model import Case, Span, System
+from incident_rca.model import Case, SourceState, Span, System
+
+_SILENT = frozenset({SourceState.FAILED, SourceState.SKIPPED})
 
 
 class Sequence(StrEnum):
@@ -26,8 +28,13 @@ class Order:
 
 
 def offset_bounds(case: Case, system: System) -> tuple[float, float]:
-    """The widest bounds of a system's clock against true time, in seconds."""
-    bounds = [s.clock_offset_seconds for s in case.sources if s.system is system]
+    """The widest bounds of a system's clock against true time, in seconds.
+
+    By the sources that told something: the clock of one that did not answer dates nothing.
+    """
+    of_system = [s for s in case.sources if s.system is system]
+    bounds = [s.clock_offset_seconds for s in of_system if s.state not in _SILENT]
+    bounds = bounds or [s.clock_offset_seconds for s in of_system]
     if not bounds:
         return (0.0, 0.0)
     return min(lo for lo, _ in bounds), max(hi for _, hi in bounds)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import sys
 from typing import Annotated
 
@@ -101,7 +103,11 @@ def main() -> None:
         tell(IncidentRcaError(f"{named}{error.strerror or error}", hint="check path and rights"))
         sys.exit(ExitCode.USAGE)
     except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
+        # Threads that wait for a service would be waited for; a file of a case is whole or absent.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(ExitCode.INTERRUPTED)
     except Exception as error:
         where = error.__traceback__
         while where is not None and where.tb_next is not None:

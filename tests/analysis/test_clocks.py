@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,3 +134,11 @@ def test_the_widest_bounds_of_a_system_count(bounds: list[tuple[float, float]]) 
     lo, hi = offset_bounds(known, POSTGRES)
     assert lo == min(each for each, _ in bounds)
     assert hi == max(each + width for each, width in bounds)
+
+
+@pytest.mark.parametrize("state", [SourceState.SKIPPED, SourceState.FAILED])
+def test_the_clock_of_a_source_that_told_nothing_widens_no_bounds(state: SourceState) -> None:
+    known = case((POSTGRES, -0.1, 0.1), (POSTGRES, -2.0, 2.0))
+    told, silent = known.sources
+    known = replace(known, sources=(told, replace(silent, state=state)))
+    assert offset_bounds(known, POSTGRES) == (-0.1, 0.1)
