@@ -22,6 +22,7 @@ from incident_rca.sources.s3_names import S3Object, folder_may_hold, object_may_
 from incident_rca.sources.tally import Tally
 from tests.formats.builders import kind_of, parse, request, rows
 from tests.formats.load_balancer_lines import Line
+from tests.sources.blocked import until
 from tests.sources.s3_server import Bucket, Fault, running_bucket
 
 START = datetime(2026, 1, 15, 14, 10, tzinfo=UTC)
@@ -352,10 +353,17 @@ def test_slow_down_is_waited_out_and_counted(bucket: Bucket, tmp_path: Path) -> 
 
 
 def test_time_that_is_over_keeps_what_came(bucket: Bucket, tmp_path: Path) -> None:
+    """The pauses for one object use the time up, once the other has been copied beside it."""
+
+    class Considerate(HandClock):
+        def sleep(self, seconds: float) -> None:
+            until(lambda: any(p.suffix != ".part" for p in tmp_path.iterdir()))
+            super().sleep(seconds)
+
     bucket.put("export/a.gz", b"abc", AFTER)
     bucket.put("export/b.gz", b"def", AFTER)
     bucket.faults["export/b.gz"] = [Fault("SlowDown")] * 3
-    found = fetched(bucket, tmp_path, "s3://logs/export", tally=Tally(HandClock(), until=1.0))
+    found = fetched(bucket, tmp_path, "s3://logs/export", tally=Tally(Considerate(), until=1.0))
     assert [path.read_bytes() for path in found.files.values()] == [b"abc"]
     assert "its time was over" in found.damage
     bucket.faults.clear()
