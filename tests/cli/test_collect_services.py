@@ -123,7 +123,7 @@ def test_what_stalls_is_given_up_in_its_time(services: Services, tmp_path: Path)
     services.settings(tmp_path)
     services.aws.hold("logs", "cloudwatch")
     services.datadog.fail(V2, Reply(stalls=40), always=True)
-    ran = services.run(tmp_path, "collect", "INC-1", *SHORT, "--timeout", "2")
+    ran = services.run(tmp_path, "collect", "INC-1", *SHORT, "--timeout", "6")
     found = sources(tmp_path)
     assert ran.code == 3
     assert of("shop", tmp_path) == {"failed"}
@@ -138,7 +138,7 @@ def test_what_stalls_is_given_up_in_its_time(services: Services, tmp_path: Path)
 def test_all_together_have_a_time_as_well(services: Services, tmp_path: Path) -> None:
     services.settings(tmp_path)
     services.aws.hold("apigateway", "logs", "cloudwatch")
-    ran = services.run(tmp_path, "collect", "INC-1", *SHORT, "--total-timeout", "3")
+    ran = services.run(tmp_path, "collect", "INC-1", *SHORT, "--total-timeout", "12")
     assert ran.code == 3
     assert of("shop", tmp_path) == {"failed"}
     assert of("datadog", tmp_path) == {"ok"} == of("inventory-db", tmp_path)
