@@ -36,7 +36,7 @@ def infer_topology(case: Case, tables: Tables) -> InferredTopology:
     Tables come from who waited for them, pools from their gauges, and routes from what came and
     failed together with which calls. A value without a clear reason is in `left_out`.
     """
-    seen = observe(replace(case, topology=Topology()), tables)
+    seen = observe(replace(case, topology=Topology()), tables)[0]
     bins = bins_of(seen)
     methods = tuple(m for m in method_traffic(seen, bins) if is_method(m.full_name))
     names = _service_names(seen, methods)

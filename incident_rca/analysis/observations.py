@@ -15,7 +15,7 @@ from incident_rca.analysis.latency import latency_shifts
 from incident_rca.analysis.load_balancer import promoted
 from incident_rca.analysis.lock_load import LockLoad, lock_loads
 from incident_rca.analysis.locks import lock_episodes
-from incident_rca.analysis.outage import find_outage
+from incident_rca.analysis.outage import find_outages
 from incident_rca.analysis.pool import find_pool
 from incident_rca.analysis.sessions import StuckSessions, Terminations, stuck_sessions, terminations
 from incident_rca.model import (
@@ -30,6 +30,7 @@ from incident_rca.model import (
     PoolState,
     SourceState,
     SourceStatus,
+    Span,
     System,
     TimeWindow,
 )
@@ -45,7 +46,15 @@ GRPC_METRICS = ("datadog_metrics", "prometheus_metrics", "otlp_metrics")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observations:
+    """What was seen of one incident, and of the whole window where there is none.
+
+    `part` is the part of the window that is this incident's own: from the end of the one before it
+    to the start of the one behind it. `tables` hold requests and server events of that part.
+    """
+
     case: Case
+    part: TimeWindow
+    incident: int
     tables: Tables
     outage: ErrorBurst | None
     endpoints: tuple[EndpointImpact, ...]
@@ -70,6 +79,11 @@ class Observations:
         """The endpoints whose requests failed."""
         return tuple(e for e in self.hit if e.failed)
 
+    @property
+    def part_case(self) -> Case:
+        """The case as if its window were this incident's part."""
+        return replace(self.case, window=self.part)
+
     def sources_of(self, system: System) -> tuple[SourceStatus, ...]:
         return tuple(s for s in self.case.sources if s.system is system)
 
@@ -93,30 +107,81 @@ class Observations:
         return any(s.state is SourceState.OK and not s.blind for s in self.case.gateway_logs)
 
 
-def observe(case: Case, tables: Tables) -> Observations:
-    """All episodes that the tables show within the window."""
+def observe(case: Case, tables: Tables) -> tuple[Observations, ...]:
+    """What the tables show within the window, for each incident, the largest first."""
     lacking = lacking_log(case, tables)
     tables = replace(tables, failures=with_execution_logs(tables.failures))
     tables = _inside(case.window, promoted(case, tables))
-    outage = find_outage(case, tables)
-    shifts = latency_shifts(case, tables)
-    ended = terminations(case, tables)
-    return Observations(
+    outages = find_outages(case, tables)
+    locks, shifts = lock_episodes(case, tables), latency_shifts(case, tables)
+    whole = Observations(
         case=case,
+        part=case.window,
+        incident=1,
         tables=tables,
-        outage=outage,
-        endpoints=endpoint_impacts(case, tables, outage),
-        error_types=error_types(tables, outage),
-        baselines=baselines(case, tables, outage),
-        lock_episodes=lock_episodes(case, tables),
+        outage=None,
+        endpoints=(),
+        error_types=(),
+        baselines=(),
+        lock_episodes=locks,
         lock_loads=lock_loads(case, tables),
         latency_shifts=shifts,
-        pool=find_pool(case, tables, outage, shifts, ended),
+        pool=None,
         stuck=stuck_sessions(case, tables),
-        terminations=ended,
+        terminations=terminations(case, tables),
         changes=changes_in(case, tables),
         lacking_log=lacking,
     )
+    if len(outages) < 2:
+        return (_of_outage(whole, next(iter(outages), None)),)
+    parts = (
+        replace(_cut(whole, _part(case.window, outages, outage), outages), incident=number)
+        for number, outage in enumerate(outages, start=1)
+    )
+    return tuple(_of_outage(part, o) for part, o in zip(parts, outages, strict=True))
+
+
+def _part(window: TimeWindow, outages: tuple[ErrorBurst, ...], outage: ErrorBurst) -> TimeWindow:
+    """From the end of the outage before this one to the start of the one behind it."""
+    before = [o.end.first for o in outages if o.end.first < outage.start.first]
+    behind = [o.start.first for o in outages if o.start.first > outage.start.first]
+    return TimeWindow(max(before, default=window.start), min(behind, default=window.end))
+
+
+def _cut(whole: Observations, part: TimeWindow, outages: tuple[ErrorBurst, ...]) -> Observations:
+    """What lies in one part of the window; what lies in several belongs to each of them."""
+    return replace(
+        whole,
+        part=part,
+        tables=_inside(part, whole.tables),
+        lock_episodes=tuple(
+            e for e in whole.lock_episodes if _meets(part, e.held_start, e.held_end)
+        ),
+        latency_shifts=tuple(s for s in whole.latency_shifts if _meets(part, s.onset, s.offset)),
+        stuck=tuple(s for s in whole.stuck if _meets(part, s.since, s.until)),
+        terminations=tuple(t for t in whole.terminations if _meets(part, t.at, t.at)),
+        changes=tuple(c for c in whole.changes if _meets(part, c.start, c.end)),
+    )
+
+
+def _of_outage(seen: Observations, outage: ErrorBurst | None) -> Observations:
+    """What was seen, with what follows from its outage."""
+    pool = find_pool(seen.case, seen.tables, outage, seen.latency_shifts, seen.terminations)
+    if pool is not None and not _meets(seen.part, pool.exhausted_at, pool.exhausted_until):
+        pool = None
+    return replace(
+        seen,
+        outage=outage,
+        endpoints=endpoint_impacts(seen.part_case, seen.tables, outage),
+        error_types=error_types(seen.tables, outage),
+        baselines=baselines(seen.part_case, seen.tables, outage),
+        pool=pool,
+    )
+
+
+def _meets(part: TimeWindow, start: Span, end: Span) -> bool:
+    until = end.hi or end.lo
+    return start.first < part.end and (until is None or until > part.start)
 
 
 def _inside(window: TimeWindow, tables: Tables) -> Tables:

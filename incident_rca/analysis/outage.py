@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -24,18 +25,30 @@ BLIPS_LISTED = 50
 FIRST_REQUEST = timedelta(minutes=1)
 
 
-def find_outage(case: Case, tables: Tables) -> ErrorBurst | None:
-    """The burst with most failures, first to last failing arrival; None where there is none.
+def find_outages(case: Case, tables: Tables) -> tuple[ErrorBurst, ...]:
+    """Every burst of failures, most failures first; what is in none of them are the blips.
 
-    It is ongoing where the quiet behind its last failure is short enough to be chance. A request is
-    logged when it ends, so the time that the slowest of them took is not known to be quiet.
+    One is ongoing where the quiet behind its last failure is short enough to be chance. A request
+    is logged when it ends, so the time that the slowest of them took is not known to be quiet.
     """
     failures = tables.failures.sort_values(["at", "file", "line"], kind="stable")
     arrivals = [a for value in failures["at"] if (a := instant(value)) is not None]
-    found = bursts_in(arrivals, _quiet_rate(case, tables))
-    if not found:
-        return None
-    burst = max(found, key=lambda b: (b.events, -b.first))
+    found = sorted(
+        bursts_in(arrivals, _quiet_rate(case, tables)), key=lambda b: (-b.events, b.first)
+    )
+    return tuple(
+        _outage(case, failures, arrivals, burst, found if burst is found[0] else ())
+        for burst in found
+    )
+
+
+def _outage(
+    case: Case,
+    failures: pd.DataFrame,
+    arrivals: list[datetime],
+    burst: Burst,
+    all_bursts: Sequence[Burst],
+) -> ErrorBurst:
     first, last = arrivals[burst.first], arrivals[burst.last]
     seconds = (last - first).total_seconds()
     inside = failures.iloc[burst.first : burst.last + 1]
@@ -48,7 +61,7 @@ def find_outage(case: Case, tables: Tables) -> ErrorBurst | None:
         duration_seconds=seconds,
         ongoing=ongoing,
         failures=burst.events,
-        blips=_blips(failures, burst),
+        blips=_blips(failures, all_bursts) if all_bursts else (),
         evidence=rows_as_evidence(
             inside,
             system=System.GATEWAY,
@@ -87,9 +100,10 @@ def _quietest(case: Case, tables: Tables) -> float:
     return root**2 / 60
 
 
-def _blips(failures: pd.DataFrame, burst: Burst) -> tuple[Evidence, ...]:
-    """Each failure outside the outage: listed, and counted nowhere else."""
-    outside = [i for i in range(len(failures)) if not burst.first <= i <= burst.last]
+def _blips(failures: pd.DataFrame, bursts: Sequence[Burst]) -> tuple[Evidence, ...]:
+    """Each failure outside of all outages: listed, and counted nowhere else."""
+    inside = {i for burst in bursts for i in range(burst.first, burst.last + 1)}
+    outside = [i for i in range(len(failures)) if i not in inside]
     blips: list[Evidence] = []
     for position in outside[:BLIPS_LISTED]:
         row = failures.iloc[[position]]

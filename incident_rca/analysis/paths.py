@@ -50,6 +50,14 @@ def path_from_service(seen: Observations, name: str) -> DependencyPath | None:
     return None if seen.case.topology.is_stated else _inferred(seen, [name])
 
 
+def path_pool_size(seen: Observations, path: DependencyPath) -> int | None:
+    """How many connections the service of a path has at most, as far as that is known."""
+    if seen.pool is not None and seen.pool.owner == path.service:
+        return seen.pool.size
+    owner = next((s for s in seen.case.topology.services if s.name == path.service), None)
+    return owner.pool_size if owner else None
+
+
 def _owns(service: Service, relation: str) -> bool:
     return any(
         relation == table or ("." not in relation and table.endswith(f".{relation}"))

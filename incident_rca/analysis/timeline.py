@@ -9,9 +9,14 @@ from incident_rca.analysis.observations import Observations
 from incident_rca.model import Event, Evidence, LockEpisode, Span, System
 
 
-def build_timeline(seen: Observations) -> tuple[Event, ...]:
+def build_timeline(incidents: tuple[Observations, ...]) -> tuple[Event, ...]:
     """Every event of the window, by the middle of its span: the best guess of its order."""
-    events = [
+    events = dict.fromkeys(event for seen in incidents for event in _events(seen))
+    return tuple(sorted(events, key=lambda e: (e.at.middle, e.at.first, e.system, e.kind, e.title)))
+
+
+def _events(seen: Observations) -> list[Event]:
+    return [
         *_changes(seen),
         *(event for episode in seen.lock_episodes for event in _locks(episode)),
         *_loads(seen),
@@ -20,7 +25,6 @@ def build_timeline(seen: Observations) -> tuple[Event, ...]:
         *_pool(seen),
         *_gateway(seen),
     ]
-    return tuple(sorted(events, key=lambda e: (e.at.middle, e.at.first, e.system, e.kind, e.title)))
 
 
 def _event(

@@ -2,6 +2,7 @@
 
 from incident_rca.model.analysis import (
     Analysis,
+    Incident,
 )
 from incident_rca.model.case import (
     Case,
@@ -71,6 +72,7 @@ __all__ = [
     "Gap",
     "Hypothesis",
     "Impact",
+    "Incident",
     "Kind",
     "LatencyShift",
     "LockEpisode",

@@ -27,6 +27,19 @@ from incident_rca.model.evidence import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """One more outage of the window, told apart from the largest; hypotheses name its `number`."""
+
+    number: int
+    outage: ErrorBurst
+    requests: int
+    failed_requests: int
+    endpoints: tuple[EndpointImpact, ...]
+    error_types: tuple[ErrorType, ...]
+    unexplained_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
     """Everything the report says, before it is worded for a reader.
 
@@ -47,6 +60,7 @@ class Analysis:
     pool: PoolState | None
     timeline: tuple[Event, ...]
     phases: tuple[Phase, ...]
+    other_incidents: tuple[Incident, ...] = ()
     hypotheses: tuple[Hypothesis, ...]
     unexplained_seconds: float
     contradictions: tuple[Contradiction, ...]

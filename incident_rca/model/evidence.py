@@ -89,7 +89,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hypothesis:
-    """One candidate explanation; `id` is `H1`, `H2`, … by rank, given when all are ranked."""
+    """One candidate explanation; `id` is `H1`, `H2`, … by rank, given when all are ranked.
+
+    `incident` is 1 for the largest outage of the window, 2 for the next one.
+    """
 
     kind: Kind
     object: str
@@ -99,6 +102,7 @@ class Hypothesis:
     claims: tuple[Claim, ...]
     explains_seconds: float = 0.0
     confirm_by: str = ""
+    incident: int = 1
     id: str = ""
     rank: int = 0
 

@@ -187,7 +187,8 @@ def test_metrics_of_the_gateway_are_no_calls_and_no_pools() -> None:
     count = gauge(levels(5, 100, 20, 110), metric="Count", owner="rest:a1/prod")
     analysis = beside(IN_MINUTES, metrics=[*stage, *count])
     assert analysis.latency_shifts == () and analysis.pool is None
-    assert of_kind(analysis, Kind.DEPENDENCY_LATENCY) == ()
+    (slow,) = of_kind(analysis, Kind.DEPENDENCY_LATENCY)
+    assert slow.verdict is Verdict.INSUFFICIENT
 
 
 def test_empty_tables_are_no_problem() -> None:

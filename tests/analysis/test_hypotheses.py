@@ -107,8 +107,10 @@ def test_a_deadlock_outside_of_the_window_is_none() -> None:
     assert not [h for h in of_kind(analysis, Kind.DEADLOCK) if h.role is not Role.RULED_OUT]
 
 
-def test_without_a_log_nothing_is_said_of_deadlocks() -> None:
-    assert of_kind(with_log(), Kind.DEADLOCK) == ()
+def test_without_a_log_it_is_not_known_whether_there_was_a_deadlock() -> None:
+    case = made_case(states={"postgresql": SourceState.SKIPPED})
+    found = the(analysed(case, failures=OUTAGE, gateway=counted(OUTAGE)), Kind.DEADLOCK)
+    assert found.verdict is Verdict.INSUFFICIENT
 
 
 # --- traffic --------------------------------------------------------------------------------------

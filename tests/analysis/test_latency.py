@@ -145,7 +145,7 @@ def test_calls_that_were_slow_at_another_time_support_nothing(start: float, end:
 
 def test_a_slow_method_of_the_failing_route_is_supported() -> None:
     found = the(with_metrics(p99(levels(20, 30_000, 30, 130))), Kind.DEPENDENCY_LATENCY)
-    assert (found.role, found.verdict) == (Role.CONTRIBUTING, Verdict.SUPPORTED)
+    assert (found.role, found.verdict) == (Role.TRIGGER, Verdict.SUPPORTED)
 
 
 def test_a_slow_method_that_nothing_failing_calls_is_contradicted() -> None:
@@ -365,4 +365,4 @@ def test_metrics_of_any_store_are_as_good(kind: str) -> None:
     found = analysed(case, failures=OUTAGE, gateway=counted(OUTAGE), metrics=metrics)
     for hypothesis in (Kind.DEPENDENCY_LATENCY, Kind.MISSING_DEADLINE):
         assert the(found, hypothesis).verdict is Verdict.SUPPORTED
-    assert of_kind(found, Kind.POOL_EXHAUSTION) == ()
+    assert the(found, Kind.POOL_EXHAUSTION).verdict is Verdict.INSUFFICIENT

@@ -173,13 +173,14 @@ def test_a_failure_past_what_the_source_says_it_covers_is_no_error() -> None:
 def test_the_larger_of_two_bursts_is_the_outage(larger: str) -> None:
     one, two = (30, 20) if larger == "first" else (20, 30)
     failures = failing([*steps(-300, -300 + one, 1), *steps(0, two, 1)])
-    outage = analysed(failures=failures, gateway=counted(failures)).outage
-    assert outage is not None
-    assert second_of(outage.start.lo) == (-300 if larger == "first" else 0)
-    assert outage.failures == 30
-    assert len(outage.blips) == 20
-    blips = {second_of(blip.at.lo) for blip in outage.blips}
-    assert blips == {float(s) for s in (range(20) if larger == "first" else range(-300, -280))}
+    analysis = analysed(failures=failures, gateway=counted(failures))
+    assert analysis.outage is not None
+    assert second_of(analysis.outage.start.lo) == (-300 if larger == "first" else 0)
+    assert analysis.outage.failures == analysis.failed_requests == 30
+    assert analysis.outage.blips == ()
+    (other,) = analysis.other_incidents
+    assert second_of(other.outage.start.lo) == (0 if larger == "first" else -300)
+    assert (other.number, other.failed_requests) == (2, 20)
 
 
 def test_counts_are_of_the_outage_alone() -> None:

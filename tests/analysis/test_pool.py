@@ -89,7 +89,10 @@ def test_a_pool_that_drained_has_a_closed_end() -> None:
 def test_without_a_full_gauge_there_is_no_pool(values: Sequence[float | None]) -> None:
     analysis = with_gauge(values)
     assert analysis.pool is None
-    assert of_kind(analysis, Kind.POOL_EXHAUSTION) == ()
+    assert the(analysis, Kind.POOL_EXHAUSTION).verdict in (
+        Verdict.INSUFFICIENT,
+        Verdict.CONTRADICTED,
+    )
 
 
 def test_without_metrics_nothing_is_known_of_a_pool() -> None:

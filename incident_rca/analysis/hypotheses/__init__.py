@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from incident_rca.analysis.hypotheses import (
+    backend_failure,
     change,
     deadlock,
     dependency_latency,
+    gateway_configuration,
     lock_blocking,
     missing_deadline,
     pool_exhaustion,
+    retry_storm,
     traffic_surge,
 )
 from incident_rca.analysis.observations import Observations
@@ -22,6 +25,9 @@ KINDS: tuple[Callable[[Observations], tuple[Candidate, ...]], ...] = (
     pool_exhaustion.hypotheses,
     missing_deadline.hypotheses,
     dependency_latency.hypotheses,
+    backend_failure.hypotheses,
+    gateway_configuration.hypotheses,
     traffic_surge.hypotheses,
+    retry_storm.hypotheses,
     change.hypotheses,
 )

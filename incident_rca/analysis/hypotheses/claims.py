@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import TypeAlias
+
 from incident_rca.analysis.clocks import Sequence, order_of
 from incident_rca.analysis.evidence import setting_as_evidence, source_as_evidence
 from incident_rca.analysis.observations import Observations
@@ -19,6 +22,8 @@ from incident_rca.model import (
     Stance,
     System,
 )
+
+Candidates: TypeAlias = tuple[Candidate, ...]
 
 
 def claim_for(
@@ -96,3 +101,30 @@ def at_another_time(
         text = f"{what} began {after.margin_seconds:,.1f} s after the last failing request"
         return [claim_against(Aspect.ORDER, text, *cited)]
     return []
+
+
+def ended_together(
+    seen: Observations,
+    what: str,
+    end: Span,
+    *evidence: tuple[Evidence, ...],
+    slack: timedelta,
+) -> list[Claim]:
+    """What the release of a state says of it: failures must end with it, or it did not keep them.
+
+    Nothing while it has not ended. `slack` is how long after the last failing arrival the state may
+    still be seen to end: that request's own time and what its source resolves.
+    """
+    outage = seen.outage
+    if outage is None or outage.end.lo is None or end.hi is None or outage.ongoing:
+        return []
+    cited = (*evidence, outage.evidence)
+    after = (outage.end.lo - end.hi).total_seconds()
+    if after > slack.total_seconds():
+        text = f"{what}, and requests that arrived up to {after:,.0f} s later failed as well"
+        return [claim_against(Aspect.RECOVERY, text, *cited)]
+    before = (end.first - outage.end.lo).total_seconds()
+    if before > slack.total_seconds():
+        text = f"{what} only {before:,.0f} s after the last failing request had arrived"
+        return [claim_against(Aspect.RECOVERY, text, *cited)]
+    return [claim_for(Aspect.RECOVERY, f"{what} when the failures ended", *cited)]

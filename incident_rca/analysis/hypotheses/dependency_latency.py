@@ -2,42 +2,121 @@
 
 from __future__ import annotations
 
-from incident_rca.analysis.hypotheses.claims import at_another_time, claim_against, claim_for
+from datetime import timedelta
+from statistics import median
+
+from incident_rca.analysis.evidence import instant, rows_as_evidence, source_as_evidence
+from incident_rca.analysis.hypotheses.claims import (
+    Candidates,
+    at_another_time,
+    claim_against,
+    claim_for,
+    ended_together,
+    not_recorded,
+)
+from incident_rca.analysis.hypotheses.missing_deadline import BY_SERVER
+from incident_rca.analysis.latency import AGGREGATES
+from incident_rca.analysis.lock_watch import why_unwatched
 from incident_rca.analysis.observations import Observations
-from incident_rca.analysis.paths import path_from_relation, path_from_service
+from incident_rca.analysis.paths import DependencyPath, path_from_service
 from incident_rca.analysis.verdicts import Candidate, verdict_of
-from incident_rca.model import Aspect, Claim, Hypothesis, Kind, LatencyShift, Role, System
+from incident_rca.model import (
+    Aspect,
+    Claim,
+    Hypothesis,
+    Kind,
+    LatencyShift,
+    Role,
+    SourceState,
+    Span,
+    System,
+)
 
 
-def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
-    """One candidate a latency shift: a symptom where a lock or pool behind it is seen."""
-    return tuple(_candidate(seen, shift) for shift in seen.latency_shifts)
+def hypotheses(seen: Observations) -> Candidates:
+    """One candidate a method that became slow; else that none did, or that nobody measured it."""
+    if not seen.latency_shifts:
+        return _none(seen)
+    by_method: dict[tuple[str, str], list[LatencyShift]] = {}
+    for shift in seen.latency_shifts:
+        by_method.setdefault((shift.service, shift.method), []).append(shift)
+    return tuple(_candidate(seen, shifts) for shifts in by_method.values())
 
 
-def _candidate(seen: Observations, shift: LatencyShift) -> Candidate:
-    claims = tuple(_claims(seen, shift))
-    locked = any(
-        path.service == shift.service
-        for episode in seen.lock_episodes
-        if (path := path_from_relation(seen, episode.relation, episode.waiter_applications))
+def _none(seen: Observations) -> Candidates:
+    if seen.outage is None:
+        return ()
+    metrics = seen.tables.metrics
+    rows = metrics[metrics["aggregate"].isin(AGGREGATES) & metrics["method"].notna()]
+    if not seen.has_metrics() or rows.empty:
+        confirm = "Import the latencies of the gRPC calls."
+        thing = "a service that became slow"
+        return (not_recorded(seen, Kind.DEPENDENCY_LATENCY, thing, System.GRPC_METRICS, confirm),)
+    text = "no method whose latency is recorded became slower than it was before"
+    at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last bucket")
+    cited = rows_as_evidence(
+        rows, system=System.GRPC_METRICS, at=at, seen="latencies of calls", first="row"
     )
-    explained = locked or (seen.pool is not None and seen.pool.owner == shift.service)
+    claims = (claim_against(Aspect.MECHANISM, text, cited, seen.outage.evidence),)
+    return (
+        Candidate(
+            hypothesis=Hypothesis(
+                kind=Kind.DEPENDENCY_LATENCY,
+                object="the methods that are recorded",
+                role=Role.RULED_OUT,
+                verdict=verdict_of(claims, needs_are_met=True),
+                statement="No call became slow.",
+                claims=claims,
+                confirm_by="Methods without latencies in this case may have been slow.",
+            )
+        ),
+    )
+
+
+def _candidate(seen: Observations, shifts: list[LatencyShift]) -> Candidate:
+    """A method's candidate by all that measured it; its server says best when it was slow."""
+    shift = shifts[0]
+    measured = next((s for s in shifts if BY_SERVER in s.metric.casefold()), shift)
+    path = path_from_service(seen, shift.service)
+    claims = tuple(_claims(seen, shifts, measured, path))
     name = f"{shift.service}.{shift.method}"
+    hangs = seen.outage is not None and path is not None and bool(path.failing)
+    start = measured.onset.lo or measured.onset.first
     return Candidate(
         hypothesis=Hypothesis(
             kind=Kind.DEPENDENCY_LATENCY,
             object=name,
-            role=Role.SYMPTOM if explained else Role.CONTRIBUTING,
+            role=Role.TRIGGER if hangs else Role.CONTRIBUTING,
             verdict=verdict_of(claims, needs_are_met=seen.has_metrics()),
             statement=(
                 f"Calls of {name} took {shift.plateau_in_words} instead of "
-                f"{shift.baseline_p99_ms or 0:,.0f} ms ({shift.aggregate})"
-                + ("; what is behind it is the lock or the pool above." if explained else ".")
+                f"{shift.baseline_p99_ms or 0:,.0f} ms ({shift.aggregate})."
             ),
             claims=claims,
             confirm_by=f"Read a trace of one slow call of {name}: where did its time go?",
-        )
+        ),
+        active=(start, measured.offset.hi),
+        service=shift.service,
+        routes=frozenset(e.name for e in path.failing) if path else frozenset(),
+        hidden=_hidden(seen, shift, path),
     )
+
+
+def _hidden(seen: Observations, shift: LatencyShift, path: DependencyPath | None) -> str:
+    """What may be behind the slowness without being seen: locks, or a pool that was too small."""
+    if path is None:
+        return f"which routes call {shift.service} is not known"
+    pool = seen.pool
+    if pool is not None and pool.owner == shift.service and not _is_slow_first(shift, seen):
+        return f"the pool of {pool.owner} may have been full before calls became slow"
+    return why_unwatched(seen, shift.service)
+
+
+def _is_slow_first(shift: LatencyShift, seen: Observations) -> bool:
+    """Whether the calls may have been slow before the pool was full, which that fills."""
+    assert seen.pool is not None
+    full = seen.pool.exhausted_at
+    return full.hi is None or shift.onset.first <= full.hi
 
 
 def _mechanism(shift: LatencyShift) -> str:
@@ -50,30 +129,69 @@ def _mechanism(shift: LatencyShift) -> str:
     return f"{shift.aggregate} of {shift.metric} stood at {shift.plateau_in_words}"
 
 
-def _claims(seen: Observations, shift: LatencyShift) -> list[Claim]:
-    path = path_from_service(seen, shift.service)
-    claims = [claim_for(Aspect.MECHANISM, _mechanism(shift), shift.evidence)]
+def _claims(
+    seen: Observations,
+    shifts: list[LatencyShift],
+    measured: LatencyShift,
+    path: DependencyPath | None,
+) -> list[Claim]:
+    claims = [claim_for(Aspect.MECHANISM, _mechanism(s), s.evidence) for s in shifts]
+    shift = shifts[0]
+    cited = tuple(dict.fromkeys(e for s in shifts for e in s.evidence))
     if path and path.failing:
         claims.append(
             claim_for(
                 Aspect.PATH,
                 f"{shift.service}.{shift.method} is behind {path.in_words}",
-                shift.evidence,
+                cited,
                 *(e.evidence for e in path.failing),
                 path.evidence,
                 basis=path.basis,
             )
         )
+        claims += _requests_waited(seen, shift, path)
     elif seen.outage and seen.knows_what_failed:
         claims.append(
             claim_against(
                 Aspect.PATH,
                 f"no failing route calls {shift.service}.{shift.method}",
-                shift.evidence,
+                cited,
                 *(e.evidence for e in seen.failing),
             )
         )
     claims += at_another_time(
-        seen, "the slowness", shift.onset, shift.offset, System.GRPC_METRICS, shift.evidence
+        seen, "the slowness", measured.onset, measured.offset, System.GRPC_METRICS, cited
     )
+    slack = timedelta(milliseconds=shift.peak_ms) + _width(measured.offset)
+    claims += ended_together(
+        seen, "calls were as fast as before", measured.offset, cited, slack=slack
+    )
+    if why := why_unwatched(seen, shift.service):
+        unseen = [s for s in seen.sources_of(System.POSTGRES) if s.state is not SourceState.OK]
+        about = tuple(e for s in unseen for e in source_as_evidence(seen.case, s))
+        claims.append(claim_against(Aspect.ABSENCE, why, about, cited))
     return claims
+
+
+def _width(span: Span) -> timedelta:
+    return span.hi - span.lo if span.lo and span.hi else timedelta(0)
+
+
+def _requests_waited(seen: Observations, shift: LatencyShift, path: DependencyPath) -> list[Claim]:
+    """Whether the failing requests took as long as it takes to wait for slow calls."""
+    failures = seen.tables.failures
+    names = failures["method"] + " " + failures["route"]
+    took = failures.loc[names.isin([e.name for e in path.failing]), "latency_ms"].dropna()
+    before = [e.baseline_p99_ms for e in path.failing if e.baseline_p99_ms]
+    if took.empty or not before:
+        return []
+    middle, usual = median(float(ms) for ms in took), max(before)
+    cited = (*(e.evidence for e in path.failing), shift.evidence)
+    if middle > usual:
+        text = f"the failing requests waited {middle:,.0f} ms (median); usual is {usual:,.0f} (p99)"
+        return [claim_for(Aspect.DOSE, text, *cited)]
+    text = (
+        f"the failing requests took {middle:,.0f} ms (median), no longer than usual "
+        f"({usual:,.0f} ms p99): they did not wait for slow calls"
+    )
+    return [claim_against(Aspect.DOSE, text, *cited)]

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from incident_rca.analysis.evidence import rows_as_evidence
 from incident_rca.analysis.hypotheses.claims import claim_against, claim_for, not_recorded
+from incident_rca.analysis.lock_watch import is_watched
 from incident_rca.analysis.locks import POSTGRES_LOGS
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.verdicts import Candidate, verdict_of
@@ -15,10 +16,8 @@ from incident_rca.model import (
     Hypothesis,
     Kind,
     Role,
-    SourceState,
     Span,
     System,
-    TimeWindow,
 )
 
 LOCK_SOURCES = ("lock_recording", *POSTGRES_LOGS, "pgsentinel_history", "pgwatch_history")
@@ -45,20 +44,7 @@ def _watched(seen: Observations) -> tuple[datetime, datetime] | None:
     if seen.outage is None or seen.outage.end.hi is None:
         return None
     start, end = seen.outage.start.first, seen.outage.end.hi
-    reached = start
-    for covered in _coverage(seen):
-        if covered.start <= reached:
-            reached = max(reached, covered.end)
-    return (start, end) if reached > start and reached >= end else None
-
-
-def _coverage(seen: Observations) -> list[TimeWindow]:
-    found = [
-        s.covered
-        for s in seen.sources_of(System.POSTGRES)
-        if s.kind == "lock_recording" and s.state is SourceState.OK and s.covered and not s.blind
-    ]
-    return sorted(found, key=lambda window: (window.start, window.end))
+    return (start, end) if is_watched(seen, start, end) else None
 
 
 def _ruled_out(seen: Observations, watched: tuple[datetime, datetime]) -> Candidate:

@@ -6,17 +6,19 @@ from datetime import datetime, timedelta
 
 from incident_rca.analysis.clocks import Sequence, order_of
 from incident_rca.analysis.hypotheses.claims import (
+    Candidates,
     at_another_time,
     claim_against,
     claim_for,
 )
 from incident_rca.analysis.hypotheses.lock_absence import LOCK_SOURCES, without_episodes
 from incident_rca.analysis.hypotheses.lock_mechanism import mechanism
+from incident_rca.analysis.lock_turns import Turns, in_turns
 from incident_rca.analysis.lock_words import held_in, who
 from incident_rca.analysis.names import counted
 from incident_rca.analysis.observations import Observations
-from incident_rca.analysis.paths import DependencyPath, path_from_relation
-from incident_rca.analysis.verdicts import Candidate, verdict_of
+from incident_rca.analysis.paths import DependencyPath, path_from_relation, path_pool_size
+from incident_rca.analysis.verdicts import DECISIVE, Candidate, verdict_of
 from incident_rca.model import (
     Aspect,
     Claim,
@@ -34,28 +36,27 @@ from incident_rca.model import (
 DOSE_TOLERANCE = 0.05
 # A span this narrow is taken at its middle; of a wider one only the certain end counts.
 NARROW = timedelta(seconds=5)
+# So many waiting sessions may be all that a pool has, where its size is not known.
+MANY_WAITERS = 10
+HALF_OF_POOL = 0.5
+FEWEST_FAILURES = 10
+FEW_SHARE = 0.1
 CONFIRM_BY = (
     "Ask who ran the statement and when it was cancelled or finished; on a copy, run it beside one "
     "insert and read pg_blocking_pids()."
 )
 
 
-def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
-    """One candidate a lock episode; the one with a path and most waiting is the trigger."""
+def hypotheses(seen: Observations) -> Candidates:
+    """One candidate a relation that was held, by one session or by several in turn."""
     if not seen.lock_episodes:
         return without_episodes(seen)
-    found: list[Candidate] = []
-    for episode in seen.lock_episodes:
-        path = path_from_relation(seen, episode.relation, episode.waiter_applications)
-        has_trigger = any(c.hypothesis.role is Role.TRIGGER for c in found)
-        found.append(_candidate(seen, episode, path, has_trigger=has_trigger))
-    return tuple(found)
+    return tuple(_candidate(seen, turns) for turns in in_turns(seen.lock_episodes))
 
 
-def _candidate(
-    seen: Observations, episode: LockEpisode, path: DependencyPath | None, *, has_trigger: bool
-) -> Candidate:
-    holder = episode.root_holder
+def _candidate(seen: Observations, turns: Turns) -> Candidate:
+    episode = turns.episode
+    path = path_from_relation(seen, episode.relation, episode.waiter_applications)
     needs = seen.is_recorded(*LOCK_SOURCES) and seen.has_requests()
     if path is None or not path.failing:
         claims: tuple[Claim, ...] = (
@@ -65,27 +66,37 @@ def _candidate(
         role = Role.COINCIDENT if seen.outage else Role.CONTRIBUTING
     else:
         claims = tuple(_claims(seen, episode, path))
-        wrong = any(c.stance is Stance.AGAINST and c.aspect is Aspect.ORDER for c in claims)
-        wrong = wrong or _is_last_seen_before(seen, episode)
-        role = Role.CONTRIBUTING if wrong or has_trigger else Role.TRIGGER
-    what = held_in(episode, explained=True)
-    circle = "; they waited for each other in a circle" if episode.deadlocked else ""
-    sessions = counted(episode.peak_waiters, "session")
+        is_wrong = any(c.stance is Stance.AGAINST and c.aspect in DECISIVE for c in claims)
+        is_wrong = is_wrong or _is_last_seen_before(seen, episode)
+        role = Role.CONTRIBUTING if is_wrong else Role.TRIGGER
     return Candidate(
         hypothesis=Hypothesis(
             kind=Kind.LOCK_BLOCKING,
             object=episode.object,
             role=role,
             verdict=verdict_of(claims, needs_are_met=needs),
-            statement=(
-                f"{who(holder)} held {what} for {_quoted(holder.statement)}; up to {sessions} "
-                f"waited{f' for {episode.relation}' if episode.root_relation else ''} behind "
-                f"it{circle}."
-            ),
+            statement=_statement(turns),
             claims=claims,
             confirm_by=CONFIRM_BY,
         ),
         active=_active(seen, episode),
+        service=path.service if path else "",
+        routes=frozenset(e.name for e in path.failing) if path else frozenset(),
+    )
+
+
+def _statement(turns: Turns) -> str:
+    episode = turns.episode
+    holder = episode.root_holder
+    what = held_in(episode, explained=True)
+    circle = "; they waited for each other in a circle" if episode.deadlocked else ""
+    sessions = counted(episode.peak_waiters, "session")
+    others = (
+        f", and {counted(turns.holders - 1, 'other session')} in turn" if turns.holders > 1 else ""
+    )
+    return (
+        f"{who(holder)} held {what} for {_quoted(holder.statement)}{others}; up to {sessions} "
+        f"waited{f' for {episode.relation}' if episode.root_relation else ''} behind it{circle}."
     )
 
 
@@ -135,6 +146,7 @@ def _claims(seen: Observations, episode: LockEpisode, path: DependencyPath) -> l
         if shift.service == path.service
     ]
     claims += [*_order(seen, episode), *_at_another_time(seen, episode)]
+    claims += [*_too_few(seen, episode, path), *_ended_by_deadlocks(episode)]
     claims += [*_dose(seen, episode, path), *_recovery(seen, episode)]
     return [*claims, *_controls(seen, episode, path)]
 
@@ -196,6 +208,41 @@ def _active(seen: Observations, episode: LockEpisode) -> tuple[datetime, datetim
     covered = [s.covered.end for s in seen.sources_of(System.POSTGRES) if s.covered]
     is_open = end.lo is None or (bool(covered) and end.lo >= max(covered) - NARROW)
     return begun, None if is_open else end.lo
+
+
+def _too_few(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:
+    """A claim against a lock for which far fewer sessions waited than requests failed meanwhile.
+
+    One request waits in one session. Where the pool is full, or so many sessions wait that it may
+    be, the others wait for a connection instead: then the numbers say nothing.
+    """
+    limit = path_pool_size(seen, path)
+    if episode.peak_waiters >= (MANY_WAITERS if limit is None else HALF_OF_POOL * limit):
+        return []
+    begun, until = _active(seen, episode)
+    failures = seen.tables.failures
+    names = failures["method"] + " " + failures["route"]
+    meanwhile = failures[names.isin([e.name for e in path.failing]) & (failures["at"] >= begun)]
+    if until is not None:
+        meanwhile = meanwhile[meanwhile["at"] <= until]
+    failed = len(meanwhile)
+    if failed < FEWEST_FAILURES or episode.waiters_total >= FEW_SHARE * failed:
+        return []
+    text = (
+        f"only {counted(episode.waiters_total, 'session')} waited for it while {failed:,} requests "
+        "of its path failed: most of them waited for something else"
+    )
+    cited = (episode.peak_evidence, *(e.evidence for e in path.failing))
+    return [claim_against(Aspect.MECHANISM, text, *cited)]
+
+
+def _ended_by_deadlocks(episode: LockEpisode) -> list[Claim]:
+    """Waits that the server ended as deadlocks are explained by these."""
+    ended, known = episode.outcomes.get("deadlock", 0), sum(episode.outcomes.values())
+    if not ended or 2 * ended < known:
+        return []
+    text = f"{ended} of the {known} waits whose end is logged were ended as deadlocks"
+    return [claim_against(Aspect.DOSE, text, episode.end_evidence or episode.evidence)]
 
 
 def _dose(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:

@@ -26,12 +26,14 @@ from incident_rca.model import (
 )
 
 DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+# What a server measures says how long it worked, not how long its callers waited.
+BY_SERVER = "server"
 # A request lasts as long as the call it waits for, give or take the gateway's own work.
 SAME_DURATION = 0.05
 
 
 def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
-    """One candidate a method whose calls hung with status codes that are known."""
+    """One candidate a method whose calls hung with known status codes, as its callers saw it."""
     if not seen.latency_shifts and not seen.has_metrics():
         return (
             not_recorded(
@@ -42,7 +44,14 @@ def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
                 "Import the latencies and the counts by status code of the gRPC calls.",
             ),
         )
-    return tuple(_candidate(seen, shift) for shift in seen.latency_shifts if shift.status_counts)
+    by_method: dict[tuple[str, str], LatencyShift] = {}
+    for shift in seen.latency_shifts:
+        if shift.status_counts and BY_SERVER not in shift.metric.casefold():
+            by_method.setdefault((shift.service, shift.method), shift)
+    for shift in seen.latency_shifts:
+        if shift.status_counts:
+            by_method.setdefault((shift.service, shift.method), shift)
+    return tuple(_candidate(seen, shift) for shift in by_method.values())
 
 
 def hung_without_deadline(seen: Observations, shift: LatencyShift) -> bool:
@@ -69,26 +78,50 @@ def failed_codes(shift: LatencyShift) -> tuple[str, ...]:
 def _candidate(seen: Observations, shift: LatencyShift) -> Candidate:
     claims = tuple(_claims(seen, shift))
     verdict = verdict_of(claims, needs_are_met=seen.has_metrics())
-    seconds = shift.plateau_ms / 1000
     return Candidate(
         hypothesis=Hypothesis(
             kind=Kind.MISSING_DEADLINE,
             object=f"{shift.service}.{shift.method}",
             role=Role.RULED_OUT if verdict is Verdict.CONTRADICTED else Role.CONTRIBUTING,
             verdict=verdict,
-            statement=(
-                f"No client deadline below {seconds:.0f} s acted on "
-                f"{shift.service}.{shift.method}: its callers waited until something else ended "
-                "the call."
-                if hung_without_deadline(seen, shift)
-                else f"Whether a deadline would have helped {shift.service}.{shift.method} is open."
-            ),
+            statement=_statement(seen, shift),
             claims=claims,
             confirm_by=(
                 "Read the call's options in the caller's code, or the grpc-timeout header at the "
                 "server: is a deadline set, and which?"
             ),
         )
+    )
+
+
+def _statement(seen: Observations, shift: LatencyShift) -> str:
+    name, seconds = f"{shift.service}.{shift.method}", shift.plateau_ms / 1000
+    if hung_without_deadline(seen, shift):
+        return (
+            f"No client deadline below {seconds:.0f} s acted on {name}: its callers waited until "
+            "something else ended the call."
+        )
+    if deadline_is_too_long(seen, shift):
+        return (
+            f"The deadline of {name} was too long: it ended calls only after {seconds:.1f} s, and "
+            "each held what it had taken until then."
+        )
+    return f"Whether a deadline would have helped {name} is open."
+
+
+def deadline_is_too_long(seen: Observations, shift: LatencyShift) -> bool:
+    """Whether a deadline ended calls, later than is plausible for a call that a user waits for.
+
+    Calls that a deadline ends last as long as it, to some ten milliseconds: where most of those
+    that failed did so, their level is it.
+    """
+    longest_ms = seen.case.thresholds.plausible_deadline_seconds * 1000
+    ended = shift.status_counts.get(DEADLINE_EXCEEDED, 0)
+    failed = sum(n for code, n in shift.status_counts.items() if code != "OK")
+    return (
+        2 * ended > failed
+        and shift.plateau_basis != "interpolation"
+        and shift.plateau_ms > longest_ms
     )
 
 
@@ -118,6 +151,20 @@ def _claims(seen: Observations, shift: LatencyShift) -> list[Claim]:
                 Aspect.MECHANISM,
                 f"calls took {shift.plateau_in_words} and none ended with {DEADLINE_EXCEEDED}, "
                 f"though other codes were recorded ({codes})",
+                shift.evidence,
+                setting_as_evidence(
+                    seen.case, f"a client deadline above {limit:g} s is taken as not plausible"
+                ),
+            )
+        )
+    elif deadline_is_too_long(seen, shift):
+        number = shift.status_counts[DEADLINE_EXCEEDED]
+        limit = seen.case.thresholds.plausible_deadline_seconds
+        claims.append(
+            claim_for(
+                Aspect.MECHANISM,
+                f"{number} calls ended with {DEADLINE_EXCEEDED} after {shift.plateau_in_words}: a "
+                "deadline acted, and it was too long to spare the callers the wait",
                 shift.evidence,
                 setting_as_evidence(
                     seen.case, f"a client deadline above {limit:g} s is taken as not plausible"

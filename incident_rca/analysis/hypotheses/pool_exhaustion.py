@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from incident_rca.analysis.hypotheses.claims import (
+    Candidates,
     at_another_time,
     claim_against,
     claim_for,
+    ended_together,
     not_recorded,
 )
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_service
+from incident_rca.analysis.pool import pool_limits
 from incident_rca.analysis.verdicts import Candidate, verdict_of
-from incident_rca.model import Aspect, Claim, Hypothesis, Kind, PoolState, Role, Stance, System
+from incident_rca.model import (
+    Aspect,
+    Basis,
+    Claim,
+    Hypothesis,
+    Kind,
+    PoolState,
+    Role,
+    Span,
+    Stance,
+    System,
+)
 
+# Who ends so many of a pool's sessions drains it.
+HALF = 0.5
+# A gauge is read some seconds after what it shows.
+READ_LATE = timedelta(seconds=10)
 CONFIRM_BY = (
     "Read the pool's own log or a thread dump of the outage: which code held the connections, and "
     "does it return them when its caller has gone?"
 )
 
 
-def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
+def hypotheses(seen: Observations) -> Candidates:
     """The pool that stood at its limit; what kept the outage going if it outlasted the trigger."""
     if seen.pool is None:
-        if seen.has_metrics():
-            return ()
-        return (
-            not_recorded(
-                seen,
-                Kind.POOL_EXHAUSTION,
-                "a connection pool",
-                System.GRPC_METRICS,
-                "Import the pool's used, max and pending gauges of the window.",
-            ),
-        )
+        return _none(seen)
     path = path_from_service(seen, seen.pool.owner)
     claims = tuple(_claims(seen, seen.pool, path))
-    outlasts = seen.outage is None or not seen.lock_episodes or _outlasts_locks(seen, seen.pool)
     until = seen.pool.exhausted_until
-    role = Role.SUSTAINER if outlasts else Role.CONTRIBUTING
+    role = Role.SUSTAINER
     if any(c.stance is Stance.AGAINST and c.aspect is Aspect.ORDER for c in claims):
         role = Role.COINCIDENT
     return (
@@ -55,13 +64,38 @@ def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
                 confirm_by=CONFIRM_BY,
             ),
             active=(seen.pool.exhausted_at.middle, until.middle if until.hi else None),
+            service=seen.pool.owner,
+            routes=frozenset(e.name for e in path.failing) if path else frozenset(),
         ),
     )
 
 
-def _outlasts_locks(seen: Observations, pool: PoolState) -> bool:
-    ends = [e.held_end.hi for e in seen.lock_episodes if e.held_end.hi]
-    return pool.exhausted_until.lo is None or any(end < pool.exhausted_until.lo for end in ends)
+def _none(seen: Observations) -> Candidates:
+    """That no pool was full where its gauges say so; that nobody knows where there are none."""
+    if seen.outage is None and seen.has_metrics():
+        return ()
+    limits = pool_limits(seen.tables)
+    if not limits or seen.outage is None or not seen.has_metrics():
+        confirm = "Import the pool's used, max and pending gauges of the window."
+        thing = "a connection pool"
+        return (not_recorded(seen, Kind.POOL_EXHAUSTION, thing, System.GRPC_METRICS, confirm),)
+    names = ", ".join(limit.owner for limit in limits)
+    text = f"no pool with a recorded limit ({names}) reached it in the window"
+    cited = tuple(e for limit in limits for e in limit.evidence)
+    claims = (claim_against(Aspect.MECHANISM, text, cited),)
+    return (
+        Candidate(
+            hypothesis=Hypothesis(
+                kind=Kind.POOL_EXHAUSTION,
+                object=names,
+                role=Role.RULED_OUT,
+                verdict=verdict_of(claims, needs_are_met=True),
+                statement="No connection pool was full.",
+                claims=claims,
+                confirm_by=CONFIRM_BY,
+            )
+        ),
+    )
 
 
 def _claims(seen: Observations, pool: PoolState, path: DependencyPath | None) -> list[Claim]:
@@ -86,19 +120,23 @@ def _claims(seen: Observations, pool: PoolState, path: DependencyPath | None) ->
                 *(e.evidence for e in seen.failing),
             )
         )
+    released = _recovery(seen, pool)
+    has_release = any(c.stance is Stance.FOR for c in released)
     claims.append(
         claim_for(
             Aspect.MECHANISM,
-            f"the gauge stood at {pool.size} of {pool.size} connections while callers waited",
+            f"the gauge stood at {pool.size} of {pool.size} connections while callers waited"
+            + ("" if has_release else "; that its release ended the failures is not seen"),
             pool.evidence,
             *(s.evidence for s in seen.latency_shifts if s.service == pool.owner),
+            basis=Basis.OBSERVED if has_release else Basis.INFERRED,
         )
     )
     full, until = pool.exhausted_at, pool.exhausted_until
     claims += at_another_time(
         seen, "the full pool", full, until, System.GRPC_METRICS, pool.evidence
     )
-    return [*claims, *_stuck(seen, pool), *_order(seen, pool, path), *_recovery(seen, pool)]
+    return [*claims, *_stuck(seen, pool), *_order(seen, pool, path), *released]
 
 
 def _stuck(seen: Observations, pool: PoolState) -> list[Claim]:
@@ -137,30 +175,28 @@ def _order(seen: Observations, pool: PoolState, path: DependencyPath | None) -> 
 
 
 def _recovery(seen: Observations, pool: PoolState) -> list[Claim]:
+    """What came of the failures when the connections were given back, or taken from their holders.
+
+    A request that arrives while the pool drains may be served, so the last one that fails arrives
+    up to its own time before.
+    """
     if seen.outage is None or seen.outage.end.lo is None or pool.exhausted_until.hi is None:
         return []
-    claims = []
+    slowest = float(seen.tables.failures["latency_ms"].fillna(0).max() or 0.0)
+    until = pool.exhausted_until
+    width = until.hi - until.lo if until.lo and until.hi else timedelta(0)
+    slack = timedelta(milliseconds=slowest) + width
     for ended in seen.terminations:
-        if ended.at.lo is None or ended.sessions < 0.5 * pool.size:
+        if ended.at.lo is None or ended.sessions < HALF * pool.size or not _meet(ended.at, until):
             continue
-        before = (ended.at.lo - seen.outage.end.lo).total_seconds()
-        claims.append(
-            claim_for(
-                Aspect.RECOVERY,
-                f"{ended.sessions} sessions were terminated, the pool drained, and the last "
-                f"failing request had arrived {before:.0f} s before: later ones were served",
-                ended.evidence,
-                pool.evidence,
-                seen.outage.evidence,
-            )
-        )
-    if not claims and pool.exhausted_until.hi >= seen.outage.end.lo:
-        claims.append(
-            claim_for(
-                Aspect.RECOVERY,
-                "the pool drained when the failures ended",
-                pool.evidence,
-                seen.outage.evidence,
-            )
-        )
-    return claims
+        what = f"{ended.sessions} sessions were terminated and the pool drained"
+        cited = (ended.evidence, pool.evidence)
+        return ended_together(seen, what, ended.at, *cited, slack=slack)
+    return ended_together(seen, "the pool drained", until, pool.evidence, slack=slack)
+
+
+def _meet(one: Span, other: Span) -> bool:
+    """Whether two spans meet, give or take the seconds in which a gauge is read."""
+    if one.hi is None or one.lo is None or other.lo is None or other.hi is None:
+        return False
+    return one.lo <= other.hi + READ_LATE and other.lo - READ_LATE <= one.hi

@@ -2,64 +2,117 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
 
-from incident_rca.analysis.endpoints import SHORTEST_LEAD_UP
-from incident_rca.analysis.evidence import rows_as_evidence
-from incident_rca.analysis.hypotheses.claims import claim_against, claim_for
+from incident_rca.analysis.hypotheses.claims import (
+    Candidates,
+    claim_against,
+    claim_for,
+    not_recorded,
+)
+from incident_rca.analysis.lock_watch import why_unwatched
 from incident_rca.analysis.observations import Observations
-from incident_rca.analysis.outage import recorded_from
+from incident_rca.analysis.paths import DependencyPath, path_from_service
+from incident_rca.analysis.surge import Surge, Traffic, traffic_before
 from incident_rca.analysis.verdicts import Candidate, verdict_of
-from incident_rca.model import Aspect, Hypothesis, Kind, Role, Span, System, Verdict
+from incident_rca.model import Aspect, Claim, Hypothesis, Kind, Role, System, Verdict
 
-SURGE_FACTOR = 2.0
-BEFORE_FAILURE = timedelta(minutes=2)
+OBJECT = "all routes"
 
 
-def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
-    """Whether traffic rose in the two minutes before the first failure, against the lead-up."""
-    if seen.outage is None or seen.outage.start.lo is None or not seen.has_requests():
+def hypotheses(seen: Observations) -> Candidates:
+    """Whether traffic rose before the first failure, against the lead-up."""
+    if seen.outage is None:
         return ()
-    gateway, failure = seen.tables.gateway, seen.outage.start.lo.replace(microsecond=0)
-    recent_from = failure - BEFORE_FAILURE
-    usual = gateway[gateway["second"] < recent_from]
-    recent = gateway[(gateway["second"] >= recent_from) & (gateway["second"] < failure)]
-    lead_up = recent_from - recorded_from(seen.case)
-    if lead_up < SHORTEST_LEAD_UP or recent.empty or usual.empty:
-        return ()
-    usual_rate = float(usual["requests"].sum()) / (lead_up.total_seconds() / 60)
-    rate = float(recent["requests"].sum()) / (BEFORE_FAILURE.total_seconds() / 60)
-    cited = rows_as_evidence(
-        recent,
-        system=System.GATEWAY,
-        at=Span(recent_from, failure, "the two minutes before the first failure"),
-        seen=f"{rate:.0f} requests a minute on all routes, {usual_rate:.0f} in the lead-up",
-        first="line_first",
-        last="line_last",
-        count=int(recent["requests"].sum()),
-    )
-    rose = rate >= SURGE_FACTOR * usual_rate
+    traffic = traffic_before(seen) if seen.has_requests() else None
+    if traffic is None:
+        confirm = "Import the gateway's log from some minutes before the first failure."
+        return (not_recorded(seen, Kind.TRAFFIC_SURGE, "more traffic", System.GATEWAY, confirm),)
+    if traffic.surge is None:
+        return (_none(traffic),)
+    return (_candidate(seen, traffic.surge),)
+
+
+def _none(traffic: Traffic) -> Candidate:
     text = (
-        f"requests a minute before the first failure: {rate:.0f}, against {usual_rate:.0f} usually"
+        "requests a minute did not rise before the first failure: "
+        f"{traffic.usual_per_minute:.0f} are usual"
     )
-    claims = (
-        claim_for(Aspect.MECHANISM, text, cited)
-        if rose
-        else claim_against(Aspect.MECHANISM, text, cited),
+    claims = (claim_against(Aspect.MECHANISM, text, traffic.evidence),)
+    return Candidate(
+        hypothesis=Hypothesis(
+            kind=Kind.TRAFFIC_SURGE,
+            object=OBJECT,
+            role=Role.RULED_OUT,
+            verdict=verdict_of(claims, needs_are_met=True),
+            statement="No more requests came than usual.",
+            claims=claims,
+            confirm_by="Compare with the same hour of other days.",
+        )
     )
+
+
+def _candidate(seen: Observations, surge: Surge) -> Candidate:
+    path = _saturated(seen)
+    claims = tuple(_claims(seen, surge, path))
     verdict = verdict_of(claims, needs_are_met=True)
-    return (
-        Candidate(
-            hypothesis=Hypothesis(
-                kind=Kind.TRAFFIC_SURGE,
-                object="all routes",
-                role=Role.RULED_OUT if verdict is Verdict.CONTRADICTED else Role.CONTRIBUTING,
-                verdict=verdict,
-                statement="More requests came than usual."
-                if rose
-                else "No more requests came than usual.",
-                claims=claims,
-                confirm_by="Compare with the same hour of other days.",
-            )
+    end: datetime | None = surge.end.middle
+    return Candidate(
+        hypothesis=Hypothesis(
+            kind=Kind.TRAFFIC_SURGE,
+            object=", ".join(surge.routes) if len(surge.routes) == 1 else OBJECT,
+            role=Role.RULED_OUT if verdict is Verdict.CONTRADICTED else Role.TRIGGER,
+            verdict=verdict,
+            statement=(
+                f"{surge.per_minute:.0f} requests a minute came instead of "
+                f"{surge.usual_per_minute:.0f}, more than could be served."
+            ),
+            claims=claims,
+            confirm_by="Who sent them? Compare callers and addresses with the same hour before.",
         ),
+        active=(surge.start.middle, end),
+        service=path.service if path else "",
+        routes=frozenset(e.name for e in path.failing) if path else frozenset(),
+        hidden=why_unwatched(seen, path.service) if path else "",
     )
+
+
+def _saturated(seen: Observations) -> DependencyPath | None:
+    """The service that a surge overran: the one whose pool was full, or whose calls became slow."""
+    owners = [seen.pool.owner] if seen.pool else []
+    owners += [shift.service for shift in seen.latency_shifts]
+    paths = (path_from_service(seen, owner) for owner in owners)
+    return next((path for path in paths if path and path.failing), None)
+
+
+def _claims(seen: Observations, surge: Surge, path: DependencyPath | None) -> list[Claim]:
+    text = (
+        f"{surge.per_minute:.0f} requests a minute arrived on {', '.join(surge.routes) or OBJECT}, "
+        f"against {surge.usual_per_minute:.0f} before, and they rose before any request had failed"
+    )
+    claims = [claim_for(Aspect.MECHANISM, text, surge.evidence)]
+    if path is None:
+        return claims
+    failing = {e.name for e in path.failing}
+    shared = sorted(failing & set(surge.routes))
+    cited = [e for s in seen.latency_shifts if s.service == path.service for e in s.evidence]
+    cited += seen.pool.evidence if seen.pool and seen.pool.owner == path.service else ()
+    if shared:
+        text = f"{' and '.join(shared)}, whose traffic rose, call {path.service}, which was full"
+        claims.append(
+            claim_for(
+                Aspect.PATH,
+                text,
+                surge.evidence,
+                tuple(cited),
+                *(e.evidence for e in path.failing),
+                path.evidence,
+                basis=path.basis,
+            )
+        )
+    elif seen.knows_what_failed:
+        text = f"traffic did not rise on {' or '.join(sorted(failing))}, which failed"
+        claims.append(
+            claim_against(Aspect.PATH, text, surge.evidence, *(e.evidence for e in path.failing))
+        )
+    return claims

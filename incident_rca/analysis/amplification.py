@@ -1,0 +1,152 @@
+"""Calls made for each request: where callers try again, there are more of them than usual."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from incident_rca.analysis.call_counts import callers_of
+from incident_rca.analysis.evidence import instant, rows_as_evidence
+from incident_rca.analysis.frames import pieces, values
+from incident_rca.analysis.latency import canonical_method
+from incident_rca.analysis.rates import chance_of_more
+from incident_rca.model import Evidence, Span, System
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from incident_rca.analysis.observations import Observations
+
+# So many calls a request as usual and this factor more: one retry in two requests.
+STORM_FACTOR = 1.5
+CHANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amplification:
+    """A method that got more calls a request than usual, from the first such bucket to the last."""
+
+    service: str
+    method: str
+    usual: float
+    highest: float
+    mean: float
+    start: Span
+    end: Span
+    bucket_seconds: float
+    calls: int
+    requests: int
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.service}.{self.method}"
+
+
+def amplifications(seen: Observations) -> tuple[Amplification, ...]:
+    """The methods whose callers tried again in the outage, most calls first.
+
+    A method is judged beside all routes that call it, as the topology says; without that, nothing
+    is known of how many calls a request makes.
+    """
+    if seen.outage is None or seen.outage.start.lo is None:
+        return ()
+    metrics = seen.tables.metrics
+    counted = metrics[
+        (metrics["aggregate"] == "count") & metrics["method"].notna() & metrics["value"].notna()
+    ]
+    counted = counted.assign(program=counted["owner"].fillna(""))
+    found = []
+    for (service, method), of_method in pieces(counted, "service", "method"):
+        name, short = canonical_method(seen.case, service, method)
+        routes = callers_of(seen.case, name, short)
+        views = [
+            view
+            for _, rows in pieces(of_method, "metric", "program")
+            if routes and (view := _amplification(seen, name, short, routes, rows)) is not None
+        ]
+        if views:
+            found.append(max(views, key=lambda a: (a.calls, a.highest)))
+    return tuple(sorted(found, key=lambda a: (-a.calls, a.name)))
+
+
+def _amplification(
+    seen: Observations, service: str, method: str, routes: frozenset[str], rows: pd.DataFrame
+) -> Amplification | None:
+    assert seen.outage is not None and seen.outage.start.lo is not None
+    calls: Counter[datetime] = Counter()
+    width = timedelta(seconds=float(rows["bucket_seconds"].max()))
+    for at, value in values(rows, "at", "value"):
+        begun = instant(at)
+        if begun is not None and seen.part.start <= begun and begun + width <= seen.part.end:
+            calls[begun] += round(value)
+    requests = _requests(seen, routes, sorted(calls), width)
+    before = [b for b in calls if b + width <= seen.outage.start.lo]
+    usual_calls, usual_requests = _sum(calls, before), _sum(requests, before)
+    if usual_requests <= 0 or usual_calls <= 0:
+        return None
+    usual = usual_calls / usual_requests
+    storm = [
+        b
+        for b in calls
+        if b not in before
+        and requests[b]
+        and calls[b] / requests[b] >= STORM_FACTOR * usual
+        and chance_of_more(
+            round(calls[b]), requests[b], round(usual_calls), max(1.0, usual_requests)
+        )
+        < CHANCE
+    ]
+    if not storm:
+        return None
+    first, last = min(storm), max(storm)
+    # Calls are counted when they end: those that hung come in one bucket, more than were asked for
+    # in it. Since the outage began they are no more than the requests, unless callers try again.
+    inside = [b for b in calls if b not in before and b <= last]
+    number, asked = _sum(calls, inside), _sum(requests, inside)
+    if not asked or number / asked < STORM_FACTOR * usual:
+        return None
+    cited = rows[(rows["at"] >= first) & (rows["at"] <= last)]
+    at = Span(first, last + width, "first to last bucket with more calls than usual")
+    return Amplification(
+        service=service,
+        method=method,
+        usual=usual,
+        highest=max(calls[b] / requests[b] for b in storm),
+        mean=number / asked,
+        start=Span(first, first + width, "a bucket of the counts"),
+        end=Span(last, last + width, "a bucket of the counts"),
+        bucket_seconds=width.total_seconds(),
+        calls=round(number),
+        requests=round(asked),
+        evidence=rows_as_evidence(
+            cited,
+            system=System.GRPC_METRICS,
+            at=at,
+            seen=f"{number:,.0f} calls of {service}.{method} for {asked:,.0f} requests",
+            first="row",
+            count=round(number),
+        ),
+    )
+
+
+def _sum(counts: Counter[datetime], buckets: list[datetime]) -> float:
+    return float(sum(counts[b] for b in buckets))
+
+
+def _requests(
+    seen: Observations, routes: frozenset[str], buckets: list[datetime], width: timedelta
+) -> Counter[datetime]:
+    """The requests of these routes by the buckets of the counts."""
+    found: Counter[datetime] = Counter()
+    if not buckets:
+        return found
+    start = buckets[0]
+    gateway = seen.tables.gateway
+    for method, route, second, number in values(gateway, "method", "route", "second", "requests"):
+        at = instant(second)
+        if at is not None and at >= start and f"{method} {route}" in routes:
+            found[start + ((at - start) // width) * width] += int(number)
+    return found

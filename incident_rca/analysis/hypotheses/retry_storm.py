@@ -1,0 +1,115 @@
+"""`retry_storm`: callers tried again, and their own retries kept the service busy."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from incident_rca.analysis.amplification import Amplification, amplifications
+from incident_rca.analysis.evidence import setting_as_evidence
+from incident_rca.analysis.hypotheses.claims import (
+    Candidates,
+    claim_against,
+    claim_for,
+    ended_together,
+    not_recorded,
+)
+from incident_rca.analysis.observations import Observations
+from incident_rca.analysis.paths import path_from_service
+from incident_rca.analysis.verdicts import Candidate, verdict_of
+from incident_rca.model import Aspect, Basis, Claim, Hypothesis, Kind, Role, Stance, System, Verdict
+
+OBJECT = "callers that try again"
+CONFIRM_BY = "Read the callers' retry policy: how often, how soon, and is there a budget for it?"
+
+
+def hypotheses(seen: Observations) -> Candidates:
+    """One candidate a method that got more calls a request than usual; else that none did."""
+    if seen.outage is None:
+        return ()
+    if not seen.has_metrics() or not seen.has_requests():
+        confirm = "Import the counts of the gRPC calls by method, beside the gateway's log."
+        return (not_recorded(seen, Kind.RETRY_STORM, OBJECT, System.GRPC_METRICS, confirm),)
+    found = amplifications(seen)
+    if found:
+        return tuple(_candidate(seen, each) for each in found)
+    return _none(seen)
+
+
+def _none(seen: Observations) -> Candidates:
+    calls = seen.tables.metrics
+    calls = calls[(calls["aggregate"] == "count") & calls["method"].notna()]
+    if not seen.case.topology.routes or calls.empty or seen.outage is None:
+        return ()
+    text = "no method got more calls for each request than before the outage"
+    cited = (*seen.outage.evidence, *setting_as_evidence(seen.case, "which routes call what"))
+    claims = (claim_against(Aspect.MECHANISM, text, cited),)
+    return (
+        Candidate(
+            hypothesis=Hypothesis(
+                kind=Kind.RETRY_STORM,
+                object=OBJECT,
+                role=Role.RULED_OUT,
+                verdict=verdict_of(claims, needs_are_met=True),
+                statement="Callers did not try again more than usual.",
+                claims=claims,
+                confirm_by=CONFIRM_BY,
+            )
+        ),
+    )
+
+
+def _candidate(seen: Observations, more: Amplification) -> Candidate:
+    path = path_from_service(seen, more.service)
+    claims = tuple(_claims(seen, more))
+    verdict = verdict_of(claims, needs_are_met=True)
+    return Candidate(
+        hypothesis=Hypothesis(
+            kind=Kind.RETRY_STORM,
+            object=more.name,
+            role=Role.RULED_OUT if verdict is Verdict.CONTRADICTED else Role.SUSTAINER,
+            verdict=verdict,
+            statement=(
+                f"Callers of {more.name} tried again: {more.mean:.1f} calls for each request "
+                f"instead of {more.usual:.1f}."
+            ),
+            claims=claims,
+            confirm_by=CONFIRM_BY,
+        ),
+        active=(more.start.first, more.end.hi),
+        service=more.service,
+        routes=frozenset(e.name for e in path.failing) if path else frozenset(),
+    )
+
+
+def _claims(seen: Observations, more: Amplification) -> list[Claim]:
+    path = path_from_service(seen, more.service)
+    released = ended_together(
+        seen,
+        "there was one call a request again",
+        more.end,
+        more.evidence,
+        slack=timedelta(seconds=more.bucket_seconds),
+    )
+    has_release = any(c.stance is Stance.FOR for c in released)
+    claims = [
+        claim_for(
+            Aspect.MECHANISM,
+            f"{more.calls:,} calls of {more.name} were made for {more.requests:,} requests: "
+            f"{more.mean:.1f} for each (up to {more.highest:.1f}), against {more.usual:.1f} before",
+            more.evidence,
+            seen.outage.evidence if seen.outage else (),
+            basis=Basis.OBSERVED if has_release else Basis.INFERRED,
+        )
+    ]
+    if path is not None and path.failing:
+        claims.append(
+            claim_for(
+                Aspect.PATH,
+                f"{more.name} is behind {path.in_words}",
+                more.evidence,
+                *(e.evidence for e in path.failing),
+                path.evidence,
+                basis=path.basis,
+            )
+        )
+    return [*claims, *released]
