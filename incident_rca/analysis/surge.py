@@ -24,6 +24,8 @@ SURGE_FACTOR = 2.0
 CHANCE = 1e-6
 # Bins wide enough that a single request more or less is no change.
 REQUESTS_IN_BIN = 5
+# One bin is a lump; traffic rose where at least two did, and as near to the outage at its end.
+FEWEST_BINS = 2
 SECOND = timedelta(seconds=1)
 
 
@@ -119,7 +121,7 @@ def _by_bin(gateway: pd.DataFrame, start: datetime, width: int, end: datetime) -
 def _is_surge(counts: list[int], found: tuple[int, int], usual: float, number: int) -> bool:
     """Whether traffic rose far enough, not by chance, before any caller could try again."""
     begin, last = found
-    if not 0 < begin < number or last < number - 1:
+    if not 0 < begin <= number - FEWEST_BINS or last < number - FEWEST_BINS:
         return False
     before = sum(counts[begin:number])
     if before < SURGE_FACTOR * usual * (number - begin):

@@ -62,9 +62,14 @@ class Metric:
 
 @dataclass(slots=True)
 class Catalog:
-    """The metrics of one account, asked for once by whichever of its sources comes first."""
+    """The metrics of one account, asked for once by whichever of its sources comes first.
+
+    An account that did not answer the first of them is not asked again by the others: each would
+    only wait as long.
+    """
 
     account: DatadogAccount
+    _failure: Refused | None = None
     _active: frozenset[str] | Absent | None = None
     _metrics: dict[str, Metric] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
@@ -140,8 +145,14 @@ class Catalog:
     def _names(self, connection: Connection, window: TimeWindow) -> frozenset[str] | Absent:
         """The metrics that reported since the window began; Absent where the keys may not ask."""
         with self._lock:
+            if self._failure is not None:
+                raise self._failure
             if self._active is None:
-                self._active = _active(connection, window)
+                try:
+                    self._active = _active(connection, window)
+                except Refused as refused:
+                    self._failure = refused
+                    raise
             return self._active
 
     def _described(

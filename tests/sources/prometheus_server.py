@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -83,6 +84,7 @@ class Service:
     bounds: tuple[str, ...] = ("0.5", "1", "+Inf")
     warnings: tuple[str, ...] = ()
     over: threading.Event = field(default_factory=threading.Event)
+    clock_ahead_seconds: float = 0.0
 
     def paths(self) -> list[str]:
         return [one.path.rpartition("/api/v1/")[2] for one in self.asked]
@@ -167,6 +169,9 @@ def running_service() -> Iterator[Service]:
                 service.over.wait(10)
                 return
             self.wfile.write(body[: len(body) // 2] if reply.breaks == "within" else body)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return formatdate(time.time() + service.clock_ahead_seconds, usegmt=True)
 
         def log_message(self, format: str, *arguments: Any) -> None:
             pass

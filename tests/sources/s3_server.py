@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -60,6 +62,7 @@ class Bucket:
     listed: list[dict[str, str]] = field(default_factory=list)
     got: list[tuple[str, str]] = field(default_factory=list)
     sent_bytes: int = 0
+    clock_ahead_seconds: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def clear(self) -> None:
@@ -180,6 +183,9 @@ def _handler(bucket: Bucket) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(sent)
             if cut_after is not None:
                 self.close_connection = True
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return formatdate(time.time() + bucket.clock_ahead_seconds, usegmt=True)
 
         def log_message(self, format: str, *arguments: Any) -> None:
             pass

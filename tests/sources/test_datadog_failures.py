@@ -156,6 +156,20 @@ def test_stalls_without_end_are_bounded(service: Service, short_requests: None, 
     assert len(service.asked(path)) == client.MOST_ATTEMPTS
 
 
+def test_an_account_that_fails_is_asked_once_for_all_of_its_sources(service: Service) -> None:
+    """Each of its sources would wait as long for the list of metrics that all of them need."""
+    path = "/api/v1/metrics"
+    service.fail(path, Reply({"errors": ["down"]}, 503), always=True)
+    latency, counts, pool, _ = datadog.asked_of(account(service), environ=KEYS, clock=FakeClock())
+    said = []
+    for source in (latency, counts, pool):
+        with pytest.raises(Unreachable) as raised:
+            source.ask(WINDOW)
+        said.append((raised.value.message, raised.value.hint))
+    assert len(set(said)) == 1 and "down" in said[0][0]
+    assert len(service.asked(path)) == client.MOST_ATTEMPTS
+
+
 def test_nobody_listens() -> None:
     with running_service() as gone:
         pass

@@ -182,16 +182,19 @@ def _requests_waited(seen: Observations, shift: LatencyShift, path: DependencyPa
     failures = seen.tables.failures
     names = failures["method"] + " " + failures["route"]
     took = failures.loc[names.isin([e.name for e in path.failing]), "latency_ms"].dropna()
-    before = [e.baseline_p99_ms for e in path.failing if e.baseline_p99_ms]
-    if took.empty or not before:
+    usual = shift.baseline_p99_ms
+    if took.empty or not usual:
         return []
-    middle, usual = median(float(ms) for ms in took), max(before)
+    middle = median(float(ms) for ms in took)
     cited = (*(e.evidence for e in path.failing), shift.evidence)
     if middle > usual:
-        text = f"the failing requests waited {middle:,.0f} ms (median); usual is {usual:,.0f} (p99)"
+        text = (
+            f"the failing requests took {middle:,.0f} ms (median), the calls behind them usually "
+            f"{usual:,.0f} ms ({shift.aggregate})"
+        )
         return [claim_for(Aspect.DOSE, text, *cited)]
     text = (
-        f"the failing requests took {middle:,.0f} ms (median), no longer than usual "
-        f"({usual:,.0f} ms p99): they did not wait for slow calls"
+        f"the failing requests took {middle:,.0f} ms (median), no longer than the calls behind "
+        f"them usually do ({usual:,.0f} ms {shift.aggregate}): they did not wait for slow ones"
     )
     return [claim_against(Aspect.DOSE, text, *cited)]
