@@ -8,24 +8,31 @@ import typer
 
 from incident_rca.cli.terminal import CaseFolder, Json, Quiet, out, print_json, progress
 from incident_rca.errors import NoSuchHypothesis
+from incident_rca.model import Analysis
 
 
 def explain(
     case: CaseFolder,
-    hypothesis: Annotated[str, typer.Argument(metavar="H1", help="The hypothesis's id.")],
+    hypothesis: Annotated[
+        str, typer.Argument(metavar="[H1]", help="The hypothesis's id; left out: the whole chain.")
+    ] = "",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show a hypothesis with its claims and the raw rows (redacted) behind each.
+    """Show a hypothesis with its claims, the rows (redacted) behind each, what would change it.
 
     Example: incident-rca explain INC-2847 H1
     """
     from incident_rca import pipeline
+    from incident_rca.analysis.verdicts import what_would_change
     from incident_rca.report import terminal
     from incident_rca.report.contract import to_contract
 
     with progress(quiet=quiet) as step:
         analysis = pipeline.analyse_case(case, step)
+    if not hypothesis:
+        _chain(analysis, as_json=as_json)
+        return
     wanted = next((h for h in analysis.hypotheses if h.id == hypothesis.upper()), None)
     if wanted is None:
         ids = ", ".join(f"{h.id} {h.kind} ({h.object})" for h in analysis.hypotheses)
@@ -41,6 +48,19 @@ def explain(
         evidence = [
             e | {"excerpt": excerpts[e["id"]]} for e in contract["evidence"] if e["id"] in cited_ids
         ]
-        print_json({"hypothesis": chosen, "evidence": evidence})
+        would_change = list(what_would_change(wanted))
+        print_json({"hypothesis": chosen, "evidence": evidence, "would_change": would_change})
     else:
-        out().print(terminal.explanation(analysis, wanted))
+        out().print(terminal.explanation(analysis, wanted, what_would_change(wanted)))
+
+
+def _chain(analysis: Analysis, *, as_json: bool) -> None:
+    from incident_rca.report import terminal
+    from incident_rca.report.contract import to_contract
+
+    if as_json:
+        print_json({"hypotheses": to_contract(analysis)["hypotheses"]})
+    elif analysis.hypotheses:
+        out().print(terminal.chain(analysis))
+    else:
+        out().print("This case has no hypothesis: nothing failed, and nothing was seen that might.")

@@ -26,9 +26,9 @@ from incident_rca.formats.sql_answer import (
     text_of,
     within,
 )
-from incident_rca.formats.statement_tables import only_table_of
 from incident_rca.model import System, TimeWindow
 from incident_rca.redact import redact_sql
+from incident_rca.statement_tables import only_table_of
 
 SERVICE = "pgsentinel"
 # The locks that a statement takes on the tables it names, or on rows of them.

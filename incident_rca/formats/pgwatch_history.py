@@ -36,10 +36,10 @@ from incident_rca.formats.sql_answer import (
     text_of,
     within,
 )
-from incident_rca.formats.statement_tables import only_table_of
 from incident_rca.lock_modes import CONFLICTS, conflicts
 from incident_rca.model import System
 from incident_rca.redact import redact_sql
+from incident_rca.statement_tables import only_table_of
 
 SERVICE = "pgwatch"
 # Of these one relation has many, and which of them it was is not stored.

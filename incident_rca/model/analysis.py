@@ -69,6 +69,11 @@ class Analysis:
     evidence: tuple[Evidence, ...]
     evidence_ids: Mapping[str, str] = field(hash=False)
 
+    def outage_of(self, incident: int) -> ErrorBurst | None:
+        """The outage of an incident by its number: the largest one is 1."""
+        others = (i.outage for i in self.other_incidents if i.number == incident)
+        return self.outage if incident == 1 else next(others, None)
+
     def cite(self, evidence: tuple[Evidence, ...]) -> tuple[str, ...]:
         """The short ids of `evidence`, in its order; raises Uncited where there is none."""
         require_evidence("a sentence of the report", evidence)

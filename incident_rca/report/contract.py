@@ -12,8 +12,11 @@ from incident_rca.model import (
     Baseline,
     Claim,
     EndpointImpact,
+    ErrorBurst,
+    ErrorType,
     Evidence,
     Hypothesis,
+    Incident,
     LatencyShift,
     LockEpisode,
     PoolState,
@@ -43,18 +46,19 @@ def to_contract(analysis: Analysis) -> dict[str, Any]:
         "incident": _incident(analysis),
         "sources": [_source(source) for source in analysis.case.sources],
         "evidence": [_evidence(analysis, evidence) for evidence in analysis.evidence],
-        "outage": _outage(analysis),
+        "outage": None if analysis.outage is None else _outage(analysis, analysis.outage),
         "impact": {
             "requests": analysis.requests,
             "failed_requests": analysis.failed_requests,
             "endpoints": [_endpoint(analysis, endpoint) for endpoint in analysis.endpoints],
         },
-        "error_types": _error_types(analysis),
+        "error_types": _error_types(analysis, analysis.error_types),
         "lock_episodes": lock_episodes(analysis.lock_episodes, analysis.evidence_ids),
         "latency_shifts": [_shift(analysis, shift) for shift in analysis.latency_shifts],
         "pool": None if analysis.pool is None else _pool(analysis, analysis.pool),
         "timeline": _timeline(analysis),
         "phases": _phases(analysis),
+        "other_incidents": [_incident_beside(analysis, i) for i in analysis.other_incidents],
         "hypotheses": [_hypothesis(analysis, hypothesis) for hypothesis in analysis.hypotheses],
         "unexplained": {
             "seconds": rounded(analysis.unexplained_seconds),
@@ -101,8 +105,9 @@ def _counts(counts: Mapping[Any, int]) -> dict[str, int]:
     return {str(key): counts[key] for key in sorted(counts)}
 
 
-def _share_of_outage(analysis: Analysis, seconds: float) -> int | float | None:
-    return None if analysis.outage is None else share(seconds, analysis.outage.duration_seconds)
+def _share_of_outage(analysis: Analysis, seconds: float, incident: int = 1) -> int | float | None:
+    outage = analysis.outage_of(incident)
+    return None if outage is None else share(seconds, outage.duration_seconds)
 
 
 def _incident(analysis: Analysis) -> dict[str, Any]:
@@ -154,10 +159,7 @@ def _evidence(analysis: Analysis, evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _outage(analysis: Analysis) -> dict[str, Any] | None:
-    outage = analysis.outage
-    if outage is None:
-        return None
+def _outage(analysis: Analysis, outage: ErrorBurst) -> dict[str, Any]:
     return {
         "start": _span(outage.start),
         "end": _span(outage.end),
@@ -184,7 +186,27 @@ def _endpoint(analysis: Analysis, endpoint: EndpointImpact) -> dict[str, Any]:
     }
 
 
-def _error_types(analysis: Analysis) -> list[dict[str, Any]]:
+def _incident_beside(analysis: Analysis, incident: Incident) -> dict[str, Any]:
+    """One more outage of the window: hypotheses name it by its number."""
+    return {
+        "incident": incident.number,
+        "outage": _outage(analysis, incident.outage),
+        "impact": {
+            "requests": incident.requests,
+            "failed_requests": incident.failed_requests,
+            "endpoints": [_endpoint(analysis, endpoint) for endpoint in incident.endpoints],
+        },
+        "error_types": _error_types(analysis, incident.error_types),
+        "unexplained": {
+            "seconds": rounded(incident.unexplained_seconds),
+            "share_of_outage": _share_of_outage(
+                analysis, incident.unexplained_seconds, incident.number
+            ),
+        },
+    }
+
+
+def _error_types(analysis: Analysis, error_types: tuple[ErrorType, ...]) -> list[dict[str, Any]]:
     return [
         {
             "type": error.type,
@@ -194,7 +216,7 @@ def _error_types(analysis: Analysis) -> list[dict[str, Any]]:
             "seen_in": list(error.seen_in),
             "evidence": _ids(analysis, error.evidence),
         }
-        for error in analysis.error_types
+        for error in error_types
     ]
 
 
@@ -316,9 +338,12 @@ def _hypothesis(analysis: Analysis, hypothesis: Hypothesis) -> dict[str, Any]:
         "independent_sources": len(hypothesis.systems),
         "explains": {
             "seconds": rounded(hypothesis.explains_seconds),
-            "share_of_outage": _share_of_outage(analysis, hypothesis.explains_seconds),
+            "share_of_outage": _share_of_outage(
+                analysis, hypothesis.explains_seconds, hypothesis.incident
+            ),
         },
         "confirm_by": hypothesis.confirm_by,
+        "incident": hypothesis.incident,
     }
 
 

@@ -120,7 +120,7 @@ def _view(analysis: Analysis) -> dict[str, Any]:
         "support_of": support_of,
         "claims_for": lambda hypothesis: _claims(hypothesis, Stance.FOR),
         "claims_against": lambda hypothesis: _claims(hypothesis, Stance.AGAINST),
-        "explains": lambda seconds: wording.explains(analysis, seconds),
+        "explains": lambda h: wording.explains(analysis, h.explains_seconds, h.incident),
         "findings": _findings(analysis),
         "trees": [code_block(blocking_tree(e, clock)) for e in analysis.lock_episodes],
         "call_codes": [_call_codes(shift) for shift in analysis.latency_shifts],

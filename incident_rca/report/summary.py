@@ -242,7 +242,7 @@ def _trigger(analysis: Analysis, outage: ErrorBurst) -> Sentence:
             _closed(best.statement),
             best.verdict.value,
             sources_count(best),
-            explains(analysis, best.explains_seconds),
+            explains(analysis, best.explains_seconds, best.incident),
         ),
         support_of(best),
     )

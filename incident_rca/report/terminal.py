@@ -90,7 +90,31 @@ def timeline(analysis: Analysis) -> Table:
     return table
 
 
-def explanation(analysis: Analysis, hypothesis: Hypothesis) -> RenderableType:
+def chain(analysis: Analysis) -> Table:
+    """Each hypothesis with its role, its verdict and the claim that weighs most."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "role", "verdict", "because"):
+        table.add_column(name, overflow="fold", no_wrap=name == "")
+    ordered = sorted(
+        analysis.hypotheses, key=lambda h: (h.incident, list(Role).index(h.role), h.rank)
+    )
+    for h in ordered:
+        against = [c for c in h.claims if c.stance is Stance.AGAINST]
+        is_against = bool(against) and h.verdict in (Verdict.CONTRADICTED, Verdict.INSUFFICIENT)
+        claim = against[0] if is_against else h.claims[0]
+        ids = wording.ids(analysis, claim.evidence, IDS_SHOWN)
+        said = Text(f"{h.kind.value}, {plain(h.object, 100)}: {plain(claim.text, 300)} ")
+        role = h.role.value.replace("_", " ")
+        if analysis.other_incidents:
+            role = f"{role}, outage {h.incident}"
+        verdict = Text(h.verdict.value, style=_VERDICT_STYLE[h.verdict])
+        table.add_row(Text(h.id), Text(role), verdict, said.append(ids, style="dim"))
+    return table
+
+
+def explanation(
+    analysis: Analysis, hypothesis: Hypothesis, would_change: tuple[str, ...] = ()
+) -> RenderableType:
     """A hypothesis with its claims, the evidence for each, and the rows behind the evidence."""
     title = f"{hypothesis.id}  {hypothesis.kind.value}  {plain(hypothesis.object)}"
     role = f"{wording.ROLE_NAMES[hypothesis.role]} ({wording.ROLE_MEANINGS[hypothesis.role]})"
@@ -98,7 +122,7 @@ def explanation(analysis: Analysis, hypothesis: Hypothesis) -> RenderableType:
         hypothesis.verdict.value, style=_VERDICT_STYLE[hypothesis.verdict]
     )
     verdict.append(f": {wording.VERDICT_MEANINGS[hypothesis.verdict]}")
-    explained = wording.explains(analysis, hypothesis.explains_seconds)
+    explained = wording.explains(analysis, hypothesis.explains_seconds, hypothesis.incident)
     parts: list[RenderableType] = [
         Text(title, style="bold"),
         Text(f"{role}; {wording.sources_count(hypothesis)}; explains {explained}"),
@@ -115,6 +139,9 @@ def explanation(analysis: Analysis, hypothesis: Hypothesis) -> RenderableType:
             told.add(short)
     if hypothesis.confirm_by:
         parts += [Text(), Text(f"How to confirm: {plain(hypothesis.confirm_by, 600)}")]
+    if would_change:
+        parts += [Text(), Text("What would change the verdict:")]
+        parts += [Padding(Text(plain(text, 600)), (0, 0, 0, 2)) for text in would_change]
     return Group(*parts)
 
 
@@ -202,6 +229,8 @@ def _facts(analysis: Analysis, report_path: str) -> Table:
     for label, role in (("Candidate", Role.TRIGGER), ("Kept going", Role.SUSTAINER)):
         for best in of_role(analysis, role)[:1]:
             table.add_row(label, Text(f"{best.id}: {plain(best.statement, 300)}"))
+    for other in analysis.other_incidents:
+        table.add_row("Apart from it", Text(wording.other_outage(analysis, other)))
     if analysis.outage is not None:
         unexplained = wording.explains(analysis, analysis.unexplained_seconds)
         table.add_row("Unexplained", Text(unexplained))

@@ -16,6 +16,7 @@ from incident_rca.model import (
     Evidence,
     Hypothesis,
     Impact,
+    Incident,
     Role,
     Session,
     Severity,
@@ -163,11 +164,28 @@ def sources_count(hypothesis: Hypothesis) -> str:
     return f"{number} independent {word} ({names})" if names else "no independent source"
 
 
-def explains(analysis: Analysis, seconds: float) -> str:
+def explains(analysis: Analysis, seconds: float, incident: int = 1) -> str:
     """`240 s (17.2 % of the outage)`; without an outage only the seconds."""
-    whole = analysis.outage.duration_seconds if analysis.outage else 0.0
+    outage = analysis.outage_of(incident)
+    whole = outage.duration_seconds if outage else 0.0
     text = f"{grouped(seconds)} s"
     return f"{text} ({percent(seconds / whole)} of the outage)" if whole > 0 else text
+
+
+def other_outage(analysis: Analysis, incident: Incident) -> str:
+    """An outage beside the largest one, in one sentence: when, how many failed, what started it."""
+    clock, outage = Clock.of(analysis), incident.outage
+    until = "the end of the window" if outage.ongoing else clock.span(outage.end)
+    triggers = [
+        f"{h.id} ({h.kind.value}, {h.verdict.value})"
+        for h in analysis.hypotheses
+        if h.incident == incident.number and h.role is Role.TRIGGER
+    ]
+    started = ", ".join(triggers) or "nothing in this evidence"
+    return (
+        f"outage {incident.number}, {clock.span(outage.start)} to {until}: "
+        f"{grouped(incident.failed_requests)} requests failed; started by {started}"
+    )
 
 
 def failed_of(endpoint: EndpointImpact) -> str:

@@ -143,6 +143,7 @@ CONTRACT: dict[str, Any] = {
     },
     "timeline": [{"id": ANY, "at": ANY, "source": ANY, "kind": ANY, "title": ANY, "evidence": ANY}],
     "phases": [{"name": ANY, "start": ANY, "end": ANY, "evidence": ANY}],
+    "other_incidents": ANY,
     "hypotheses": [
         {
             "id": ANY,
@@ -165,6 +166,7 @@ CONTRACT: dict[str, Any] = {
             "independent_sources": ANY,
             "explains": {"seconds": ANY, "share_of_outage": ANY},
             "confirm_by": ANY,
+            "incident": ANY,
         }
     ],
     "unexplained": {"seconds": ANY, "share_of_outage": ANY},

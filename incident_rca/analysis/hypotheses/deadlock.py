@@ -19,7 +19,6 @@ from incident_rca.analysis.names import counted
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_relation
 from incident_rca.analysis.verdicts import Candidate, verdict_of
-from incident_rca.formats.statement_tables import tables_of
 from incident_rca.model import (
     Aspect,
     Claim,
@@ -32,6 +31,7 @@ from incident_rca.model import (
     System,
     Verdict,
 )
+from incident_rca.statement_tables import tables_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -143,50 +143,43 @@ def _claims(seen: Observations, shift: LatencyShift) -> list[Claim]:
                 basis=Basis.INFERRED if is_bound else path.basis,
             )
         )
-    codes = ", ".join(f"{code} {n}" for code, n in shift.status_counts.items())
-    if hung_without_deadline(seen, shift):
-        limit = seen.case.thresholds.plausible_deadline_seconds
-        claims.append(
-            claim_for(
-                Aspect.MECHANISM,
-                f"calls took {shift.plateau_in_words} and none ended with {DEADLINE_EXCEEDED}, "
-                f"though other codes were recorded ({codes})",
-                shift.evidence,
-                setting_as_evidence(
-                    seen.case, f"a client deadline above {limit:g} s is taken as not plausible"
-                ),
-            )
-        )
-    elif deadline_is_too_long(seen, shift):
-        number = shift.status_counts[DEADLINE_EXCEEDED]
-        limit = seen.case.thresholds.plausible_deadline_seconds
-        claims.append(
-            claim_for(
-                Aspect.MECHANISM,
-                f"{number} calls ended with {DEADLINE_EXCEEDED} after {shift.plateau_in_words}: a "
-                "deadline acted, and it was too long to spare the callers the wait",
-                shift.evidence,
-                setting_as_evidence(
-                    seen.case, f"a client deadline above {limit:g} s is taken as not plausible"
-                ),
-            )
-        )
-    elif shift.status_counts.get(DEADLINE_EXCEEDED):
-        number = shift.status_counts[DEADLINE_EXCEEDED]
-        text = f"a deadline acted: {number} calls ended with {DEADLINE_EXCEEDED}"
-        claims.append(claim_against(Aspect.MECHANISM, text, shift.evidence))
-    else:
-        text = f"the codes recorded ({codes}) show no failed call to judge by"
-        if DEADLINE_EXCEEDED in shift.unsure_codes:
-            text = f"a count of {DEADLINE_EXCEEDED} began late: how high it began is not recorded"
-        elif failed_codes(shift):
-            took = f"calls took {shift.plateau_in_words}"
-            text = f"{took}, which a plausible deadline may have let them"
-        claims.append(claim_against(Aspect.ABSENCE, text, shift.evidence))
+    claims.append(_by_codes(seen, shift))
     claims += at_another_time(
         seen, "the slowness", shift.onset, shift.offset, System.GRPC_METRICS, shift.evidence
     )
     return claims
+
+
+def _by_codes(seen: Observations, shift: LatencyShift) -> Claim:
+    """What the calls' codes and their length say of a deadline."""
+    codes = ", ".join(f"{code} {n}" for code, n in shift.status_counts.items())
+    number = shift.status_counts.get(DEADLINE_EXCEEDED, 0)
+    limit = seen.case.thresholds.plausible_deadline_seconds
+    assumed = setting_as_evidence(
+        seen.case, f"a client deadline above {limit:g} s is taken as not plausible"
+    )
+    if hung_without_deadline(seen, shift):
+        text = (
+            f"calls took {shift.plateau_in_words} and none ended with {DEADLINE_EXCEEDED}, "
+            f"though other codes were recorded ({codes})"
+        )
+        return claim_for(Aspect.MECHANISM, text, shift.evidence, assumed)
+    if deadline_is_too_long(seen, shift):
+        text = (
+            f"{number} calls ended with {DEADLINE_EXCEEDED} after {shift.plateau_in_words}: a "
+            "deadline acted, and it was too long to spare the callers the wait"
+        )
+        return claim_for(Aspect.MECHANISM, text, shift.evidence, assumed)
+    if number:
+        text = f"a deadline acted: {number} calls ended with {DEADLINE_EXCEEDED}"
+        return claim_against(Aspect.MECHANISM, text, shift.evidence)
+    text = f"the codes recorded ({codes}) show no failed call to judge by"
+    if DEADLINE_EXCEEDED in shift.unsure_codes:
+        text = f"a count of {DEADLINE_EXCEEDED} began late: how high it began is not recorded"
+    elif failed_codes(shift):
+        took = f"calls took {shift.plateau_in_words}"
+        text = f"{took}, which a plausible deadline may have let them"
+    return claim_against(Aspect.ABSENCE, text, shift.evidence)
 
 
 def _lasts_as_long(seen: Observations, endpoint: EndpointImpact, shift: LatencyShift) -> bool:

@@ -35,9 +35,9 @@ from incident_rca.formats.postgres_log.observed import (
     Statement,
     Wait,
 )
-from incident_rca.formats.statement_tables import tables_of
 from incident_rca.lock_modes import ROW_EXCLUSIVE, ROW_SHARE, conflicts
 from incident_rca.redact import redact_sql
+from incident_rca.statement_tables import tables_of
 
 # Thousands wait with the same few statements.
 _tables_in = lru_cache(maxsize=1024)(tables_of)

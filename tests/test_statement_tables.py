@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incident_rca.formats.statement_tables import only_table_of, tables_of
+from incident_rca.statement_tables import only_table_of, tables_of
 
 NAMED: dict[str, list[str]] = {
     "SELECT 1": [],

@@ -1,0 +1,168 @@
+"""Which hypothesis started an outage: each rule in an incident that it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from incident_rca.analysis.rates import binomial_tail, chance_of_more, high_stretch
+from incident_rca.analysis.verdicts import what_would_change
+from incident_rca.model import Analysis, Hypothesis, Kind, Role, SourceState, Verdict
+from tests.analysis.cases import (
+    RESERVE,
+    Row,
+    analysed,
+    at,
+    blocked,
+    codes,
+    counted,
+    failing,
+    gauge,
+    heartbeat,
+    levels,
+    made_case,
+    p99,
+    served,
+    steps,
+    the,
+    usual,
+)
+
+SLOW = p99(levels(20, 8_000, 0, 130))
+HOLDS = (Verdict.SUPPORTED, Verdict.WEAK)
+
+
+def failures(
+    status: int = 502, latency_ms: float = 8_000.0, kind: str = "backend_5xx"
+) -> list[Row]:
+    rows = failing(steps(0, 121, 2), "POST /orders", status=status, latency_ms=latency_ms)
+    return [{**row, "error_type": kind} for row in rows]
+
+
+def incident(
+    failed: Sequence[Row],
+    *,
+    states: dict[str, SourceState] | None = None,
+    watched: bool = True,
+    gateway: Sequence[Row] = (),
+    **rows: Sequence[Row],
+) -> Analysis:
+    """These failures of POST /orders; a recorder that saw nobody wait, unless locks are given."""
+    case = made_case(states=states)
+    counts = [heartbeat(second) for second in steps(-600, 600, 1)] if watched else []
+    return analysed(
+        case,
+        failures=failed,
+        gateway=[*usual("GET /items"), *usual("POST /orders"), *counted(failed), *gateway],
+        session_counts=counts,
+        **rows,
+    )
+
+
+def triggers(analysis: Analysis) -> list[Hypothesis]:
+    """The asserted ones."""
+    return [h for h in analysis.hypotheses if h.role is Role.TRIGGER and h.verdict in HOLDS]
+
+
+def test_a_slow_service_without_a_lock_is_the_trigger() -> None:
+    (found,) = triggers(incident(failures(), metrics=SLOW))
+    assert (found.kind, found.object) == (Kind.DEPENDENCY_LATENCY, "stock.Reserve")
+
+
+def test_a_lock_behind_it_makes_it_a_symptom() -> None:
+    analysis = incident(failures(), metrics=SLOW, locks=blocked(-1, 122, waiters=40))
+    (found,) = triggers(analysis)
+    assert (found.kind, found.object) == (Kind.LOCK_BLOCKING, "shop.public.items")
+    assert the(analysis, Kind.DEPENDENCY_LATENCY).role is Role.SYMPTOM
+
+
+def test_where_nobody_watched_the_locks_nothing_is_blamed() -> None:
+    analysis = incident(failures(), metrics=SLOW, states={"locks": SourceState.SKIPPED})
+    assert triggers(analysis) == []
+    assert the(analysis, Kind.UNKNOWN).verdict is Verdict.INSUFFICIENT
+    assert the(analysis, Kind.DEPENDENCY_LATENCY).role is Role.SYMPTOM
+
+
+def test_a_lock_that_few_waited_for_is_not_blamed_for_many() -> None:
+    analysis = incident(failures(), metrics=SLOW, locks=blocked(-1, 122, waiters=2))
+    assert the(analysis, Kind.LOCK_BLOCKING).verdict is Verdict.CONTRADICTED
+    assert Kind.LOCK_BLOCKING not in [h.kind for h in triggers(analysis)]
+
+
+def test_calls_that_are_refused_at_once_are_a_backend_failure() -> None:
+    counts = [*codes(-60, ok=100), *codes(20, unavailable=61), *codes(60, unavailable=20)]
+    (found,) = triggers(incident(failures(latency_ms=9.0), metrics=counts))
+    assert (found.kind, found.object) == (Kind.BACKEND_FAILURE, "stock.Reserve")
+
+
+def test_errors_after_a_long_wait_are_no_backend_failure() -> None:
+    counts = [*codes(-60, ok=100), *codes(20, internal=61)]
+    analysis = incident(failures(latency_ms=8_000.0), metrics=[*counts, *SLOW])
+    found = the(analysis, Kind.BACKEND_FAILURE)
+    assert (found.role, found.verdict) == (Role.RULED_OUT, Verdict.CONTRADICTED)
+
+
+def test_a_route_that_nobody_answers_is_the_gateways_configuration() -> None:
+    counts = [row for s in steps(-600, 0, 10) for row in codes(s, ok=20)]
+    counts += [row for s in steps(0, 130, 10) for row in codes(s, ok=1)]
+    failed = failures(latency_ms=2.0, kind="integration_network")
+    (found,) = triggers(incident(failed, metrics=counts))
+    assert (found.kind, found.object) == (Kind.GATEWAY_CONFIGURATION, "POST /orders")
+
+
+def test_deadlocks_as_many_as_failures_are_the_trigger_and_few_are_not() -> None:
+    def logged(number: int) -> list[Row]:
+        said = {"kind": "deadlock", "database": "shop", "sqlstate": "40P01", "pid": 5}
+        said |= {"statement": "UPDATE items SET n = n - $1", "application": "stock"}
+        return [{**said, "at": at(second)} for second in steps(0, 120, 120 / number)]
+
+    failed = failures(latency_ms=1_050.0)
+    (found,) = triggers(incident(failed, server_events=logged(60)))
+    assert (found.kind, found.object) == (Kind.DEADLOCK, "shop.public.items")
+    few = incident(failed, server_events=logged(3))
+    assert the(few, Kind.DEADLOCK).verdict is Verdict.CONTRADICTED and triggers(few) == []
+
+
+def test_more_traffic_than_a_pool_can_serve_triggers_and_the_pool_sustains() -> None:
+    more = [served(s, "POST /orders", requests=10) for s in steps(-20, 120, 1)]
+    metrics = [*p99(levels(20, 8_000, 0, 130)), *gauge(levels(5, 100, -10, 120))]
+    analysis = incident(failures(), metrics=metrics, gateway=more)
+    (found,) = triggers(analysis)
+    assert found.kind is Kind.TRAFFIC_SURGE
+    assert the(analysis, Kind.POOL_EXHAUSTION).role is Role.SUSTAINER
+
+
+def test_a_deadline_that_is_too_long_contributes() -> None:
+    metrics = [*SLOW, *codes(20, deadline_exceeded=50, internal=2)]
+    found = the(incident(failures(), metrics=metrics), Kind.MISSING_DEADLINE)
+    assert found.role is Role.CONTRIBUTING and "too long" in found.statement
+
+
+def test_without_an_outage_nothing_is_supported() -> None:
+    analysis = analysed(gateway=usual("POST /orders"), locks=blocked(-1, 60), metrics=SLOW)
+    assert all(h.verdict is not Verdict.SUPPORTED for h in analysis.hypotheses)
+
+
+def test_each_verdict_says_what_would_change_it() -> None:
+    analysis = incident(failures(), metrics=SLOW)
+    assert len(analysis.hypotheses) > 5 and RESERVE
+    assert all(what_would_change(h) for h in analysis.hypotheses)
+
+
+@pytest.mark.parametrize(("k", "n", "p"), [(1, 3, 0.5), (9, 10, 0.5), (30, 100, 0.2)])
+def test_a_tail_is_the_sum_of_its_terms(k: int, n: int, p: float) -> None:
+    from math import comb
+
+    exact = sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))
+    assert binomial_tail(k, n, p) == pytest.approx(1.0 if k <= n * p else exact, rel=1e-9)
+
+
+def test_more_than_usual_is_unlikely_only_where_it_is_more() -> None:
+    assert chance_of_more(10, 10, 100, 100) == 1.0
+    assert chance_of_more(100, 10, 100, 100) < 1e-9
+
+
+def test_the_stretch_is_where_the_counts_are_high() -> None:
+    assert high_stretch([2, 2, 9, 8, 9, 2, 1], 2.0, 2.0) == (2, 4)
+    assert high_stretch([0, 0, 0], 2.0, 2.0) is None
