@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.call_counts import callers_of
-from incident_rca.analysis.evidence import instant, rows_as_evidence
-from incident_rca.analysis.frames import pieces, values
+from incident_rca.analysis.evidence import rows_as_evidence
+from incident_rca.analysis.frames import pieces, sums
 from incident_rca.analysis.latency import canonical_method
 from incident_rca.analysis.rates import chance_of_more
 from incident_rca.model import Evidence, Span, System
@@ -76,12 +76,9 @@ def _amplification(
     seen: Observations, service: str, method: str, routes: frozenset[str], rows: pd.DataFrame
 ) -> Amplification | None:
     assert seen.outage is not None and seen.outage.start.lo is not None
-    calls: Counter[datetime] = Counter()
     width = timedelta(seconds=float(rows["bucket_seconds"].max()))
-    for at, value in values(rows, "at", "value"):
-        begun = instant(at)
-        if begun is not None and seen.part.start <= begun and begun + width <= seen.part.end:
-            calls[begun] += round(value)
+    inside = rows[(rows["at"] >= seen.part.start) & (rows["at"] + width <= seen.part.end)]
+    calls = {at.to_pydatetime(): number for at, number in sums(inside, "at", "value").items()}
     requests = _requests(seen, routes, sorted(calls), width)
     before = [b for b in calls if b + width <= seen.outage.start.lo]
     usual_calls, usual_requests = _sum(calls, before), _sum(requests, before)
@@ -92,7 +89,7 @@ def _amplification(
         b
         for b in calls
         if b not in before
-        and requests[b]
+        and requests.get(b)
         and calls[b] / requests[b] >= STORM_FACTOR * usual
         and chance_of_more(
             round(calls[b]), requests[b], round(usual_calls), max(1.0, usual_requests)
@@ -104,8 +101,8 @@ def _amplification(
     first, last = min(storm), max(storm)
     # Calls are counted when they end: those that hung come in one bucket, more than were asked for
     # in it. Since the outage began they are no more than the requests, unless callers try again.
-    inside = [b for b in calls if b not in before and b <= last]
-    number, asked = _sum(calls, inside), _sum(requests, inside)
+    since = [b for b in calls if b not in before and b <= last]
+    number, asked = _sum(calls, since), _sum(requests, since)
     if not asked or number / asked < STORM_FACTOR * usual:
         return None
     cited = rows[(rows["at"] >= first) & (rows["at"] <= last)]
@@ -132,21 +129,19 @@ def _amplification(
     )
 
 
-def _sum(counts: Counter[datetime], buckets: list[datetime]) -> float:
-    return float(sum(counts[b] for b in buckets))
+def _sum(counts: Mapping[datetime, float], buckets: list[datetime]) -> float:
+    return sum(counts.get(b, 0.0) for b in buckets)
 
 
 def _requests(
     seen: Observations, routes: frozenset[str], buckets: list[datetime], width: timedelta
-) -> Counter[datetime]:
+) -> dict[datetime, float]:
     """The requests of these routes by the buckets of the counts."""
-    found: Counter[datetime] = Counter()
-    if not buckets:
-        return found
-    start = buckets[0]
     gateway = seen.tables.gateway
-    for method, route, second, number in values(gateway, "method", "route", "second", "requests"):
-        at = instant(second)
-        if at is not None and at >= start and f"{method} {route}" in routes:
-            found[start + ((at - start) // width) * width] += int(number)
-    return found
+    if not buckets:
+        return {}
+    start = buckets[0]
+    names = gateway["method"] + " " + gateway["route"]
+    asked = gateway[names.isin(routes) & (gateway["second"] >= start)]
+    binned = asked.assign(bin=((asked["second"] - start) // width).astype(int))
+    return {start + n * width: number for n, number in sums(binned, "bin", "requests").items()}

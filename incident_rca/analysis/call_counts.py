@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
-from incident_rca.analysis.frames import pieces, values
-from incident_rca.analysis.latency import canonical_method
-from incident_rca.model import Case, Evidence, Span, System
+from incident_rca.analysis.frames import pieces, sums
+from incident_rca.analysis.latency import canonical_method, whole_calls
+from incident_rca.model import Case, ErrorBurst, Evidence, Span, System, TimeWindow
+from incident_rca.tables import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from incident_rca.analysis.observations import Observations
 
 # How a server says that it failed (gRPC, "Status codes and their use"). What says that the caller
 # gave up (DEADLINE_EXCEEDED, CANCELLED) or asked for the wrong thing is not among them.
@@ -72,65 +70,75 @@ class CallCounts:
         return ", ".join(f"{c} {n:,}" for c, n in sorted(self.during.items()) if c != "OK" and n)
 
 
-def call_counts(seen: Observations) -> tuple[CallCounts, ...]:
+def call_counts(
+    case: Case, tables: Tables, part: TimeWindow, outage: ErrorBurst | None
+) -> tuple[CallCounts, ...]:
     """The counts of each method, as the program and metric saw it that counted most calls.
 
-    Client and server, old names and new ones count the same calls: they are never added up.
+    Client and server, old names and new ones count the same calls: they are never added up. What
+    lies outside of `part` of the window belongs to other outages.
     """
-    if seen.outage is None or seen.outage.start.lo is None:
+    if outage is None or outage.start.lo is None:
         return ()
-    metrics = seen.tables.metrics
+    metrics = tables.metrics
     counted = metrics[
         (metrics["aggregate"] == "count")
         & metrics["method"].notna()
         & metrics["status"].notna()
         & metrics["value"].notna()
-        & (metrics["at"] >= seen.part.start - timedelta(minutes=5))
-        & (metrics["at"] < seen.part.end)
+        & (metrics["at"] >= part.start)
+        & (metrics["at"] < part.end)
     ]
-    counted = counted.assign(program=counted["owner"].fillna(""))
+    counted = counted.assign(
+        program=counted["owner"].fillna(""),
+        until=counted["at"] + _width(counted),
+        code=counted["status"].str.upper(),
+    )
+    end = outage.end.lo or part.end
     found = []
     for (service, method), of_method in pieces(counted, "service", "method"):
+        name, short = canonical_method(case, service, method)
         by_series = [rows for _, rows in pieces(of_method, "metric", "program")]
-        views = [_counts(seen, service, method, rows) for rows in by_series]
+        views = [_counts(name, short, rows, outage.start.lo, end) for rows in by_series]
         found.append(max(views, key=lambda c: (c.total + c.total_before, c.faults, c.in_words)))
     return tuple(sorted(found, key=lambda c: (-c.faults, c.name)))
 
 
-def _counts(seen: Observations, service: str, method: str, rows: pd.DataFrame) -> CallCounts:
-    assert seen.outage is not None and seen.outage.start.lo is not None
-    start, end = seen.outage.start.lo, seen.outage.end.lo or seen.part.end
-    before: Counter[str] = Counter()
-    during: Counter[str] = Counter()
-    faulty: list[datetime] = []
-    widths: dict[datetime, float] = {}
-    cells = values(rows, "at", "bucket_seconds", "status", "value")
-    for at, width, code, value in cells:
-        begun = instant(at)
-        assert begun is not None
-        until = begun + timedelta(seconds=float(width))
-        widths[begun] = float(width)
-        name = code.upper()
-        if until <= start:
-            before[name] += round(value)
-        elif begun <= end:
-            during[name] += round(value)
-            if name in SERVER_FAULTS and value > 0:
-                faulty += [begun, until]
-    inside = {a: w for a, w in widths.items() if a <= end and a + timedelta(seconds=w) > start}
-    name, short = canonical_method(seen.case, service, method)
-    cited = rows[rows["at"].isin(list(inside))]
+def _counts(
+    service: str, method: str, rows: pd.DataFrame, start: datetime, end: datetime
+) -> CallCounts:
+    before = rows[rows["until"] <= start]
+    during = rows[(rows["until"] > start) & (rows["at"] <= end)]
+    faulty = during[during["code"].isin(SERVER_FAULTS) & (during["value"] > 0)]
+    by_code = _by_code(during)
     return CallCounts(
-        service=name,
-        method=short,
-        before=dict(sorted(before.items())),
-        seconds_before=sum(w for a, w in widths.items() if a + timedelta(seconds=w) <= start),
-        during=dict(sorted(during.items())),
-        seconds_during=sum(inside.values()),
-        faulty=Span(min(faulty), max(faulty), "first to last bucket") if faulty else None,
-        is_counted=bool(inside),
-        evidence=_evidence(cited if len(cited) else rows, f"{name}.{short}", during),
+        service=service,
+        method=method,
+        before=_by_code(before),
+        seconds_before=_seconds(before),
+        during=by_code,
+        seconds_during=_seconds(during),
+        faulty=Span(instant(faulty["at"].min()), instant(faulty["until"].max()), "its buckets")
+        if len(faulty)
+        else None,
+        is_counted=bool(len(during)),
+        evidence=_evidence(during if len(during) else rows, f"{service}.{method}", by_code),
     )
+
+
+def _by_code(rows: pd.DataFrame) -> dict[str, int]:
+    return {code: whole_calls(number) for code, number in sums(rows, "code", "value").items()}
+
+
+def _seconds(rows: pd.DataFrame) -> float:
+    """How long the buckets are together; each is there once for each code."""
+    return float(rows.drop_duplicates("at")["bucket_seconds"].sum())
+
+
+def _width(rows: pd.DataFrame) -> pd.Series[Any]:
+    import pandas as pd
+
+    return pd.to_timedelta(rows["bucket_seconds"].astype(float), unit="s")
 
 
 def _evidence(rows: pd.DataFrame, name: str, during: Mapping[str, int]) -> tuple[Evidence, ...]:

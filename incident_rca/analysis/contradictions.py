@@ -90,16 +90,10 @@ def _pool_and_latency(seen: Observations) -> Iterator[Contradiction]:
 
 def _status(seen: Observations) -> Iterator[Contradiction]:
     """A gateway that gives up on a hung backend answers 504 itself; a 502 came from behind it."""
-    failures = seen.tables.failures
     for endpoint in seen.failing:
-        rows = failures[
-            (failures["method"] == endpoint.method)
-            & (failures["route"] == endpoint.route)
-            & (failures["status"] == 502)
-            & (failures["latency_ms"] >= GATEWAY_LIMIT_SECONDS * 1000)
-            & (failures["at"] >= endpoint.first_failure)
-            & (failures["at"] <= endpoint.last_failure)
-        ]
+        failures = seen.failures_of([endpoint])
+        is_late = failures["latency_ms"] >= GATEWAY_LIMIT_SECONDS * 1000
+        rows = failures[is_late & (failures["status"] == 502)]
         if len(rows):
             seconds = float(rows["latency_ms"].median()) / 1000
             yield Contradiction(

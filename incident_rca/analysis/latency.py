@@ -203,7 +203,7 @@ def _status_counts(
         counted = counted[counted["at"] < offset.hi]
     by_metric: Counter[tuple[str, str]] = Counter()
     for (name, code), rows in pieces(counted, "metric", "status"):
-        by_metric[code.upper(), name] += _calls(float(rows["value"].sum()))
+        by_metric[code.upper(), name] += whole_calls(float(rows["value"].sum()))
     counts: dict[str, int] = {}
     for (code, _), number in sorted(by_metric.items()):
         counts[code] = max(number, counts.get(code, 0))
@@ -232,7 +232,7 @@ def _unsure_codes(tables: Tables, service: str, method: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _calls(counted: float) -> int:
+def whole_calls(counted: float) -> int:
     """A number of calls: counts that are extrapolated have fractions, and none is ever no call."""
     return max(1, round(counted)) if counted > 0 else 0
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.baselines import baselines
+from incident_rca.analysis.call_counts import CallCounts, call_counts
 from incident_rca.analysis.changes import Change, changes_in
 from incident_rca.analysis.endpoints import endpoint_impacts
 from incident_rca.analysis.error_types import error_types
@@ -15,7 +17,7 @@ from incident_rca.analysis.latency import latency_shifts
 from incident_rca.analysis.load_balancer import promoted
 from incident_rca.analysis.lock_load import LockLoad, lock_loads
 from incident_rca.analysis.locks import lock_episodes
-from incident_rca.analysis.outage import find_outages
+from incident_rca.analysis.outage import failures_in, find_outages
 from incident_rca.analysis.pool import find_pool
 from incident_rca.analysis.sessions import StuckSessions, Terminations, stuck_sessions, terminations
 from incident_rca.model import (
@@ -68,6 +70,7 @@ class Observations:
     terminations: tuple[Terminations, ...]
     changes: tuple[Change, ...]
     lacking_log: LackingLog | None
+    calls: tuple[CallCounts, ...]
 
     @property
     def hit(self) -> tuple[EndpointImpact, ...]:
@@ -83,6 +86,13 @@ class Observations:
     def part_case(self) -> Case:
         """The case as if its window were this incident's part."""
         return replace(self.case, window=self.part)
+
+    def failures_of(self, endpoints: Iterable[EndpointImpact]) -> pd.DataFrame:
+        """The failed requests of the outage on these endpoints: rows of the `failures` table."""
+        if self.outage is None:
+            return self.tables.failures.iloc[:0]
+        rows = failures_in(self.tables, self.outage)
+        return rows[(rows["method"] + " " + rows["route"]).isin([e.name for e in endpoints])]
 
     def sources_of(self, system: System) -> tuple[SourceStatus, ...]:
         return tuple(s for s in self.case.sources if s.system is system)
@@ -131,11 +141,12 @@ def observe(case: Case, tables: Tables) -> tuple[Observations, ...]:
         terminations=terminations(case, tables),
         changes=changes_in(case, tables),
         lacking_log=lacking,
+        calls=(),
     )
     if len(outages) < 2:
         return (_of_outage(whole, next(iter(outages), None)),)
     parts = (
-        replace(_cut(whole, _part(case.window, outages, outage), outages), incident=number)
+        replace(_cut(whole, _part(case.window, outages, outage)), incident=number)
         for number, outage in enumerate(outages, start=1)
     )
     return tuple(_of_outage(part, o) for part, o in zip(parts, outages, strict=True))
@@ -148,7 +159,7 @@ def _part(window: TimeWindow, outages: tuple[ErrorBurst, ...], outage: ErrorBurs
     return TimeWindow(max(before, default=window.start), min(behind, default=window.end))
 
 
-def _cut(whole: Observations, part: TimeWindow, outages: tuple[ErrorBurst, ...]) -> Observations:
+def _cut(whole: Observations, part: TimeWindow) -> Observations:
     """What lies in one part of the window; what lies in several belongs to each of them."""
     return replace(
         whole,
@@ -175,6 +186,7 @@ def _of_outage(seen: Observations, outage: ErrorBurst | None) -> Observations:
         endpoints=endpoint_impacts(seen.part_case, seen.tables, outage),
         error_types=error_types(seen.tables, outage),
         baselines=baselines(seen.part_case, seen.tables, outage),
+        calls=call_counts(seen.case, seen.tables, seen.part, outage),
         pool=pool,
     )
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
-from incident_rca.analysis.frames import pieces, values
+from incident_rca.analysis.frames import pieces, sums
 from incident_rca.analysis.outage import recorded_from
 from incident_rca.analysis.rates import chance_of_more, high_stretch
 from incident_rca.model import Evidence, Span, System
@@ -89,7 +88,7 @@ def _surge_bins(
     those who wait for them try again, and that is no surge.
     """
     lead = int((known - first).total_seconds())
-    total = sum(int(n) for (n,) in values(gateway[gateway["second"] < known], "requests"))
+    total = int(gateway.loc[gateway["second"] < known, "requests"].sum())
     if lead <= 0 or not total:
         return None
     width = max(1, math.ceil(REQUESTS_IN_BIN * lead / total))
@@ -112,10 +111,9 @@ def _surge_bins(
 
 def _by_bin(gateway: pd.DataFrame, start: datetime, width: int, end: datetime) -> list[int]:
     number = max(1, int((end - start).total_seconds() // width))
-    counts: Counter[int] = Counter()
-    for second, requests in values(gateway, "second", "requests"):
-        counts[math.floor((second - start).total_seconds() / width)] += int(requests)
-    return [counts[n] for n in range(number)]
+    binned = gateway.assign(bin=(gateway["second"] - start) // (width * SECOND))
+    counts = sums(binned, "bin", "requests")
+    return [int(counts.get(n, 0)) for n in range(number)]
 
 
 def _is_surge(counts: list[int], found: tuple[int, int], usual: float, number: int) -> bool:

@@ -20,18 +20,8 @@ def findings(seen: Observations) -> tuple[Finding, ...]:
     return tuple(
         _finding(endpoint, rows)
         for endpoint in seen.failing
-        if len(rows := _failures(seen, endpoint)) >= FEWEST_FAILURES and not _fast(rows)
+        if len(rows := seen.failures_of([endpoint])) >= FEWEST_FAILURES and not _fast(rows)
     )
-
-
-def _failures(seen: Observations, endpoint: EndpointImpact) -> pd.DataFrame:
-    rows = seen.tables.failures
-    return rows[
-        (rows["method"] == endpoint.method)
-        & (rows["route"] == endpoint.route)
-        & (rows["at"] >= endpoint.first_failure)
-        & (rows["at"] <= endpoint.last_failure)
-    ]
 
 
 def _fast(rows: pd.DataFrame) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from incident_rca.analysis.call_counts import SERVER_FAULTS, CallCounts, call_counts
+from incident_rca.analysis.call_counts import SERVER_FAULTS, CallCounts
 from incident_rca.analysis.evidence import source_as_evidence
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
@@ -49,10 +49,9 @@ def hypotheses(seen: Observations) -> Candidates:
         thing = "a service that answered with errors"
         confirm = "Import the counts of the gRPC calls by status code."
         return (not_recorded(seen, Kind.BACKEND_FAILURE, thing, System.GRPC_METRICS, confirm),)
-    counts = call_counts(seen)
-    failed = [c for c in counts if _failed_more(c)]
+    failed = [c for c in seen.calls if _failed_more(c)]
     if not failed:
-        return (_none(seen, counts),) if counts else ()
+        return (_none(seen.calls),) if seen.calls else ()
     by_service: dict[str, list[CallCounts]] = {}
     for each in failed:
         by_service.setdefault(each.service, []).append(each)
@@ -68,7 +67,7 @@ def _failed_more(counts: CallCounts) -> bool:
     return counts.seconds_before == 0 or chance < CHANCE
 
 
-def _none(seen: Observations, counts: tuple[CallCounts, ...]) -> Candidate:
+def _none(counts: tuple[CallCounts, ...]) -> Candidate:
     number = sum(c.total for c in counts)
     text = f"of {number:,} calls in the outage none more than before ended with a server's fault"
     claims = (claim_against(Aspect.MECHANISM, text, *(c.evidence for c in counts)),)
@@ -150,10 +149,7 @@ def _how_requests_failed(
     seen: Observations, counts: list[CallCounts], path: DependencyPath
 ) -> list[Claim]:
     """Whether the failing requests were as many as the failing calls, and as fast."""
-    failures = seen.tables.failures
-    names = failures["method"] + " " + failures["route"]
-    rows = failures[names.isin([e.name for e in path.failing])]
-    took = [float(ms) / 1000 for ms in rows["latency_ms"].dropna()]
+    took = [float(ms) / 1000 for ms in seen.failures_of(path.failing)["latency_ms"].dropna()]
     cited = (*(e.evidence for e in path.failing), counts[0].evidence)
     faults, failed = sum(c.faults for c in counts), sum(e.failed for e in path.failing)
     if faults < ENOUGH * failed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -162,11 +161,10 @@ def _claims(
         if seen.outage is None:
             return [claim_for(Aspect.MECHANISM, "the server reported deadlocks", cited)]
         return [claim_against(Aspect.ORDER, text, cited, seen.outage.evidence)]
-    kinds = Counter(during["kind"])
     claims = [
         claim_for(
             Aspect.MECHANISM,
-            f"the server ended {counted(kinds['deadlock'], 'transaction')} in a deadlock while "
+            f"the server ended {counted(len(during), 'transaction')} in a deadlock while "
             "requests failed",
             cited,
         )

@@ -179,9 +179,7 @@ def _width(span: Span) -> timedelta:
 
 def _requests_waited(seen: Observations, shift: LatencyShift, path: DependencyPath) -> list[Claim]:
     """Whether the failing requests took as long as it takes to wait for slow calls."""
-    failures = seen.tables.failures
-    names = failures["method"] + " " + failures["route"]
-    took = failures.loc[names.isin([e.name for e in path.failing]), "latency_ms"].dropna()
+    took = seen.failures_of(path.failing)["latency_ms"].dropna()
     usual = shift.baseline_p99_ms
     if took.empty or not usual:
         return []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
-from incident_rca.analysis.call_counts import CallCounts, call_counts, of_routes
+from incident_rca.analysis.call_counts import CallCounts, of_routes
 from incident_rca.analysis.hypotheses.claims import Candidates, claim_against, claim_for
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.rates import chance_of_more
@@ -44,23 +43,13 @@ def hypotheses(seen: Observations) -> Candidates:
     """One candidate a failing route whose requests no backend answered; else that none is such."""
     if seen.outage is None or not seen.failing:
         return ()
-    counts = call_counts(seen) if seen.has_metrics() else ()
+    counts = seen.calls if seen.has_metrics() else ()
     found = [
         _candidate(seen, endpoint, rows, counts)
         for endpoint in seen.failing
-        if _is_unanswered(rows := _failures(seen, endpoint))
+        if _is_unanswered(rows := seen.failures_of([endpoint]))
     ]
     return tuple(found) or (_none(seen),)
-
-
-def _failures(seen: Observations, endpoint: EndpointImpact) -> pd.DataFrame:
-    rows = seen.tables.failures
-    return rows[
-        (rows["method"] == endpoint.method)
-        & (rows["route"] == endpoint.route)
-        & (rows["at"] >= endpoint.first_failure)
-        & (rows["at"] <= endpoint.last_failure)
-    ]
 
 
 def _is_unanswered(rows: pd.DataFrame) -> bool:
@@ -68,7 +57,7 @@ def _is_unanswered(rows: pd.DataFrame) -> bool:
 
 
 def _none(seen: Observations) -> Candidate:
-    types = Counter(t.type for t in seen.error_types for _ in range(min(t.count, 1)))
+    types = {t.type for t in seen.error_types}
     text = (
         f"the failing requests got an answer from behind the gateway or waited for one "
         f"({', '.join(sorted(types))}): it knew where to send them"

@@ -220,9 +220,8 @@ def _too_few(seen: Observations, episode: LockEpisode, path: DependencyPath) -> 
     if episode.peak_waiters >= (MANY_WAITERS if limit is None else HALF_OF_POOL * limit):
         return []
     begun, until = _active(seen, episode)
-    failures = seen.tables.failures
-    names = failures["method"] + " " + failures["route"]
-    meanwhile = failures[names.isin([e.name for e in path.failing]) & (failures["at"] >= begun)]
+    failures = seen.failures_of(path.failing)
+    meanwhile = failures[failures["at"] >= begun]
     if until is not None:
         meanwhile = meanwhile[meanwhile["at"] <= until]
     failed = len(meanwhile)

@@ -183,9 +183,7 @@ def _by_codes(seen: Observations, shift: LatencyShift) -> Claim:
 
 
 def _lasts_as_long(seen: Observations, endpoint: EndpointImpact, shift: LatencyShift) -> bool:
-    failures = seen.tables.failures
-    rows = failures[(failures["method"] == endpoint.method) & (failures["route"] == endpoint.route)]
-    middle = float(rows["latency_ms"].median())
+    middle = float(seen.failures_of([endpoint])["latency_ms"].median())
     if shift.plateau_basis == "ceiling":
         return middle >= shift.plateau_ms
     return abs(middle - shift.plateau_ms) <= SAME_DURATION * shift.plateau_ms
