@@ -8,9 +8,11 @@ from incident_rca.analysis.call_counts import SERVER_FAULTS, CallCounts
 from incident_rca.analysis.evidence import source_as_evidence
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
+    by_path,
     claim_against,
     claim_for,
     not_recorded,
+    ruled_out,
 )
 from incident_rca.analysis.lock_watch import why_unwatched
 from incident_rca.analysis.locks import POSTGRES_LOGS
@@ -70,17 +72,12 @@ def _failed_more(counts: CallCounts) -> bool:
 def _none(counts: tuple[CallCounts, ...]) -> Candidate:
     number = sum(c.total for c in counts)
     text = f"of {number:,} calls in the outage none more than before ended with a server's fault"
-    claims = (claim_against(Aspect.MECHANISM, text, *(c.evidence for c in counts)),)
-    return Candidate(
-        hypothesis=Hypothesis(
-            kind=Kind.BACKEND_FAILURE,
-            object=", ".join(sorted({c.service for c in counts})),
-            role=Role.RULED_OUT,
-            verdict=verdict_of(claims, needs_are_met=True),
-            statement="No service answered calls with errors of its own.",
-            claims=claims,
-            confirm_by=CONFIRM_BY,
-        )
+    return ruled_out(
+        Kind.BACKEND_FAILURE,
+        ", ".join(sorted({c.service for c in counts})),
+        "No service answered calls with errors of its own.",
+        CONFIRM_BY,
+        claim_against(Aspect.MECHANISM, text, *(c.evidence for c in counts)),
     )
 
 
@@ -122,23 +119,9 @@ def _claims(
         )
         for c in counts
     ]
+    claims += by_path(seen, worst.service, path, worst.evidence)
     if path is not None and path.failing:
-        claims.append(
-            claim_for(
-                Aspect.PATH,
-                f"{worst.service} is behind {path.in_words}",
-                worst.evidence,
-                *(e.evidence for e in path.failing),
-                path.evidence,
-                basis=path.basis,
-            )
-        )
         claims += _how_requests_failed(seen, counts, path)
-    elif seen.knows_what_failed:
-        text = f"no failing route calls {worst.service}"
-        claims.append(
-            claim_against(Aspect.PATH, text, worst.evidence, *(e.evidence for e in seen.failing))
-        )
     if hidden := _hidden(seen, worst):
         cited = [e for s in _of_postgres(seen) for e in source_as_evidence(seen.case, s)]
         claims.append(claim_against(Aspect.ABSENCE, hidden, tuple(cited), worst.evidence))

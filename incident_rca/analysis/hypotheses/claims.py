@@ -8,6 +8,7 @@ from typing import TypeAlias
 from incident_rca.analysis.clocks import Sequence, order_of
 from incident_rca.analysis.evidence import setting_as_evidence, source_as_evidence
 from incident_rca.analysis.observations import Observations
+from incident_rca.analysis.paths import DependencyPath
 from incident_rca.analysis.verdicts import Candidate, verdict_of
 from incident_rca.model import (
     Aspect,
@@ -77,6 +78,35 @@ def not_recorded(
             confirm_by=confirm_by,
         )
     )
+
+
+def ruled_out(kind: Kind, thing: str, statement: str, confirm_by: str, *claims: Claim) -> Candidate:
+    """The hypothesis of a kind that the evidence speaks against."""
+    return Candidate(
+        hypothesis=Hypothesis(
+            kind=kind,
+            object=thing,
+            role=Role.RULED_OUT,
+            verdict=verdict_of(claims, needs_are_met=True),
+            statement=statement,
+            claims=claims,
+            confirm_by=confirm_by,
+        )
+    )
+
+
+def by_path(
+    seen: Observations, what: str, path: DependencyPath | None, cited: tuple[Evidence, ...]
+) -> list[Claim]:
+    """Whether `what` is behind a failing route; nothing where that is not known."""
+    if path is not None and path.failing:
+        routes = (e.evidence for e in path.failing)
+        text = f"{what} is behind {path.in_words}"
+        return [claim_for(Aspect.PATH, text, cited, *routes, path.evidence, basis=path.basis)]
+    if seen.outage is None or not seen.knows_what_failed:
+        return []
+    text = f"no failing route depends on {what}"
+    return [claim_against(Aspect.PATH, text, cited, *(e.evidence for e in seen.failing))]
 
 
 def at_another_time(

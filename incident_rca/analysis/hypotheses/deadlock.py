@@ -12,6 +12,7 @@ from incident_rca.analysis.hypotheses.claims import (
     claim_against,
     claim_for,
     not_recorded,
+    ruled_out,
 )
 from incident_rca.analysis.locks import POSTGRES_LOGS
 from incident_rca.analysis.names import counted
@@ -76,17 +77,12 @@ def _none(seen: Observations) -> Candidate:
     number = f"no deadlock among {len(events)} statements and errors of the log"
     cited = (*read, *([_cited(events, number)] if len(events) else []))
     text = "the server's log reports no deadlock (40P01)"
-    claims = (claim_against(Aspect.MECHANISM, text, *cited),)
-    return Candidate(
-        hypothesis=Hypothesis(
-            kind=Kind.DEADLOCK,
-            object=", ".join(sorted(set(events["database"].dropna()))) or "all databases",
-            role=Role.RULED_OUT,
-            verdict=verdict_of(claims, needs_are_met=True),
-            statement="No deadlock was reported.",
-            claims=claims,
-            confirm_by=CONFIRM_BY,
-        )
+    return ruled_out(
+        Kind.DEADLOCK,
+        ", ".join(sorted(set(events["database"].dropna()))) or "all databases",
+        "No deadlock was reported.",
+        CONFIRM_BY,
+        claim_against(Aspect.MECHANISM, text, *cited),
     )
 
 

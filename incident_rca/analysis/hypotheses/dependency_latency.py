@@ -9,10 +9,12 @@ from incident_rca.analysis.evidence import instant, rows_as_evidence, source_as_
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
     at_another_time,
+    by_path,
     claim_against,
     claim_for,
     ended_together,
     not_recorded,
+    ruled_out,
 )
 from incident_rca.analysis.hypotheses.missing_deadline import BY_SERVER
 from incident_rca.analysis.latency import AGGREGATES
@@ -57,18 +59,13 @@ def _none(seen: Observations) -> Candidates:
     cited = rows_as_evidence(
         rows, system=System.GRPC_METRICS, at=at, seen="latencies of calls", first="row"
     )
-    claims = (claim_against(Aspect.MECHANISM, text, cited, seen.outage.evidence),)
     return (
-        Candidate(
-            hypothesis=Hypothesis(
-                kind=Kind.DEPENDENCY_LATENCY,
-                object="the methods that are recorded",
-                role=Role.RULED_OUT,
-                verdict=verdict_of(claims, needs_are_met=True),
-                statement="No call became slow.",
-                claims=claims,
-                confirm_by="Methods without latencies in this case may have been slow.",
-            )
+        ruled_out(
+            Kind.DEPENDENCY_LATENCY,
+            "the methods that are recorded",
+            "No call became slow.",
+            "Methods without latencies in this case may have been slow.",
+            claim_against(Aspect.MECHANISM, text, cited, seen.outage.evidence),
         ),
     )
 
@@ -138,27 +135,9 @@ def _claims(
     claims = [claim_for(Aspect.MECHANISM, _mechanism(s), s.evidence) for s in shifts]
     shift = shifts[0]
     cited = tuple(dict.fromkeys(e for s in shifts for e in s.evidence))
+    claims += by_path(seen, f"{shift.service}.{shift.method}", path, cited)
     if path and path.failing:
-        claims.append(
-            claim_for(
-                Aspect.PATH,
-                f"{shift.service}.{shift.method} is behind {path.in_words}",
-                cited,
-                *(e.evidence for e in path.failing),
-                path.evidence,
-                basis=path.basis,
-            )
-        )
         claims += _requests_waited(seen, shift, path)
-    elif seen.outage and seen.knows_what_failed:
-        claims.append(
-            claim_against(
-                Aspect.PATH,
-                f"no failing route calls {shift.service}.{shift.method}",
-                cited,
-                *(e.evidence for e in seen.failing),
-            )
-        )
     claims += at_another_time(
         seen, "the slowness", measured.onset, measured.offset, System.GRPC_METRICS, cited
     )

@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.call_counts import CallCounts, of_routes
-from incident_rca.analysis.hypotheses.claims import Candidates, claim_against, claim_for
+from incident_rca.analysis.hypotheses.claims import Candidates, claim_against, claim_for, ruled_out
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.rates import chance_of_more
 from incident_rca.analysis.verdicts import Candidate, verdict_of
@@ -63,17 +63,12 @@ def _none(seen: Observations) -> Candidate:
         f"({', '.join(sorted(types))}): it knew where to send them"
     )
     cited = tuple(e for t in seen.error_types for e in t.evidence)
-    claims = (claim_against(Aspect.MECHANISM, text, cited),)
-    return Candidate(
-        hypothesis=Hypothesis(
-            kind=Kind.GATEWAY_CONFIGURATION,
-            object=", ".join(e.name for e in seen.failing[:1]),
-            role=Role.RULED_OUT,
-            verdict=verdict_of(claims, needs_are_met=True),
-            statement="The gateway reached what it was to call.",
-            claims=claims,
-            confirm_by=CONFIRM_BY,
-        )
+    return ruled_out(
+        Kind.GATEWAY_CONFIGURATION,
+        seen.failing[0].name,
+        "The gateway reached what it was to call.",
+        CONFIRM_BY,
+        claim_against(Aspect.MECHANISM, text, cited),
     )
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from incident_rca.analysis.evidence import rows_as_evidence
-from incident_rca.analysis.hypotheses.claims import claim_against, claim_for, not_recorded
+from incident_rca.analysis.hypotheses.claims import (
+    claim_against,
+    claim_for,
+    not_recorded,
+    ruled_out,
+)
 from incident_rca.analysis.lock_watch import is_watched
 from incident_rca.analysis.locks import POSTGRES_LOGS
 from incident_rca.analysis.observations import Observations
@@ -56,17 +61,12 @@ def _ruled_out(seen: Observations, watched: tuple[datetime, datetime]) -> Candid
     cited = rows_as_evidence(probes, system=System.POSTGRES, at=at, seen=text, count=number)
     if not cited:
         return not_recorded(seen, Kind.LOCK_BLOCKING, _OBJECT, System.POSTGRES, _IMPORT)
-    claims = (claim_against(Aspect.MECHANISM, text, cited),)
-    return Candidate(
-        hypothesis=Hypothesis(
-            kind=Kind.LOCK_BLOCKING,
-            object=_OBJECT,
-            role=Role.RULED_OUT,
-            verdict=verdict_of(claims, needs_are_met=True),
-            statement="No session waited for a lock while requests failed.",
-            claims=claims,
-            confirm_by="Waits shorter than the recorder's interval may have been missed.",
-        )
+    return ruled_out(
+        Kind.LOCK_BLOCKING,
+        _OBJECT,
+        "No session waited for a lock while requests failed.",
+        "Waits shorter than the recorder's interval may have been missed.",
+        claim_against(Aspect.MECHANISM, text, cited),
     )
 
 

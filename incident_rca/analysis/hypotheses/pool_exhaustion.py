@@ -7,10 +7,12 @@ from datetime import timedelta
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
     at_another_time,
+    by_path,
     claim_against,
     claim_for,
     ended_together,
     not_recorded,
+    ruled_out,
 )
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_service
@@ -82,44 +84,19 @@ def _none(seen: Observations) -> Candidates:
     names = ", ".join(limit.owner for limit in limits)
     text = f"no pool with a recorded limit ({names}) reached it in the window"
     cited = tuple(e for limit in limits for e in limit.evidence)
-    claims = (claim_against(Aspect.MECHANISM, text, cited),)
     return (
-        Candidate(
-            hypothesis=Hypothesis(
-                kind=Kind.POOL_EXHAUSTION,
-                object=names,
-                role=Role.RULED_OUT,
-                verdict=verdict_of(claims, needs_are_met=True),
-                statement="No connection pool was full.",
-                claims=claims,
-                confirm_by=CONFIRM_BY,
-            )
+        ruled_out(
+            Kind.POOL_EXHAUSTION,
+            names,
+            "No connection pool was full.",
+            CONFIRM_BY,
+            claim_against(Aspect.MECHANISM, text, cited),
         ),
     )
 
 
 def _claims(seen: Observations, pool: PoolState, path: DependencyPath | None) -> list[Claim]:
-    claims = []
-    if path is not None and path.failing:
-        claims.append(
-            claim_for(
-                Aspect.PATH,
-                f"the pool is {pool.owner}'s, behind {path.in_words}",
-                pool.evidence,
-                *(e.evidence for e in path.failing),
-                path.evidence,
-                basis=path.basis,
-            )
-        )
-    elif seen.outage is not None and seen.knows_what_failed:
-        claims.append(
-            claim_against(
-                Aspect.PATH,
-                f"no failing route depends on {pool.owner}",
-                pool.evidence,
-                *(e.evidence for e in seen.failing),
-            )
-        )
+    claims = by_path(seen, f"{pool.owner}, whose pool it is,", path, pool.evidence)
     released = _recovery(seen, pool)
     has_release = any(c.stance is Stance.FOR for c in released)
     claims.append(

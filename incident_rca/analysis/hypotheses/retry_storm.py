@@ -8,13 +8,15 @@ from incident_rca.analysis.amplification import Amplification, amplifications
 from incident_rca.analysis.evidence import setting_as_evidence
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
+    by_path,
     claim_against,
     claim_for,
     ended_together,
     not_recorded,
+    ruled_out,
 )
 from incident_rca.analysis.observations import Observations
-from incident_rca.analysis.paths import path_from_service
+from incident_rca.analysis.paths import DependencyPath, path_from_service
 from incident_rca.analysis.verdicts import Candidate, verdict_of
 from incident_rca.model import Aspect, Basis, Claim, Hypothesis, Kind, Role, Stance, System, Verdict
 
@@ -42,25 +44,20 @@ def _none(seen: Observations) -> Candidates:
         return ()
     text = "no method got more calls for each request than before the outage"
     cited = (*seen.outage.evidence, *setting_as_evidence(seen.case, "which routes call what"))
-    claims = (claim_against(Aspect.MECHANISM, text, cited),)
     return (
-        Candidate(
-            hypothesis=Hypothesis(
-                kind=Kind.RETRY_STORM,
-                object=OBJECT,
-                role=Role.RULED_OUT,
-                verdict=verdict_of(claims, needs_are_met=True),
-                statement="Callers did not try again more than usual.",
-                claims=claims,
-                confirm_by=CONFIRM_BY,
-            )
+        ruled_out(
+            Kind.RETRY_STORM,
+            OBJECT,
+            "Callers did not try again more than usual.",
+            CONFIRM_BY,
+            claim_against(Aspect.MECHANISM, text, cited),
         ),
     )
 
 
 def _candidate(seen: Observations, more: Amplification) -> Candidate:
     path = path_from_service(seen, more.service)
-    claims = tuple(_claims(seen, more))
+    claims = tuple(_claims(seen, more, path))
     verdict = verdict_of(claims, needs_are_met=True)
     return Candidate(
         hypothesis=Hypothesis(
@@ -81,8 +78,7 @@ def _candidate(seen: Observations, more: Amplification) -> Candidate:
     )
 
 
-def _claims(seen: Observations, more: Amplification) -> list[Claim]:
-    path = path_from_service(seen, more.service)
+def _claims(seen: Observations, more: Amplification, path: DependencyPath | None) -> list[Claim]:
     released = ended_together(
         seen,
         "there was one call a request again",
@@ -101,15 +97,5 @@ def _claims(seen: Observations, more: Amplification) -> list[Claim]:
             basis=Basis.OBSERVED if has_release else Basis.INFERRED,
         )
     ]
-    if path is not None and path.failing:
-        claims.append(
-            claim_for(
-                Aspect.PATH,
-                f"{more.name} is behind {path.in_words}",
-                more.evidence,
-                *(e.evidence for e in path.failing),
-                path.evidence,
-                basis=path.basis,
-            )
-        )
+    claims += by_path(seen, more.name, path, more.evidence)
     return [*claims, *released]

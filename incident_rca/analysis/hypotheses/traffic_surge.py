@@ -9,6 +9,7 @@ from incident_rca.analysis.hypotheses.claims import (
     claim_against,
     claim_for,
     not_recorded,
+    ruled_out,
 )
 from incident_rca.analysis.lock_watch import why_unwatched
 from incident_rca.analysis.observations import Observations
@@ -38,17 +39,12 @@ def _none(traffic: Traffic) -> Candidate:
         "requests a minute did not rise before the first failure: "
         f"{traffic.usual_per_minute:.0f} are usual"
     )
-    claims = (claim_against(Aspect.MECHANISM, text, traffic.evidence),)
-    return Candidate(
-        hypothesis=Hypothesis(
-            kind=Kind.TRAFFIC_SURGE,
-            object=OBJECT,
-            role=Role.RULED_OUT,
-            verdict=verdict_of(claims, needs_are_met=True),
-            statement="No more requests came than usual.",
-            claims=claims,
-            confirm_by="Compare with the same hour of other days.",
-        )
+    return ruled_out(
+        Kind.TRAFFIC_SURGE,
+        OBJECT,
+        "No more requests came than usual.",
+        "Compare with the same hour of other days.",
+        claim_against(Aspect.MECHANISM, text, traffic.evidence),
     )
 
 
