@@ -88,7 +88,7 @@ def _amplification(
     storm = [
         b
         for b in calls
-        if b not in before
+        if b + width > seen.outage.start.lo
         and requests.get(b)
         and calls[b] / requests[b] >= STORM_FACTOR * usual
         and chance_of_more(
@@ -101,11 +101,12 @@ def _amplification(
     first, last = min(storm), max(storm)
     # Calls are counted when they end: those that hung come in one bucket, more than were asked for
     # in it. Since the outage began they are no more than the requests, unless callers try again.
-    since = [b for b in calls if b not in before and b <= last]
-    number, asked = _sum(calls, since), _sum(requests, since)
+    begun = seen.outage.start.lo - width
+    number = sum(n for b, n in calls.items() if begun < b <= last)
+    asked = sum(n for b, n in requests.items() if begun < b <= last)
     if not asked or number / asked < STORM_FACTOR * usual:
         return None
-    cited = rows[(rows["at"] >= first) & (rows["at"] <= last)]
+    cited = rows[(rows["at"] > begun) & (rows["at"] <= last)]
     at = Span(first, last + width, "first to last bucket with more calls than usual")
     return Amplification(
         service=service,

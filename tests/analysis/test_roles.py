@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from incident_rca.analysis.rates import binomial_tail, chance_of_more, high_stretch
 from incident_rca.analysis.verdicts import what_would_change
 from incident_rca.model import Analysis, Hypothesis, Kind, Role, SourceState, Verdict
+from incident_rca.report.contract import to_json
+from incident_rca.report.markdown import to_markdown
 from tests.analysis.cases import (
-    RESERVE,
     Row,
     analysed,
     at,
@@ -29,6 +31,7 @@ from tests.analysis.cases import (
     usual,
 )
 
+ORDERS = "POST /orders"
 SLOW = p99(levels(20, 8_000, 0, 130))
 HOLDS = (Verdict.SUPPORTED, Verdict.WEAK)
 
@@ -146,8 +149,86 @@ def test_without_an_outage_nothing_is_supported() -> None:
 
 def test_each_verdict_says_what_would_change_it() -> None:
     analysis = incident(failures(), metrics=SLOW)
-    assert len(analysis.hypotheses) > 5 and RESERVE
-    assert all(what_would_change(h) for h in analysis.hypotheses)
+    slow = the(analysis, Kind.DEPENDENCY_LATENCY)
+    assert slow.verdict is Verdict.SUPPORTED
+    assert any("Without what" in text for text in what_would_change(slow))
+    contradicted = the(analysis, Kind.TRAFFIC_SURGE)
+    (text,) = what_would_change(contradicted)
+    assert contradicted.claims[0].text in text
+    alone = incident(failures(), metrics=SLOW, states={"metrics": SourceState.SKIPPED})
+    (hidden,) = [h for h in alone.hypotheses if h.kind is Kind.BACKEND_FAILURE]
+    assert any("whole answer" in t or "second system" in t for t in what_would_change(hidden))
+
+
+def calls(second: float, number: float) -> list[Row]:
+    return codes(second, deadline_exceeded=number)
+
+
+def test_retries_that_outlast_what_began_them_sustain() -> None:
+    """Two calls a second are usual; three times as many come while requests fail."""
+    gateway = [served(s, "POST /orders", requests=2) for s in steps(-600, 600, 1)]
+    failed = [{**row, "error_type": "backend_5xx"} for row in failing(steps(0, 121, 0.5), ORDERS)]
+    counts = [row for s in steps(-600, 0, 10) for row in codes(s, ok=20)]
+    counts += [row for s in steps(0, 120, 10) for row in calls(s, 60)]
+    counts += [row for s in steps(120, 600, 10) for row in codes(s, ok=20)]
+    server = p99(levels(20, 8_000, 0, 40), metric="grpc.server.duration")
+    analysis = analysed(
+        failures=failed,
+        gateway=[*gateway[:600], *counted(failed), *gateway[721:]],
+        metrics=[*counts, *server],
+        session_counts=[heartbeat(second) for second in steps(-600, 600, 1)],
+    )
+    storm = the(analysis, Kind.RETRY_STORM)
+    assert (storm.role, storm.verdict) == (Role.SUSTAINER, Verdict.SUPPORTED)
+    (found,) = triggers(analysis)
+    assert found.kind is Kind.DEPENDENCY_LATENCY
+    assert storm.explains_seconds > found.explains_seconds > 0
+    assert "3.0 calls for each request instead of 1.0" in storm.statement
+
+
+def test_calls_that_hang_and_end_together_are_no_retries() -> None:
+    """Two minutes of calls end in one bucket: more than came in it, no more than came."""
+    gateway = [served(s, "POST /orders", requests=2) for s in steps(-600, 600, 1)]
+    counts = [row for s in steps(-600, 0, 10) for row in codes(s, ok=20)]
+    counts += [*codes(120, ok=260), *(row for s in steps(130, 600, 10) for row in codes(s, ok=20))]
+    failed = failing(steps(0, 121, 2), ORDERS)
+    analysis = analysed(failures=failed, gateway=[*gateway, *counted(failed)], metrics=counts)
+    assert the(analysis, Kind.RETRY_STORM).role is Role.RULED_OUT
+
+
+def test_sessions_that_take_turns_are_one_cause() -> None:
+    turns = [
+        row
+        for n, start in enumerate(range(0, 120, 10))
+        for row in blocked(start, start + 9, waiters=8, holder=7 + n, first_pid=100 + 10 * n)
+    ]
+    analysis = incident(failures(), locks=turns)
+    assert len(analysis.lock_episodes) == 12
+    (lock,) = [h for h in analysis.hypotheses if h.kind is Kind.LOCK_BLOCKING]
+    assert lock.role is Role.TRIGGER and "11 other sessions in turn" in lock.statement
+    assert lock.explains_seconds > 100
+
+
+def test_two_outages_have_a_cause_each() -> None:
+    """A lock fails orders; ten minutes later, apart from it, calls are refused at once."""
+    first = failing(steps(-500, -400, 1), ORDERS, latency_ms=8_000.0)
+    second = failing(steps(200, 260, 1), ORDERS, latency_ms=9.0)
+    failed = [{**row, "error_type": "backend_5xx"} for row in (*first, *second)]
+    counts = [row for s in steps(-600, 200, 10) for row in codes(s, ok=20)]
+    counts += [row for s in steps(200, 260, 10) for row in codes(s, unavailable=10)]
+    analysis = incident(failed, metrics=counts, locks=blocked(-501, -399, waiters=40))
+    (other,) = analysis.other_incidents
+    assert {(h.kind, h.incident) for h in triggers(analysis)} == {
+        (Kind.LOCK_BLOCKING, 1),
+        (Kind.BACKEND_FAILURE, other.number),
+    }
+    document = to_markdown(analysis)
+    assert "Apart from it, outage 2, 14:26:20" in document and "of outage 2 · Verdict" in document
+    (told,) = json.loads(to_json(analysis))["other_incidents"]
+    assert told["impact"]["failed_requests"] == len(second) == other.failed_requests
+    explained = sum(h.explains_seconds for h in analysis.hypotheses if h.incident == 2)
+    whole = explained + other.unexplained_seconds
+    assert whole == pytest.approx(other.outage.duration_seconds)
 
 
 @pytest.mark.parametrize(("k", "n", "p"), [(1, 3, 0.5), (9, 10, 0.5), (30, 100, 0.2)])

@@ -88,6 +88,19 @@ def test_an_interrupt(tmp_path: Path) -> None:
 # --- data and everything else -------------------------------------------------------------------
 
 
+def test_explain_without_an_id_shows_the_whole_chain(demo: tuple[Path, Ran]) -> None:
+    """Each hypothesis once, what started it first, and one claim with its evidence for each."""
+    case, _ = demo
+    report = json.loads((case / "report.json").read_text())
+    shown = run(case.parent, "explain", "demo").out
+    ids = re.findall(r"^(H\d+) ", shown, re.M)
+    assert sorted(ids) == sorted(h["id"] for h in report["hypotheses"])
+    assert ids[0] == next(h["id"] for h in report["hypotheses"] if h["role"] == "trigger")
+    assert len(re.findall(r"\b[LMGCS][0-9a-f]{4,}\b", shown)) >= len(ids)
+    one = run(case.parent, "explain", "demo", "H1").out
+    assert "What would change the verdict:" in one
+
+
 def test_json_is_all_there_is_on_stdout(demo: tuple[Path, Ran]) -> None:
     case, _ = demo
     report = json.loads((case / "report.json").read_text())
@@ -95,6 +108,9 @@ def test_json_is_all_there_is_on_stdout(demo: tuple[Path, Ran]) -> None:
     assert json.loads(run(case.parent, "timeline", "demo", "--json").out) == report["timeline"]
     explained = json.loads(run(case.parent, "explain", "demo", "h1", "--json").out)
     assert explained["hypothesis"] == report["hypotheses"][0]
+    assert explained["would_change"]
+    chain = json.loads(run(case.parent, "explain", "demo", "--json").out)
+    assert chain == {"hypotheses": report["hypotheses"]}
     cited = {i for c in report["hypotheses"][0]["claims"] for i in c["evidence"]}
     assert {e["id"] for e in explained["evidence"]} == cited
     checks = json.loads(run(case.parent, "verify", "demo", "--json").out)
