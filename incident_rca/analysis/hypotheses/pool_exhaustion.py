@@ -159,7 +159,8 @@ def _recovery(seen: Observations, pool: PoolState) -> list[Claim]:
     """
     if seen.outage is None or seen.outage.end.lo is None or pool.exhausted_until.hi is None:
         return []
-    slowest = float(seen.failures_of(seen.failing)["latency_ms"].fillna(0).max() or 0.0)
+    latencies = seen.failures_of(seen.failing)["latency_ms"].dropna()
+    slowest = float(latencies.max()) if len(latencies) else 0.0
     until = pool.exhausted_until
     width = until.hi - until.lo if until.lo and until.hi else timedelta(0)
     slack = timedelta(milliseconds=slowest) + width
