@@ -212,7 +212,8 @@ def test_a_damaged_log_is_no_crash(
     path = tmp_path_factory.mktemp("log") / "x"
     path.write_bytes(content)
     parsed = read(path, path.parent)
-    assert parsed.rows + parsed.unparsed > 0
+    # Two bytes may make a plain file look like gzip: then nothing is read, and that is said.
+    assert parsed.rows + parsed.unparsed > 0 or parsed.damage
 
 
 # --- wrapped by the host ------------------------------------------------------------------------

@@ -1,0 +1,10 @@
+"""What every test starts from, wherever pytest was started."""
+
+from __future__ import annotations
+
+import signal
+
+# A shell starts what runs in the background with Ctrl-C ignored, and so do its children inherit it:
+# the tests of an interruption would wait for ever (POSIX, Shell Command Language, 2.11).
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
