@@ -1,7 +1,8 @@
 """What CloudWatch Logs answered, as it was collected or as its command line prints it -> events.
 
 A collected file has one header, which says what was asked for, and one event a line. The command
-line prints documents: `aws logs filter-log-events` and `aws logs get-log-events`, page by page.
+line prints documents: `aws logs filter-log-events` and `aws logs get-log-events`, page by page. A
+subscription sends documents with `logEvents`, each with its `id`, one behind the other.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def events_of(path: Path, head: Head) -> Iterator[LogEvent]:
         if entry is None or message is None:
             yield LogEvent(number, None)
             continue
-        if isinstance(event_id := entry.get("eventId"), str):
+        if isinstance(event_id := entry.get("eventId", entry.get("id")), str):
             digest = blake2b(event_id.encode(), digest_size=8).digest()
             if digest in seen:
                 continue
@@ -165,9 +166,18 @@ def _entries(
                 yield number, object_of(line)
         return
     found = (entry for _, entry in entries_of_document(chunks_of(path)))
-    yield from enumerate((entry for entry in found if not _is_searched_stream(entry)), start=1)
+    yield from enumerate((entry for entry in found if not _is_about_events(entry)), start=1)
 
 
-def _is_searched_stream(entry: Mapping[str, Any] | None) -> bool:
-    """Whether it is a stream that FilterLogEvents names beside the events."""
-    return entry is not None and "searchedCompletely" in entry and "message" not in entry
+def _is_about_events(entry: Mapping[str, Any] | None) -> bool:
+    """Whether it stands beside the events and is none.
+
+    FilterLogEvents names the streams that it searched; a subscription proves with a control
+    message that its destination is reached (Amazon CloudWatch Logs User Guide, "Log group-level
+    subscription filters").
+    """
+    if entry is None:
+        return False
+    if "message" not in entry:
+        return "searchedCompletely" in entry
+    return entry.get("id") == "" and str(entry["message"]).startswith("CWL CONTROL MESSAGE")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +16,50 @@ from incident_rca.formats.parsed import Head
 HEAD_BYTES = 256 * 1024
 LONGEST_LINE_BYTES = 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
+MOST_COMPRESSIONS = 2
 
 
 class Truncated(Exception):
     """Raised behind the last good line of a file that ends too early."""
 
 
-def is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == _GZIP_MAGIC
-
-
 def chunks_of(path: Path, size: int = 1 << 20) -> Iterator[bytes]:
-    """The decompressed bytes of a file; raises Truncated where a gzip stream breaks."""
-    if not is_gzip(path):
-        with path.open("rb") as file:
-            while chunk := file.read(size):
-                yield chunk
-        return
-    inflate = zlib.decompressobj(wbits=31)
+    """The decompressed bytes of a file, `size` at most at once; raises Truncated where gzip breaks.
+
+    A log that CloudWatch sends is compressed by it, and again by a bucket's Firehose stream that
+    compresses (Amazon CloudWatch Logs User Guide, "Log group-level subscription filters").
+    """
     with path.open("rb") as file:
-        while chunk := file.read(size):
-            while chunk:
-                try:
-                    yield inflate.decompress(chunk)
-                except zlib.error as error:
-                    raise Truncated(f"its gzip stream is damaged ({error})") from error
-                chunk = inflate.unused_data
-                if inflate.eof and chunk.startswith(_GZIP_MAGIC):
-                    inflate = zlib.decompressobj(wbits=31)
-                elif inflate.eof:
-                    chunk = b""
+        chunks: Iterator[bytes] = iter(lambda: file.read(size), b"")
+        for _ in range(MOST_COMPRESSIONS):
+            first = b""
+            while len(first) < len(_GZIP_MAGIC) and (chunk := next(chunks, b"")):
+                first += chunk
+            chunks = chain([first], chunks)
+            if not first.startswith(_GZIP_MAGIC):
+                break
+            chunks = _inflated(chunks, size)
+        yield from (chunk for chunk in chunks if chunk)
+
+
+def _inflated(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """What the gzip members hold that follow each other; zeros behind the last are padding."""
+    inflate = zlib.decompressobj(wbits=31)
+    for chunk in chunks:
+        rest, data = chunk, b""
+        # A full answer may have left more behind, though all that was given is used up.
+        while rest or (len(data) == size and not inflate.eof):
+            if inflate.eof and not rest.startswith(_GZIP_MAGIC[:1]):
+                break
+            if inflate.eof:
+                inflate = zlib.decompressobj(wbits=31)
+            try:
+                data = inflate.decompress(rest, size)
+            except zlib.error as error:
+                raise Truncated(f"its gzip stream is damaged ({error})") from error
+            rest = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+            if data:
+                yield data
     if not inflate.eof:
         raise Truncated("its gzip stream ends too early")
 

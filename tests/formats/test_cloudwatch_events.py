@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -237,6 +238,23 @@ def test_pages_of_filter_log_events_are_one_log(tmp_path: Path) -> None:
     # The event that two pages have is the second as well as the third: it is read at the first.
     assert [row["line"] for row in rows(parsed, "failures")] == [2, 4]
     assert sum(row["requests"] for row in rows(parsed, "gateway")) == 3
+
+
+def test_envelopes_of_a_subscription_are_one_log(tmp_path: Path) -> None:
+    def envelope(kind: str, *events: tuple[str, str]) -> bytes:
+        listed = [{"id": i, "timestamp": 1768487000000, "message": m} for i, m in events]
+        return gzip.compress(json.dumps({"messageType": kind, "logEvents": listed}).encode())
+
+    path = tmp_path / "delivered"
+    path.write_bytes(
+        envelope("CONTROL_MESSAGE", ("", "CWL CONTROL MESSAGE: Checking health of destination."))
+        + envelope("DATA_MESSAGE", ("1", failed(1)), ("2", request(2)))
+        + envelope("DATA_MESSAGE", ("2", request(2)), ("3", "{torn"))
+    )
+    assert kind_of(path) == "cloudwatch_events"
+    parsed = read(path)
+    assert (parsed.rows, parsed.unparsed) == (2, 1)
+    assert sum(row["requests"] for row in rows(parsed, "gateway")) == 2
 
 
 def test_get_log_events_has_no_ids(tmp_path: Path) -> None:

@@ -52,6 +52,21 @@ def test_chunks_may_end_anywhere(new_folder: NewFolder, members: list[bytes], si
     assert b"".join(chunks_of(path, size)) == b"".join(members)
 
 
+@settings(deadline=None)
+@given(members=st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=4))
+def test_what_was_compressed_twice_is_read(new_folder: NewFolder, members: list[bytes]) -> None:
+    once = b"".join(gzip.compress(member) for member in members)
+    content = b"".join(members)
+    if not content.startswith(b"\x1f\x8b"):
+        assert b"".join(chunks_of(write_gzip(new_folder() / "a.gz", once))) == content
+
+
+def test_no_chunk_of_a_bomb_is_larger_than_asked(tmp_path: Path) -> None:
+    zeros = 64 << 20
+    sizes = [len(c) for c in chunks_of(write_gzip(tmp_path / "a.gz", bytes(zeros)), 1 << 16)]
+    assert (max(sizes), sum(sizes)) == (1 << 16, zeros)
+
+
 def test_padding_behind_the_last_member_is_no_content(tmp_path: Path) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(gzip.compress(b"one\ntwo\n") + b"\x00" * 512)
