@@ -85,12 +85,13 @@ def _order(seen: Observations, candidates: tuple[Candidate, ...]) -> Iterator[st
     if seen.outage is None or episode is None:
         return
     order = order_of(
-        seen.case, episode.held_start, System.POSTGRES, seen.outage.start, System.GATEWAY
+        seen.case, episode.held_start, System.POSTGRES, seen.outage.onset, System.GATEWAY
     )
     if order.sequence is Sequence.INSEPARABLE:
         yield (
-            "Was the lock held before the first request failed? The two are not separable: clocks "
-            f"and sampling would have to be {-order.margin_seconds:.2f} s tighter."
+            "Was the lock held before requests began to fail? The two are not separable: clocks, "
+            f"sampling and the failures' rate would have to be {-order.margin_seconds:.2f} s "
+            "tighter."
         )
 
 

@@ -165,9 +165,14 @@ class ErrorType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBurst:
-    """The outage: from the first to the last failing arrival of the incident."""
+    """The outage: from the first to the last failing arrival of the incident.
+
+    `onset` is when requests began to fail, as far as their rate tells: what is said to have come
+    before or after the failures is compared with it, not with the first arrival.
+    """
 
     start: Span
+    onset: Span
     end: Span
     duration_seconds: float
     ongoing: bool

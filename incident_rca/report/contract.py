@@ -165,6 +165,7 @@ def _outage(analysis: Analysis, outage: ErrorBurst) -> dict[str, Any]:
         "end": _span(outage.end),
         "duration_seconds": rounded(outage.duration_seconds),
         "ongoing": outage.ongoing,
+        "onset": _span(outage.onset),
         "evidence": _ids(analysis, outage.evidence),
     }
 

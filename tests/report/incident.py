@@ -602,6 +602,7 @@ def reference() -> Analysis:
         case=_case(),
         outage=ErrorBurst(
             start=span("14:23:01"),
+            onset=span("14:22:59", "14:23:01"),
             end=span("14:46:18"),
             duration_seconds=1397.0,
             ongoing=False,

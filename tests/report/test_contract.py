@@ -72,6 +72,7 @@ CONTRACT: dict[str, Any] = {
         "end": ANY,
         "duration_seconds": ANY,
         "ongoing": ANY,
+        "onset": ANY,
         "evidence": ANY,
     },
     "impact": {

@@ -121,11 +121,13 @@ def at_another_time(
     if seen.outage is None:
         return []
     outage, last = seen.outage, Span(seen.outage.end.lo, seen.outage.end.lo)
-    before = order_of(seen.case, end, system, outage.start, System.GATEWAY)
+    before = order_of(seen.case, end, system, outage.onset, System.GATEWAY)
     after = order_of(seen.case, last, System.GATEWAY, start, system)
     cited = (*evidence, outage.evidence)
     if before.sequence is Sequence.BEFORE:
-        text = f"{what} was over {before.margin_seconds:,.1f} s before the first failing request"
+        text = (
+            f"{what} was over {before.margin_seconds:,.1f} s or more before requests began to fail"
+        )
         return [claim_against(Aspect.ORDER, text, *cited)]
     if after.sequence is Sequence.BEFORE and not outage.ongoing:
         text = f"{what} began {after.margin_seconds:,.1f} s after the last failing request"

@@ -160,12 +160,12 @@ def _order(seen: Observations, episode: LockEpisode) -> list[Claim]:
     if seen.outage is None:
         return []
     order = order_of(
-        seen.case, episode.held_start, System.POSTGRES, seen.outage.start, System.GATEWAY
+        seen.case, episode.held_start, System.POSTGRES, seen.outage.onset, System.GATEWAY
     )
     cited = (episode.start_evidence, seen.outage.evidence)
     if order.sequence is Sequence.BEFORE:
         text = (
-            f"the lock was held before the first failing request, by {order.margin_seconds:.1f} s"
+            f"the lock was held {order.margin_seconds:.1f} s or more before requests began to fail"
         )
         return [claim_for(Aspect.ORDER, text, *cited)]
     return []
@@ -179,9 +179,12 @@ def _at_another_time(seen: Observations, episode: LockEpisode) -> list[Claim]:
     claims = at_another_time(
         seen, "the wait", first_wait, episode.held_end, System.POSTGRES, episode.end_evidence
     )
-    order = order_of(seen.case, seen.outage.start, System.GATEWAY, first_wait, System.POSTGRES)
+    order = order_of(seen.case, seen.outage.onset, System.GATEWAY, first_wait, System.POSTGRES)
     if order.sequence is Sequence.BEFORE and not claims:
-        text = f"requests failed {order.margin_seconds:,.1f} s before the first session waited"
+        text = (
+            f"requests began to fail {order.margin_seconds:,.1f} s or more before the first "
+            "session waited"
+        )
         cited = (episode.start_evidence, seen.outage.evidence)
         claims.append(claim_against(Aspect.ORDER, text, *cited))
     return claims
