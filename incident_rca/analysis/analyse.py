@@ -19,7 +19,7 @@ from incident_rca.analysis.questions import open_questions
 from incident_rca.analysis.roles import with_roles
 from incident_rca.analysis.timeline import build_timeline
 from incident_rca.analysis.verdicts import Candidate, ranked
-from incident_rca.model import Analysis, Case, Evidence, Hypothesis, Incident
+from incident_rca.model import Analysis, Case, Evidence, Hypothesis, Incident, LatencyShift
 from incident_rca.tables import Tables
 
 Item = TypeVar("Item")
@@ -50,7 +50,9 @@ def analyse(case: Case, tables: Tables) -> Analysis:
         endpoints=seen.endpoints,
         error_types=seen.error_types,
         lock_episodes=_together(j.seen.lock_episodes for j in judged),
-        latency_shifts=_together(j.seen.latency_shifts for j in judged),
+        latency_shifts=_by_height(
+            _together((*j.seen.latency_shifts, *j.seen.other_shifts) for j in judged)
+        ),
         pool=seen.pool,
         timeline=build_timeline(tuple(j.seen for j in judged)),
         phases=build_phases(seen, main.candidates),
@@ -107,6 +109,11 @@ def _counts(seen: Observations) -> tuple[int, int]:
 def _together(groups: Iterable[Iterable[Item]]) -> tuple[Item, ...]:
     """All items, each once, in their order."""
     return tuple(dict.fromkeys(chain.from_iterable(groups)))
+
+
+def _by_height(shifts: tuple[LatencyShift, ...]) -> tuple[LatencyShift, ...]:
+    """The latency shifts as they are listed: highest first, those of one series by time."""
+    return tuple(sorted(shifts, key=lambda s: (-s.plateau_ms, s.service, s.method, s.onset.middle)))
 
 
 def _numbered(hypotheses: Iterable[Hypothesis]) -> tuple[Hypothesis, ...]:

@@ -51,7 +51,9 @@ class Observations:
     """What was seen of one incident, and of the whole window where there is none.
 
     `part` is the part of the window that is this incident's own: from the end of the one before it
-    to the start of the one behind it. `tables` hold requests and server events of that part.
+    to the start of the one behind it. `tables` hold requests and server events of that part. Of a
+    series that rose several times `latency_shifts` has what meets the outage, if anything does, and
+    `other_shifts` the rest: nothing is concluded from calls that were slow at another time.
     """
 
     case: Case
@@ -65,6 +67,7 @@ class Observations:
     lock_episodes: tuple[LockEpisode, ...]
     lock_loads: tuple[LockLoad, ...]
     latency_shifts: tuple[LatencyShift, ...]
+    other_shifts: tuple[LatencyShift, ...] = ()
     pool: PoolState | None
     stuck: tuple[StuckSessions, ...]
     terminations: tuple[Terminations, ...]
@@ -177,18 +180,33 @@ def _cut(whole: Observations, part: TimeWindow) -> Observations:
 
 def _of_outage(seen: Observations, outage: ErrorBurst | None) -> Observations:
     """What was seen, with what follows from its outage."""
-    pool = find_pool(seen.case, seen.tables, outage, seen.latency_shifts, seen.terminations)
+    shifts = _of_its_time(seen.latency_shifts, outage)
+    pool = find_pool(seen.case, seen.tables, outage, shifts, seen.terminations)
     if pool is not None and not _meets(seen.part, pool.exhausted_at, pool.exhausted_until):
         pool = None
     return replace(
         seen,
         outage=outage,
+        latency_shifts=shifts,
+        other_shifts=tuple(s for s in seen.latency_shifts if s not in shifts),
         endpoints=endpoint_impacts(seen.part_case, seen.tables, outage),
         error_types=error_types(seen.tables, outage),
         baselines=baselines(seen.part_case, seen.tables, outage),
         calls=call_counts(seen.case, seen.tables, seen.part, outage),
         pool=pool,
     )
+
+
+def _of_its_time(
+    shifts: tuple[LatencyShift, ...], outage: ErrorBurst | None
+) -> tuple[LatencyShift, ...]:
+    """Without what a series did at another time, where it rose in the outage's own as well."""
+    if outage is None or outage.end.lo is None or outage.end.lo <= outage.onset.first:
+        return shifts
+    time = TimeWindow(outage.onset.first, outage.end.lo)
+    in_time = [s for s in shifts if _meets(time, s.onset, s.offset)]
+    named = {(s.full_method, s.metric) for s in in_time}
+    return tuple(s for s in shifts if s in in_time or (s.full_method, s.metric) not in named)
 
 
 def _meets(part: TimeWindow, start: Span, end: Span) -> bool:

@@ -83,7 +83,7 @@ def _sessions(seen: Observations) -> Iterator[Event]:
 
 
 def _latency(seen: Observations) -> Iterator[Event]:
-    for shift in seen.latency_shifts:
+    for shift in (*seen.latency_shifts, *seen.other_shifts):
         name = f"{shift.service}.{shift.method}"
         title = (
             f"calls of {name} begin to hang (seen when they end, {shift.plateau_in_words} later)"

@@ -78,7 +78,9 @@ def _candidate(seen: Observations, shifts: list[LatencyShift]) -> Candidate:
     claims = tuple(_claims(seen, shifts, measured, path))
     name = f"{shift.service}.{shift.method}"
     hangs = seen.outage is not None and path is not None and bool(path.failing)
-    start = measured.onset.lo or measured.onset.first
+    same = [s for s in shifts if s.metric == measured.metric]
+    start = min(s.onset.first for s in same)
+    ends = [s.offset.hi for s in same]
     return Candidate(
         hypothesis=Hypothesis(
             kind=Kind.DEPENDENCY_LATENCY,
@@ -92,7 +94,7 @@ def _candidate(seen: Observations, shifts: list[LatencyShift]) -> Candidate:
             claims=claims,
             confirm_by=f"Read a trace of one slow call of {name}: where did its time go?",
         ),
-        active=(start, measured.offset.hi),
+        active=(start, None if None in ends else max(end for end in ends if end)),
         service=shift.service,
         routes=frozenset(e.name for e in path.failing) if path else frozenset(),
         hidden=_hidden(seen, shift, path),
