@@ -54,6 +54,7 @@ def analyse(case: Case, tables: Tables) -> Analysis:
             _together((*j.seen.latency_shifts, *j.seen.other_shifts) for j in judged)
         ),
         pool=seen.pool,
+        starvations=_together(j.seen.starvations for j in judged),
         timeline=build_timeline(tuple(j.seen for j in judged)),
         phases=build_phases(seen, main.candidates),
         other_incidents=tuple(_incident(j) for j in judged[1:]),
@@ -134,6 +135,7 @@ def _cited(analysis: Analysis) -> Iterator[Evidence]:
         *(kind.evidence for incident in others for kind in incident.error_types),
         *(episode.evidence for episode in analysis.lock_episodes),
         *(shift.evidence for shift in analysis.latency_shifts),
+        *(starvation.evidence for starvation in analysis.starvations),
         *(event.evidence for event in analysis.timeline),
         *(phase.evidence for phase in analysis.phases),
         *(contradiction.evidence for contradiction in analysis.contradictions),

@@ -20,6 +20,7 @@ from incident_rca.analysis.locks import lock_episodes
 from incident_rca.analysis.outage import failures_in, find_outages
 from incident_rca.analysis.pool import find_pool
 from incident_rca.analysis.sessions import StuckSessions, Terminations, stuck_sessions, terminations
+from incident_rca.analysis.starvation import starvations
 from incident_rca.model import (
     Baseline,
     Case,
@@ -33,6 +34,7 @@ from incident_rca.model import (
     SourceState,
     SourceStatus,
     Span,
+    Starvation,
     System,
     TimeWindow,
 )
@@ -69,6 +71,7 @@ class Observations:
     latency_shifts: tuple[LatencyShift, ...]
     other_shifts: tuple[LatencyShift, ...] = ()
     pool: PoolState | None
+    starvations: tuple[Starvation, ...]
     stuck: tuple[StuckSessions, ...]
     terminations: tuple[Terminations, ...]
     changes: tuple[Change, ...]
@@ -140,6 +143,7 @@ def observe(case: Case, tables: Tables) -> tuple[Observations, ...]:
         lock_loads=lock_loads(case, tables),
         latency_shifts=shifts,
         pool=None,
+        starvations=starvations(case, tables),
         stuck=stuck_sessions(case, tables),
         terminations=terminations(case, tables),
         changes=changes_in(case, tables),
@@ -172,6 +176,7 @@ def _cut(whole: Observations, part: TimeWindow) -> Observations:
             e for e in whole.lock_episodes if _meets(part, e.held_start, e.held_end)
         ),
         latency_shifts=tuple(s for s in whole.latency_shifts if _meets(part, s.onset, s.offset)),
+        starvations=tuple(s for s in whole.starvations if _meets(part, s.onset, s.offset)),
         stuck=tuple(s for s in whole.stuck if _meets(part, s.since, s.until)),
         terminations=tuple(t for t in whole.terminations if _meets(part, t.at, t.at)),
         changes=tuple(c for c in whole.changes if _meets(part, c.start, c.end)),

@@ -24,6 +24,7 @@ def _events(seen: Observations) -> list[Event]:
         *_latency(seen),
         *_pool(seen),
         *_gateway(seen),
+        *_starvations(seen),
     ]
 
 
@@ -118,9 +119,21 @@ def _gateway(seen: Observations) -> Iterator[Event]:
         cited = endpoint.evidence
         yield _event(System.GATEWAY, "failure_first", Span.at(endpoint.first_failure), first, cited)
         yield _event(System.GATEWAY, "failure_last", Span.at(endpoint.last_failure), last, cited)
-    for endpoint in (e for e in seen.hit if not e.failed):
+    starved = {s.name for s in seen.starvations}
+    for endpoint in (e for e in seen.hit if not e.failed and e.name not in starved):
         title = (
             f"{endpoint.name}: {endpoint.incident_per_minute:.0f} requests a minute instead of "
             f"{endpoint.baseline_per_minute or 0:.0f}, no errors"
         )
         yield _event(System.GATEWAY, endpoint.impact, seen.outage.start, title, endpoint.evidence)
+
+
+def _starvations(seen: Observations) -> Iterator[Event]:
+    for starvation in seen.starvations:
+        rates = f"{starvation.per_minute:.0f} a minute instead of {starvation.usual_per_minute:.0f}"
+        title = f"{starvation.name}: requests stop coming, {rates}"
+        cited = starvation.evidence
+        yield _event(System.GATEWAY, "starved", starvation.onset, title, cited)
+        if starvation.offset.hi is not None:
+            title = f"{starvation.name}: requests come again"
+            yield _event(System.GATEWAY, "starved_until", starvation.offset, title, cited)

@@ -182,6 +182,28 @@ class ErrorBurst:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Starvation:
+    """A route whose requests stopped coming; an open `offset` says that they still do not come.
+
+    `requests` are those that came all the same. A log does not tell whether nobody asked, or
+    whether what was asked never ended and so was never logged.
+    """
+
+    method: str
+    route: str
+    onset: Span
+    offset: Span
+    requests: int
+    usual_per_minute: float
+    per_minute: float
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.route}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """A stretch before the outage and what failed in it; `records` is what was read to say so."""
 

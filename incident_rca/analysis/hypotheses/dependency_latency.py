@@ -15,6 +15,7 @@ from incident_rca.analysis.hypotheses.claims import (
     ended_together,
     not_recorded,
     ruled_out,
+    starved_meanwhile,
 )
 from incident_rca.analysis.hypotheses.missing_deadline import BY_SERVER
 from incident_rca.analysis.latency import AGGREGATES
@@ -146,6 +147,9 @@ def _claims(
     slack = timedelta(milliseconds=shift.peak_ms) + _width(measured.offset)
     claims += ended_together(
         seen, "calls were as fast as before", measured.offset, cited, slack=slack
+    )
+    claims += starved_meanwhile(
+        seen, path, measured.onset, measured.offset, System.GRPC_METRICS, cited
     )
     if why := why_unwatched(seen, shift.service):
         unseen = [s for s in seen.sources_of(System.POSTGRES) if s.state is not SourceState.OK]
