@@ -34,7 +34,7 @@ def find_outages(case: Case, tables: Tables) -> tuple[ErrorBurst, ...]:
     One is ongoing where the quiet behind its last failure is short enough to be chance. A request
     is logged when it ends, so the time that the slowest of them took is not known to be quiet.
     """
-    failures = tables.failures.sort_values(["at", "file", "line"], kind="stable")
+    failures = _by_arrival(tables)
     arrivals = [a for value in failures["at"] if (a := instant(value)) is not None]
     rate = _quiet_rate(case, tables)
     found = sorted(bursts_in(arrivals, rate), key=lambda b: (-b.events, b.first))
@@ -49,6 +49,15 @@ def find_outages(case: Case, tables: Tables) -> tuple[ErrorBurst, ...]:
         )
         for burst in found
     )
+
+
+def failures_in_no_burst(tables: Tables) -> tuple[Evidence, ...]:
+    """Every failure of a window without an outage: a blip each, rejected by the same rule."""
+    return _blips(_by_arrival(tables), ())
+
+
+def _by_arrival(tables: Tables) -> pd.DataFrame:
+    return tables.failures.sort_values(["at", "file", "line"], kind="stable")
 
 
 def _outage(
@@ -142,6 +151,7 @@ def _quietest(case: Case, tables: Tables) -> float:
 def _blips(failures: pd.DataFrame, bursts: Sequence[Burst]) -> tuple[Evidence, ...]:
     """Each failure outside of all outages: listed, and counted nowhere else."""
     inside = {i for burst in bursts for i in range(burst.first, burst.last + 1)}
+    where = "apart from the outage" if bursts else "in no burst"
     outside = [i for i in range(len(failures)) if i not in inside]
     blips: list[Evidence] = []
     for position in outside[:BLIPS_LISTED]:
@@ -149,14 +159,14 @@ def _blips(failures: pd.DataFrame, bursts: Sequence[Burst]) -> tuple[Evidence, .
         at, first = instant(row["at"].iloc[0]), row.iloc[0]
         if at is not None:
             name, status = f"{first['method']} {first['route']}", first["status"]
-            seen = f"{name} failed with {status}, apart from the outage"
+            seen = f"{name} failed with {status}, {where}"
             blips += rows_as_evidence(row, system=System.GATEWAY, at=Span.at(at), seen=seen)
     rest = failures.iloc[outside[BLIPS_LISTED:]]
     if len(rest):
         at_rest = Span(
             instant(rest["at"].min()), instant(rest["at"].max()), "first to last of them"
         )
-        seen = f"{len(rest):,} more requests failed, apart from the outage"
+        seen = f"{len(rest):,} more requests failed, {where}"
         blips += rows_as_evidence(rest, system=System.GATEWAY, at=at_rest, seen=seen)
     return tuple(blips)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from incident_rca.analysis.lock_words import held_in, who
 from incident_rca.analysis.observations import Observations
+from incident_rca.analysis.outage import failures_in_no_burst
 from incident_rca.model import Event, Evidence, LockEpisode, Span, System
 
 
@@ -106,10 +107,10 @@ def _pool(seen: Observations) -> Iterator[Event]:
 
 
 def _gateway(seen: Observations) -> Iterator[Event]:
+    for blip in seen.outage.blips if seen.outage else failures_in_no_burst(seen.tables):
+        yield _event(System.GATEWAY, "blip", blip.at, blip.seen, (blip,))
     if seen.outage is None:
         return
-    for blip in seen.outage.blips:
-        yield _event(System.GATEWAY, "blip", blip.at, blip.seen, (blip,))
     for endpoint in seen.failing:
         if endpoint.first_failure is None or endpoint.last_failure is None:
             continue
