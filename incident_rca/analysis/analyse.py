@@ -19,7 +19,7 @@ from incident_rca.analysis.questions import open_questions
 from incident_rca.analysis.roles import with_roles
 from incident_rca.analysis.timeline import build_timeline
 from incident_rca.analysis.verdicts import Candidate, ranked
-from incident_rca.model import Analysis, Case, Evidence, Hypothesis, Incident
+from incident_rca.model import Analysis, Case, Evidence, Hypothesis, Incident, LatencyShift
 from incident_rca.tables import Tables
 
 Item = TypeVar("Item")
@@ -50,8 +50,11 @@ def analyse(case: Case, tables: Tables) -> Analysis:
         endpoints=seen.endpoints,
         error_types=seen.error_types,
         lock_episodes=_together(j.seen.lock_episodes for j in judged),
-        latency_shifts=_together(j.seen.latency_shifts for j in judged),
+        latency_shifts=_by_height(
+            _together((*j.seen.latency_shifts, *j.seen.other_shifts) for j in judged)
+        ),
         pool=seen.pool,
+        starvations=_together(j.seen.starvations for j in judged),
         timeline=build_timeline(tuple(j.seen for j in judged)),
         phases=build_phases(seen, main.candidates),
         other_incidents=tuple(_incident(j) for j in judged[1:]),
@@ -109,6 +112,11 @@ def _together(groups: Iterable[Iterable[Item]]) -> tuple[Item, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(groups)))
 
 
+def _by_height(shifts: tuple[LatencyShift, ...]) -> tuple[LatencyShift, ...]:
+    """The latency shifts as they are listed: highest first, those of one series by time."""
+    return tuple(sorted(shifts, key=lambda s: (-s.plateau_ms, s.service, s.method, s.onset.middle)))
+
+
 def _numbered(hypotheses: Iterable[Hypothesis]) -> tuple[Hypothesis, ...]:
     return tuple(replace(h, id=f"H{rank}", rank=rank) for rank, h in enumerate(hypotheses, start=1))
 
@@ -127,6 +135,7 @@ def _cited(analysis: Analysis) -> Iterator[Evidence]:
         *(kind.evidence for incident in others for kind in incident.error_types),
         *(episode.evidence for episode in analysis.lock_episodes),
         *(shift.evidence for shift in analysis.latency_shifts),
+        *(starvation.evidence for starvation in analysis.starvations),
         *(event.evidence for event in analysis.timeline),
         *(phase.evidence for phase in analysis.phases),
         *(contradiction.evidence for contradiction in analysis.contradictions),

@@ -4,36 +4,58 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from incident_rca.analysis.evidence import instant, rows_as_evidence
+from incident_rca.analysis.frames import pieces, seconds_of
 from incident_rca.analysis.onsets import poisson_tail
 from incident_rca.analysis.outage import failures_in, recorded_from
+from incident_rca.analysis.rates import chance_of_more
 from incident_rca.model import Case, EndpointImpact, ErrorBurst, Evidence, Impact, Span, System
 from incident_rca.tables import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 FAILED_SHARE = 0.9
 STARVED_SHARE = 0.2
 SLOW_FACTOR = 3.0
-# A route needs this much lead-up before its usual traffic is worth comparing with.
-SHORTEST_LEAD_UP = timedelta(minutes=5)
+# From ten requests on a rate is told to within a third, and the slowest of them is above the median
+# but for once in a thousand times. Whether the outage differs from it is then a matter of chance.
+FEWEST_TO_COMPARE = 10
 CHANCE = 0.001
+_SECOND = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Traffic:
+    """The requests of a stretch, and of those whose latency is known how many took which bound."""
+
     requests: int
     failed: int
     minutes: float
-    p99_ms: float | None
+    bounds_ms: NDArray[np.int64]
+    numbers: NDArray[np.int64]
 
     @property
     def per_minute(self) -> float:
         return self.requests / self.minutes if self.minutes else 0.0
+
+    @property
+    def timed(self) -> int:
+        return int(self.numbers.sum())
+
+    @property
+    def p99_ms(self) -> float | None:
+        return _percentile(self.bounds_ms, self.numbers, 0.99) if self.requests else None
+
+    def as_slow_as(self, least_ms: float) -> int:
+        return int(self.numbers[self.bounds_ms >= least_ms].sum())
 
 
 def endpoint_impacts(
@@ -42,24 +64,42 @@ def endpoint_impacts(
     """Every route that had a request, worst first, over the outage's whole seconds."""
     if outage is None or outage.start.lo is None or outage.end.lo is None:
         return ()
-    gateway, start = tables.gateway, outage.start.lo.replace(microsecond=0)
-    end = outage.end.lo.replace(microsecond=0) + timedelta(seconds=1)
-    inside = gateway[(gateway["second"] >= start) & (gateway["second"] < end)]
-    lead_up = gateway[gateway["second"] < start]
-    lead_minutes = (start - recorded_from(case)).total_seconds() / 60
+    start = outage.start.lo.replace(microsecond=0)
+    end = outage.end.lo.replace(microsecond=0) + _SECOND
+    minutes = (end - start).total_seconds() / 60
+    failures = failures_in(tables, outage)
     impacts = []
-    for method, route in sorted(set(zip(gateway["method"], gateway["route"], strict=True))):
-        now = _traffic(_of(inside, method, route), (end - start).total_seconds() / 60)
-        usual = (
-            _traffic(_of(lead_up, method, route), lead_minutes)
-            if timedelta(minutes=lead_minutes) >= SHORTEST_LEAD_UP
-            else None
-        )
-        impacts.append(_impact(tables, outage, method, route, now, usual))
+    for (method, route), rows in pieces(tables.gateway, "method", "route"):
+        now = _traffic(rows[(rows["second"] >= start) & (rows["second"] < end)], minutes)
+        usual = _lead_up(case, rows, start, minutes)
+        impacts.append(_impact(rows, outage, _of(failures, method, route), now, usual))
     order = list(Impact)
     return tuple(
         sorted(impacts, key=lambda e: (order.index(e.impact), -_share(e), -e.failed, e.name))
     )
+
+
+def _lead_up(case: Case, rows: pd.DataFrame, start: datetime, minutes: float) -> _Traffic | None:
+    """What is usual, or None where too little of it is recorded to compare anything with.
+
+    Bins that reach into the outage hold its own requests and latencies: they are left out.
+    """
+    widths = {s.name: max(1.0, s.resolution_seconds or 0.0) for s in case.sources}
+    width = timedelta(seconds=max(widths.get(name, 1.0) for name in rows["source"].unique()))
+    counted = rows[rows["requests"] > 0]["source"].unique()
+    bins = timedelta(seconds=max((widths.get(name, 1.0) for name in counted), default=1.0))
+    until = start - (start - datetime.fromtimestamp(0, start.tzinfo)) % bins
+    seconds = (until - recorded_from(case)).total_seconds()
+    before = rows[rows["second"] < until]
+    if width > _SECOND:
+        own = before["source"].map(widths).fillna(1.0).to_numpy(dtype=float)
+        before = before[seconds_of(before["second"]) + own <= start.timestamp()]
+    if seconds <= 0:
+        return None
+    usual = _traffic(before, seconds / 60)
+    # As long as the outage itself, a lead-up without any request tells that there were none.
+    is_told = usual.requests >= FEWEST_TO_COMPARE or seconds / 60 >= minutes
+    return usual if is_told else None
 
 
 def _share(endpoint: EndpointImpact) -> float:
@@ -71,40 +111,48 @@ def _of(frame: pd.DataFrame, method: str, route: str) -> pd.DataFrame:
 
 
 def _traffic(rows: pd.DataFrame, minutes: float) -> _Traffic:
-    requests = int(rows["requests"].sum())
+    bounds, numbers = _histogram(rows)
     return _Traffic(
-        requests=requests,
+        requests=int(rows["requests"].sum()),
         failed=int(rows.loc[rows["status"] >= 500, "requests"].sum()),
         minutes=minutes,
-        # Latencies may come in wider bins than counts, which then reach in from beside.
-        p99_ms=percentile_ms(rows, 0.99) if requests else None,
+        bounds_ms=bounds,
+        numbers=numbers,
     )
+
+
+def _histogram(rows: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The merged latency histograms: each bound in milliseconds, rising, and its requests."""
+    columns = (rows["latency_ms_bounds"], rows["latency_ms_counts"])
+    bounds, counts = (np.fromiter(chain.from_iterable(c), dtype=np.int64) for c in columns)
+    merged, places = np.unique(bounds, return_inverse=True)
+    numbers = np.zeros(len(merged), dtype=np.int64)
+    np.add.at(numbers, places, counts)
+    return merged, numbers
 
 
 def percentile_ms(rows: pd.DataFrame, share: float) -> float | None:
     """A latency percentile from merged histograms: the bound of the bucket it falls in."""
-    buckets: Counter[int] = Counter()
-    for bounds, counts in zip(rows["latency_ms_bounds"], rows["latency_ms_counts"], strict=True):
-        for bound, count in zip(bounds, counts, strict=True):
-            buckets[int(bound)] += int(count)
-    wanted = share * sum(buckets.values())
-    reached = 0
-    for bound in sorted(buckets):
-        reached += buckets[bound]
-        if reached >= wanted:
-            return float(bound)
-    return None
+    return _percentile(*_histogram(rows), share)
+
+
+def _percentile(
+    bounds: NDArray[np.int64], numbers: NDArray[np.int64], share: float
+) -> float | None:
+    if not len(bounds):
+        return None
+    reached = np.cumsum(numbers)
+    return float(bounds[np.searchsorted(reached, share * reached[-1])])
 
 
 def _impact(
-    tables: Tables,
+    rows: pd.DataFrame,
     outage: ErrorBurst,
-    method: str,
-    route: str,
+    failures: pd.DataFrame,
     now: _Traffic,
     usual: _Traffic | None,
 ) -> EndpointImpact:
-    failures = _of(failures_in(tables, outage), method, route)
+    method, route = str(rows["method"].iloc[0]), str(rows["route"].iloc[0])
     by_status = Counter(int(status) for status in failures["status"])
     return EndpointImpact(
         method=method,
@@ -120,7 +168,7 @@ def _impact(
         baseline_p99_ms=usual.p99_ms if usual else None,
         impact=_rating(now, usual),
         evidence=_endpoint_evidence(
-            tables, outage, failures, by_status, f"{method} {route}", now, usual
+            rows, outage, failures, by_status, f"{method} {route}", now, usual
         ),
     )
 
@@ -129,18 +177,38 @@ def _rating(now: _Traffic, usual: _Traffic | None) -> Impact:
     """DESIGN: failed outranks starved outranks degraded outranks unaffected."""
     if now.requests and now.failed / now.requests >= FAILED_SHARE:
         return Impact.FAILED
-    if usual and usual.requests and now.per_minute <= STARVED_SHARE * usual.per_minute:
+    if usual and _has_starved(now, usual):
         return Impact.STARVED
-    expected = now.minutes * ((usual.failed + 0.5) / usual.minutes if usual else 0.5 / now.minutes)
+    # Half a failure more than were seen, of a lead-up no shorter than what it is compared with.
+    expected = 0.5
+    if usual:
+        expected *= min(1.0, now.minutes / usual.minutes)
+        expected += usual.failed * now.minutes / usual.minutes
     if now.failed and poisson_tail(now.failed, expected) < CHANCE:
         return Impact.DEGRADED
-    if usual and now.p99_ms and usual.p99_ms and now.p99_ms >= SLOW_FACTOR * usual.p99_ms:
+    if usual and _is_slower(now, usual):
         return Impact.DEGRADED
     return Impact.UNAFFECTED
 
 
+def _has_starved(now: _Traffic, usual: _Traffic) -> bool:
+    """Whether at most STARVED_SHARE of the usual requests came, and not by chance so few."""
+    if not usual.requests or now.per_minute > STARVED_SHARE * usual.per_minute:
+        return False
+    return chance_of_more(usual.requests, usual.minutes, now.requests, now.minutes) < CHANCE
+
+
+def _is_slower(now: _Traffic, usual: _Traffic) -> bool:
+    """Whether the p99 is SLOW_FACTOR times the usual one, by more requests than chance makes so."""
+    if not now.p99_ms or not usual.p99_ms or now.p99_ms < SLOW_FACTOR * usual.p99_ms:
+        return False
+    least = SLOW_FACTOR * usual.p99_ms
+    slow, usually = now.as_slow_as(least), usual.as_slow_as(least)
+    return chance_of_more(slow, now.timed, usually, usual.timed) < CHANCE
+
+
 def _endpoint_evidence(
-    tables: Tables,
+    of_route: pd.DataFrame,
     outage: ErrorBurst,
     failures: pd.DataFrame,
     by_status: Counter[int],
@@ -157,10 +225,9 @@ def _endpoint_evidence(
             at=at,
             seen=f"{name}: {len(failures):,} of {now.requests:,} requests failed ({statuses})",
         )
-    rows = _of(tables.gateway, *name.split(" ", 1))
     rate = f", {usual.per_minute:.1f} before" if usual else ""
     return rows_as_evidence(
-        rows,
+        of_route,
         system=System.GATEWAY,
         at=at,
         seen=f"{name}: {now.requests:,} requests, none failed; {now.per_minute:.1f} a minute{rate}",

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 def pieces(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
@@ -34,3 +36,13 @@ def values(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
 def distinct(frame: pd.DataFrame, column: str) -> tuple[Any, ...]:
     """The distinct values of a column that are not null, sorted."""
     return tuple(sorted(set(frame[column].dropna())))
+
+
+def seconds_of(instants: pd.Series) -> NDArray[np.float64]:
+    """Instants as seconds since 1970, right to a microsecond; NaN where one is null."""
+    import numpy as np
+
+    whole = instants.dt.tz_localize(None) if instants.dt.tz is not None else instants
+    exact = whole.to_numpy(dtype="datetime64[us]")
+    found = exact.astype("int64") / 1e6
+    return np.where(np.isnat(exact), np.nan, found)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from itertools import islice
-from statistics import median
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
-from incident_rca.analysis.frames import pieces
+from incident_rca.analysis.frames import pieces, seconds_of
 from incident_rca.analysis.latency_levels import Bucket, Level, level_of, onset_of
+from incident_rca.analysis.latency_rises import Levels, Rise, beginning_of, rises_of
 from incident_rca.model import Case, Evidence, LatencyShift, Span, System
 from incident_rca.tables import Tables
 
@@ -20,15 +19,6 @@ if TYPE_CHECKING:
 
 # What tells most of slow calls first: of each method the first of these that is recorded is read.
 AGGREGATES = ("p99", "p95", "max", "avg")
-SHIFT_FACTOR = 3.0
-# Median absolute deviations above the baseline's median that a bucket must reach as well.
-SHIFT_DEVIATIONS = 10.0
-# Of buckets that overlap (a rate's window is longer than its step) only those that lie apart count:
-# one slow call is in each that holds its end.
-FEWEST_BUCKETS = 3
-FEWEST_BASELINE_BUCKETS = 6
-# What instants and widths lose when they are rounded.
-_ROUNDED = timedelta(milliseconds=1)
 
 
 def canonical_method(case: Case, service: str, method: str) -> tuple[str, str]:
@@ -45,10 +35,42 @@ def canonical_method(case: Case, service: str, method: str) -> tuple[str, str]:
 
 
 def latency_shifts(case: Case, tables: Tables) -> tuple[LatencyShift, ...]:
-    """The series of latencies that rose to a plateau, highest first.
+    """Each rise of a series of latencies to a plateau, highest first.
 
-    Of a method that several programs call, the program that saw it highest.
+    Of a method that several programs call, the program that saw it highest at that time.
     """
+    shifts = []
+    for aggregate, of_metric in _series(case, tables):
+        found = [
+            shift
+            for _, rows in pieces(of_metric, "owner")
+            for shift in _shifts(case, tables, aggregate, rows)
+        ]
+        shifts += _one_at_a_time(found)
+    return tuple(sorted(shifts, key=lambda s: (-s.plateau_ms, s.service, s.method, s.onset.middle)))
+
+
+def methods_without_usual(case: Case, tables: Tables, before: datetime) -> tuple[str, ...]:
+    """The methods whose latency is recorded, but not long enough before this to say what is usual.
+
+    Whether one of these became slow is not known.
+    """
+    judged: set[str] = set()
+    recorded: set[str] = set()
+    for aggregate, of_metric in _series(case, tables):
+        for _, rows in pieces(of_metric, "owner"):
+            series = _levels(_of_aggregate(rows, aggregate))
+            told = beginning_of(series)
+            first = rows.iloc[0]
+            name = ".".join(canonical_method(case, str(first["service"]), str(first["method"])))
+            recorded.add(name)
+            if told and series.ends[told - 1] <= before.timestamp():
+                judged.add(name)
+    return tuple(sorted(recorded - judged))
+
+
+def _series(case: Case, tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Of each method and metric the aggregate that tells most, and the rows of all its programs."""
     metrics = tables.metrics
     series = metrics[
         metrics["aggregate"].isin(AGGREGATES)
@@ -59,51 +81,79 @@ def latency_shifts(case: Case, tables: Tables) -> tuple[LatencyShift, ...]:
         & (metrics["at"] < case.window.end)
     ]
     series = series.assign(owner=series["owner"].fillna(""))
-    shifts = []
     for _, of_method in pieces(series, "service", "method"):
         aggregate = next(a for a in AGGREGATES if a in set(of_method["aggregate"]))
         for _, of_metric in pieces(of_method, "metric"):
-            found = [
-                shift
-                for _, rows in pieces(of_metric, "owner")
-                if (shift := _shift(case, tables, aggregate, rows)) is not None
-            ]
-            if found:
-                shifts.append(max(found, key=lambda s: (s.plateau_ms, -s.onset.middle.timestamp())))
-    return tuple(sorted(shifts, key=lambda s: (-s.plateau_ms, s.service, s.method)))
+            yield aggregate, of_metric
 
 
-def _shift(case: Case, tables: Tables, aggregate: str, rows: pd.DataFrame) -> LatencyShift | None:
-    """The shift of one series, of which `rows` are all aggregates."""
-    known = rows[rows["aggregate"] == aggregate].sort_values("at", kind="stable")
-    buckets = [
+def _one_at_a_time(found: list[LatencyShift]) -> list[LatencyShift]:
+    """The highest of those that overlap in time."""
+    kept: list[LatencyShift] = []
+    for shift in sorted(found, key=lambda s: (-s.plateau_ms, s.onset.middle)):
+        if not any(_overlap(shift, other) for other in kept):
+            kept.append(shift)
+    return kept
+
+
+def _overlap(one: LatencyShift, other: LatencyShift) -> bool:
+    first, second = sorted((one, other), key=lambda s: s.onset.first)
+    return first.offset.hi is None or second.onset.first < first.offset.hi
+
+
+def _of_aggregate(rows: pd.DataFrame, aggregate: str) -> pd.DataFrame:
+    return rows[rows["aggregate"] == aggregate].sort_values("at", kind="stable")
+
+
+def _buckets(known: pd.DataFrame) -> list[Bucket]:
+    columns = ("at", "value", "bucket_seconds", "ceiling")
+    return [
         Bucket(start, float(value), timedelta(seconds=float(width)), bool(value >= ceiling))
-        for at, value, width, ceiling in zip(
-            *(known[column] for column in ("at", "value", "bucket_seconds", "ceiling")), strict=True
-        )
+        for at, value, width, ceiling in zip(*(known[column] for column in columns), strict=True)
         if (start := instant(at)) is not None
     ]
-    quiet = _beginning(buckets)
-    found = _high_stretch(buckets, quiet)
-    if found is None or found[0] < len(quiet):
-        return None
-    first, last = found
-    inside = known.iloc[first : last + 1]
+
+
+def _shifts(
+    case: Case, tables: Tables, aggregate: str, rows: pd.DataFrame
+) -> Iterator[LatencyShift]:
+    """The shifts of one series, of which `rows` are all aggregates."""
+    known = _of_aggregate(rows, aggregate)
+    baseline, rises = rises_of(_levels(known))
+    for rise in rises:
+        yield _shift(case, tables, aggregate, rows, known, rise, baseline)
+
+
+def _levels(known: pd.DataFrame) -> Levels:
+    starts = seconds_of(known["at"])
+    widths = known["bucket_seconds"].to_numpy(dtype=float)
+    return Levels(starts, starts + widths, known["value"].to_numpy(dtype=float))
+
+
+def _shift(
+    case: Case,
+    tables: Tables,
+    aggregate: str,
+    rows: pd.DataFrame,
+    known: pd.DataFrame,
+    rise: Rise,
+    baseline: float,
+) -> LatencyShift:
+    inside = known.iloc[rise.first : rise.last + 1]
+    high = _buckets(inside)
     averages = _averages(rows, inside) if aggregate != "avg" else rows.iloc[:0]
-    level = level_of(buckets[first : last + 1], inside, averages)
-    baseline = median(b.value for b in buckets[:first])
+    level = level_of(high, inside, averages)
     service, method = str(known["service"].iloc[0]), str(known["method"].iloc[0])
     name, short = canonical_method(case, service, method)
-    onset = onset_of(buckets[first], aggregate, level)
-    offset = _offset(buckets, last)
-    since = min(onset.first, buckets[first].start)
+    onset = _onset(known, rise, aggregate, level)
+    offset = _offset(known, rise)
+    since = min(onset.first, high[0].start)
     counts, counted = _status_counts(tables, service, method, since, offset)
     before = f"({baseline:,.0f} ms before)"
-    end = buckets[last].start + buckets[last].width
     cited = rows_as_evidence(
         inside,
         system=System.GRPC_METRICS,
-        at=Span(buckets[first].start, end, "buckets of completed calls"),
+        at=Span(high[0].start, high[-1].start + high[-1].width, "buckets of completed calls"),
         seen=f"{aggregate} of {name}.{short} stood at {level.stood_at:,.0f} ms {before}",
         first="row",
     )
@@ -131,41 +181,6 @@ def _shift(case: Case, tables: Tables, aggregate: str, rows: pd.DataFrame) -> La
     )
 
 
-def _apart(buckets: Iterable[Bucket]) -> Iterator[int]:
-    """Positions of buckets that lie apart, so that no call is in two of them."""
-    free: datetime | None = None
-    for position, bucket in enumerate(buckets):
-        if free is None or bucket.start >= free - _ROUNDED:
-            free = bucket.start + bucket.width
-            yield position
-
-
-def _beginning(buckets: list[Bucket]) -> list[Bucket]:
-    """The first buckets, as many as tell what is usual; none where there are too few."""
-    apart = list(islice(_apart(buckets), FEWEST_BASELINE_BUCKETS))
-    return buckets[: apart[-1] + 1] if len(apart) == FEWEST_BASELINE_BUCKETS else []
-
-
-def _high_stretch(buckets: list[Bucket], quiet: list[Bucket]) -> tuple[int, int] | None:
-    """Positions of the longest stretch above the threshold; missing buckets are skipped."""
-    usual = median([b.value for b in quiet] or [0.0])
-    if usual <= 0:
-        return None
-    deviation = median(abs(b.value - usual) for b in quiet)
-    threshold = max(SHIFT_FACTOR * usual, usual + SHIFT_DEVIATIONS * deviation)
-    best: tuple[int, int] | None = None
-    start: int | None = None
-    for position, bucket in enumerate([*buckets, None]):
-        if bucket is not None and bucket.value >= threshold:
-            start = position if start is None else start
-        elif start is not None:
-            if best is None or position - start > best[1] - best[0] + 1:
-                best = (start, position - 1)
-            start = None
-    apart = _apart(buckets[best[0] : best[1] + 1]) if best else ()
-    return best if len(list(apart)) >= FEWEST_BUCKETS else None
-
-
 def _averages(rows: pd.DataFrame, inside: pd.DataFrame) -> pd.DataFrame:
     """The averages of the same series in the same time, which no histogram's bounds hide."""
     first, last = inside["at"].min(), inside["at"].max()
@@ -174,12 +189,25 @@ def _averages(rows: pd.DataFrame, inside: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def _offset(buckets: list[Bucket], last: int) -> Span:
-    end = buckets[last].start
-    if last + 1 == len(buckets):
+def _onset(known: pd.DataFrame, rise: Rise, aggregate: str, level: Level) -> Span:
+    """From the calls of the first bucket that may be slow to those of the first that surely is."""
+    sure = onset_of(_bucket(known, rise.first_sure), aggregate, level)
+    if rise.first_unsure == rise.first_sure:
+        return sure
+    early = onset_of(_bucket(known, rise.first_unsure), aggregate, level)
+    return Span(early.lo, sure.hi, f"{sure.reason}; one before is between usual and slow")
+
+
+def _offset(known: pd.DataFrame, rise: Rise) -> Span:
+    end = _bucket(known, rise.last_sure).start
+    if rise.last_unsure + 1 == len(known):
         return Span(end, None, "still high in the last bucket")
-    usual = buckets[last + 1]
+    usual = _bucket(known, rise.last_unsure + 1)
     return Span(end, usual.start + usual.width, "last high to first usual bucket")
+
+
+def _bucket(known: pd.DataFrame, position: int) -> Bucket:
+    return _buckets(known.iloc[position : position + 1])[0]
 
 
 def _status_counts(

@@ -20,6 +20,7 @@ from incident_rca.analysis.locks import lock_episodes
 from incident_rca.analysis.outage import failures_in, find_outages
 from incident_rca.analysis.pool import find_pool
 from incident_rca.analysis.sessions import StuckSessions, Terminations, stuck_sessions, terminations
+from incident_rca.analysis.starvation import starvations
 from incident_rca.model import (
     Baseline,
     Case,
@@ -33,6 +34,7 @@ from incident_rca.model import (
     SourceState,
     SourceStatus,
     Span,
+    Starvation,
     System,
     TimeWindow,
 )
@@ -51,7 +53,9 @@ class Observations:
     """What was seen of one incident, and of the whole window where there is none.
 
     `part` is the part of the window that is this incident's own: from the end of the one before it
-    to the start of the one behind it. `tables` hold requests and server events of that part.
+    to the start of the one behind it. `tables` hold requests and server events of that part. Of a
+    series that rose several times `latency_shifts` has what meets the outage, if anything does, and
+    `other_shifts` the rest: nothing is concluded from calls that were slow at another time.
     """
 
     case: Case
@@ -65,7 +69,9 @@ class Observations:
     lock_episodes: tuple[LockEpisode, ...]
     lock_loads: tuple[LockLoad, ...]
     latency_shifts: tuple[LatencyShift, ...]
+    other_shifts: tuple[LatencyShift, ...] = ()
     pool: PoolState | None
+    starvations: tuple[Starvation, ...]
     stuck: tuple[StuckSessions, ...]
     terminations: tuple[Terminations, ...]
     changes: tuple[Change, ...]
@@ -137,6 +143,7 @@ def observe(case: Case, tables: Tables) -> tuple[Observations, ...]:
         lock_loads=lock_loads(case, tables),
         latency_shifts=shifts,
         pool=None,
+        starvations=starvations(case, tables),
         stuck=stuck_sessions(case, tables),
         terminations=terminations(case, tables),
         changes=changes_in(case, tables),
@@ -169,6 +176,7 @@ def _cut(whole: Observations, part: TimeWindow) -> Observations:
             e for e in whole.lock_episodes if _meets(part, e.held_start, e.held_end)
         ),
         latency_shifts=tuple(s for s in whole.latency_shifts if _meets(part, s.onset, s.offset)),
+        starvations=tuple(s for s in whole.starvations if _meets(part, s.onset, s.offset)),
         stuck=tuple(s for s in whole.stuck if _meets(part, s.since, s.until)),
         terminations=tuple(t for t in whole.terminations if _meets(part, t.at, t.at)),
         changes=tuple(c for c in whole.changes if _meets(part, c.start, c.end)),
@@ -177,18 +185,33 @@ def _cut(whole: Observations, part: TimeWindow) -> Observations:
 
 def _of_outage(seen: Observations, outage: ErrorBurst | None) -> Observations:
     """What was seen, with what follows from its outage."""
-    pool = find_pool(seen.case, seen.tables, outage, seen.latency_shifts, seen.terminations)
+    shifts = _of_its_time(seen.latency_shifts, outage)
+    pool = find_pool(seen.case, seen.tables, outage, shifts, seen.terminations)
     if pool is not None and not _meets(seen.part, pool.exhausted_at, pool.exhausted_until):
         pool = None
     return replace(
         seen,
         outage=outage,
+        latency_shifts=shifts,
+        other_shifts=tuple(s for s in seen.latency_shifts if s not in shifts),
         endpoints=endpoint_impacts(seen.part_case, seen.tables, outage),
         error_types=error_types(seen.tables, outage),
         baselines=baselines(seen.part_case, seen.tables, outage),
         calls=call_counts(seen.case, seen.tables, seen.part, outage),
         pool=pool,
     )
+
+
+def _of_its_time(
+    shifts: tuple[LatencyShift, ...], outage: ErrorBurst | None
+) -> tuple[LatencyShift, ...]:
+    """Without what a series did at another time, where it rose in the outage's own as well."""
+    if outage is None or outage.end.lo is None or outage.end.lo <= outage.onset.first:
+        return shifts
+    time = TimeWindow(outage.onset.first, outage.end.lo)
+    in_time = [s for s in shifts if _meets(time, s.onset, s.offset)]
+    named = {(s.full_method, s.metric) for s in in_time}
+    return tuple(s for s in shifts if s in in_time or (s.full_method, s.metric) not in named)
 
 
 def _meets(part: TimeWindow, start: Span, end: Span) -> bool:

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from incident_rca.analysis.evidence import instant, rows_as_evidence
+from incident_rca.analysis.onset_spans import onset_bounds
 from incident_rca.analysis.onsets import Burst, bursts_in, quiet_rate
 from incident_rca.model import Case, ErrorBurst, Evidence, Span, System
 from incident_rca.tables import Tables
@@ -31,15 +34,30 @@ def find_outages(case: Case, tables: Tables) -> tuple[ErrorBurst, ...]:
     One is ongoing where the quiet behind its last failure is short enough to be chance. A request
     is logged when it ends, so the time that the slowest of them took is not known to be quiet.
     """
-    failures = tables.failures.sort_values(["at", "file", "line"], kind="stable")
+    failures = _by_arrival(tables)
     arrivals = [a for value in failures["at"] if (a := instant(value)) is not None]
-    found = sorted(
-        bursts_in(arrivals, _quiet_rate(case, tables)), key=lambda b: (-b.events, b.first)
-    )
+    rate = _quiet_rate(case, tables)
+    found = sorted(bursts_in(arrivals, rate), key=lambda b: (-b.events, b.first))
     return tuple(
-        _outage(case, failures, arrivals, burst, found if burst is found[0] else ())
+        _outage(
+            case,
+            failures,
+            arrivals,
+            burst,
+            _onset(case, failures, arrivals, burst, found, rate),
+            _blips(failures, found) if burst is found[0] else (),
+        )
         for burst in found
     )
+
+
+def failures_in_no_burst(tables: Tables) -> tuple[Evidence, ...]:
+    """Every failure of a window without an outage: a blip each, rejected by the same rule."""
+    return _blips(_by_arrival(tables), ())
+
+
+def _by_arrival(tables: Tables) -> pd.DataFrame:
+    return tables.failures.sort_values(["at", "file", "line"], kind="stable")
 
 
 def _outage(
@@ -47,7 +65,8 @@ def _outage(
     failures: pd.DataFrame,
     arrivals: list[datetime],
     burst: Burst,
-    all_bursts: Sequence[Burst],
+    onset: Span,
+    blips: tuple[Evidence, ...],
 ) -> ErrorBurst:
     first, last = arrivals[burst.first], arrivals[burst.last]
     seconds = (last - first).total_seconds()
@@ -57,11 +76,12 @@ def _outage(
     ongoing = math.exp(-quiet_for * burst.events / max(seconds, 1.0)) > STILL_GOING_ON
     return ErrorBurst(
         start=Span.at(first, "arrival of the first failing request"),
+        onset=onset,
         end=Span(last, None if ongoing else last, "arrival of the last failing request"),
         duration_seconds=seconds,
         ongoing=ongoing,
         failures=burst.events,
-        blips=_blips(failures, all_bursts) if all_bursts else (),
+        blips=blips,
         evidence=rows_as_evidence(
             inside,
             system=System.GATEWAY,
@@ -69,6 +89,34 @@ def _outage(
             seen=f"{burst.events:,} requests failed with status 5xx",
         ),
     )
+
+
+def _onset(
+    case: Case,
+    failures: pd.DataFrame,
+    arrivals: list[datetime],
+    burst: Burst,
+    all_bursts: Sequence[Burst],
+    rate: float,
+) -> Span:
+    """When requests began to fail: not before the burst before this one was over.
+
+    The quiet before it counts beside the usual rate, which is a guess where no baseline was asked.
+    """
+    zero = case.window.start
+    before = [b.last for b in all_bursts if b.last < burst.first]
+    skipped = max(before, default=-1) + 1
+    quiet_from = arrivals[skipped - 1] if before else recorded_from(case)
+    seconds = np.array([(at - zero).total_seconds() for at in arrivals[skipped:]])
+    read = set(failures["source"].iloc[burst.first : burst.last + 1])
+    resolutions = [s.resolution_seconds or 0.0 for s in case.sources if s.name in read]
+    first = burst.first - skipped
+    earliest = min((quiet_from - zero).total_seconds(), float(seconds[first]))
+    own_rate = quiet_rate(first, max(1.0, float(seconds[first]) - earliest))
+    resolution = max(resolutions, default=0.0)
+    lo, hi = onset_bounds(seconds, first, min(rate, own_rate), earliest, resolution)
+    why = "a step or a ramp of the rate of failing arrivals that fits the first of them"
+    return Span(zero + timedelta(seconds=lo), zero + timedelta(seconds=hi), why)
 
 
 def _covered_until(case: Case) -> datetime:
@@ -103,6 +151,7 @@ def _quietest(case: Case, tables: Tables) -> float:
 def _blips(failures: pd.DataFrame, bursts: Sequence[Burst]) -> tuple[Evidence, ...]:
     """Each failure outside of all outages: listed, and counted nowhere else."""
     inside = {i for burst in bursts for i in range(burst.first, burst.last + 1)}
+    where = "apart from the outage" if bursts else "in no burst"
     outside = [i for i in range(len(failures)) if i not in inside]
     blips: list[Evidence] = []
     for position in outside[:BLIPS_LISTED]:
@@ -110,14 +159,14 @@ def _blips(failures: pd.DataFrame, bursts: Sequence[Burst]) -> tuple[Evidence, .
         at, first = instant(row["at"].iloc[0]), row.iloc[0]
         if at is not None:
             name, status = f"{first['method']} {first['route']}", first["status"]
-            seen = f"{name} failed with {status}, apart from the outage"
+            seen = f"{name} failed with {status}, {where}"
             blips += rows_as_evidence(row, system=System.GATEWAY, at=Span.at(at), seen=seen)
     rest = failures.iloc[outside[BLIPS_LISTED:]]
     if len(rest):
         at_rest = Span(
             instant(rest["at"].min()), instant(rest["at"].max()), "first to last of them"
         )
-        seen = f"{len(rest):,} more requests failed, apart from the outage"
+        seen = f"{len(rest):,} more requests failed, {where}"
         blips += rows_as_evidence(rest, system=System.GATEWAY, at=at_rest, seen=seen)
     return tuple(blips)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from incident_rca.analysis.evidence import setting_as_evidence
 from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.observations import Observations
-from incident_rca.model import Basis, EndpointImpact, Evidence, Service
+from incident_rca.model import Basis, EndpointImpact, Evidence, Service, Starvation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,14 @@ def path_from_service(seen: Observations, name: str) -> DependencyPath | None:
     if owner:
         return _by_topology(seen, owner, "the service is")
     return None if seen.case.topology.is_stated else _inferred(seen, [name])
+
+
+def starved_on(seen: Observations, path: DependencyPath | None) -> tuple[Starvation, ...]:
+    """The starvations of routes that the topology puts on a path, whether or not any failed."""
+    if path is None:
+        return ()
+    routes = {r.name for r in seen.case.topology.routes if set(r.calls) & set(path.methods)}
+    return tuple(s for s in seen.starvations if s.name in routes)
 
 
 def path_pool_size(seen: Observations, path: DependencyPath) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from incident_rca.analysis.clocks import Sequence, order_of
 from incident_rca.analysis.hypotheses.missing_deadline import failed_codes, hung_without_deadline
+from incident_rca.analysis.latency import methods_without_usual
 from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.verdicts import Candidate
@@ -19,6 +20,7 @@ def open_questions(seen: Observations, candidates: tuple[Candidate, ...]) -> tup
         *_topology(seen),
         *_order(seen, candidates),
         *_calls(seen),
+        *_unjudged(seen),
         *_sessions(seen),
     ]
     return tuple(dict.fromkeys(asked))
@@ -85,12 +87,13 @@ def _order(seen: Observations, candidates: tuple[Candidate, ...]) -> Iterator[st
     if seen.outage is None or episode is None:
         return
     order = order_of(
-        seen.case, episode.held_start, System.POSTGRES, seen.outage.start, System.GATEWAY
+        seen.case, episode.held_start, System.POSTGRES, seen.outage.onset, System.GATEWAY
     )
     if order.sequence is Sequence.INSEPARABLE:
         yield (
-            "Was the lock held before the first request failed? The two are not separable: clocks "
-            f"and sampling would have to be {-order.margin_seconds:.2f} s tighter."
+            "Was the lock held before requests began to fail? The two are not separable: clocks, "
+            f"sampling and the failures' rate would have to be {-order.margin_seconds:.2f} s "
+            "tighter."
         )
 
 
@@ -115,6 +118,18 @@ def _calls(seen: Observations) -> Iterator[str]:
         yield (
             "Was a deadline or a circuit breaker configured and did not act, or was there none? "
             "The evidence shows that none acted, not what was configured."
+        )
+
+
+def _unjudged(seen: Observations) -> Iterator[str]:
+    """A series without a baseline rises above nothing: it is no shift, and not as usual either."""
+    if seen.outage is None:
+        return
+    start = seen.outage.onset.first
+    for name in methods_without_usual(seen.case, seen.tables, start):
+        yield (
+            f"How long do calls of {name} usually take? Too few values are recorded before "
+            "requests failed to say whether they became slow."
         )
 
 

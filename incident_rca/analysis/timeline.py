@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from incident_rca.analysis.lock_words import held_in, who
 from incident_rca.analysis.observations import Observations
+from incident_rca.analysis.outage import failures_in_no_burst
 from incident_rca.model import Event, Evidence, LockEpisode, Span, System
 
 
@@ -24,6 +25,7 @@ def _events(seen: Observations) -> list[Event]:
         *_latency(seen),
         *_pool(seen),
         *_gateway(seen),
+        *_starvations(seen),
     ]
 
 
@@ -83,7 +85,7 @@ def _sessions(seen: Observations) -> Iterator[Event]:
 
 
 def _latency(seen: Observations) -> Iterator[Event]:
-    for shift in seen.latency_shifts:
+    for shift in (*seen.latency_shifts, *seen.other_shifts):
         name = f"{shift.service}.{shift.method}"
         title = (
             f"calls of {name} begin to hang (seen when they end, {shift.plateau_in_words} later)"
@@ -105,10 +107,10 @@ def _pool(seen: Observations) -> Iterator[Event]:
 
 
 def _gateway(seen: Observations) -> Iterator[Event]:
+    for blip in seen.outage.blips if seen.outage else failures_in_no_burst(seen.tables):
+        yield _event(System.GATEWAY, "blip", blip.at, blip.seen, (blip,))
     if seen.outage is None:
         return
-    for blip in seen.outage.blips:
-        yield _event(System.GATEWAY, "blip", blip.at, blip.seen, (blip,))
     for endpoint in seen.failing:
         if endpoint.first_failure is None or endpoint.last_failure is None:
             continue
@@ -118,9 +120,21 @@ def _gateway(seen: Observations) -> Iterator[Event]:
         cited = endpoint.evidence
         yield _event(System.GATEWAY, "failure_first", Span.at(endpoint.first_failure), first, cited)
         yield _event(System.GATEWAY, "failure_last", Span.at(endpoint.last_failure), last, cited)
-    for endpoint in (e for e in seen.hit if not e.failed):
+    starved = {s.name for s in seen.starvations}
+    for endpoint in (e for e in seen.hit if not e.failed and e.name not in starved):
         title = (
             f"{endpoint.name}: {endpoint.incident_per_minute:.0f} requests a minute instead of "
             f"{endpoint.baseline_per_minute or 0:.0f}, no errors"
         )
         yield _event(System.GATEWAY, endpoint.impact, seen.outage.start, title, endpoint.evidence)
+
+
+def _starvations(seen: Observations) -> Iterator[Event]:
+    for starvation in seen.starvations:
+        rates = f"{starvation.per_minute:.0f} a minute instead of {starvation.usual_per_minute:.0f}"
+        title = f"{starvation.name}: requests stop coming, {rates}"
+        cited = starvation.evidence
+        yield _event(System.GATEWAY, "starved", starvation.onset, title, cited)
+        if starvation.offset.hi is not None:
+            title = f"{starvation.name}: requests come again"
+            yield _event(System.GATEWAY, "starved_until", starvation.offset, title, cited)

@@ -23,6 +23,7 @@ from incident_rca.model.episodes import (
     LockEpisode,
     PoolState,
     Session,
+    Starvation,
 )
 from incident_rca.model.evidence import (
     Claim,
@@ -88,6 +89,7 @@ __all__ = [
     "SourceStatus",
     "Span",
     "Stance",
+    "Starvation",
     "System",
     "Thresholds",
     "TimeWindow",

@@ -14,6 +14,7 @@ from incident_rca.model.episodes import (
     LatencyShift,
     LockEpisode,
     PoolState,
+    Starvation,
 )
 from incident_rca.model.evidence import (
     Contradiction,
@@ -58,6 +59,7 @@ class Analysis:
     lock_episodes: tuple[LockEpisode, ...]
     latency_shifts: tuple[LatencyShift, ...]
     pool: PoolState | None
+    starvations: tuple[Starvation, ...] = ()
     timeline: tuple[Event, ...]
     phases: tuple[Phase, ...]
     other_incidents: tuple[Incident, ...] = ()

@@ -165,15 +165,42 @@ class ErrorType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBurst:
-    """The outage: from the first to the last failing arrival of the incident."""
+    """The outage: from the first to the last failing arrival of the incident.
+
+    `onset` is when requests began to fail, as far as their rate tells: what is said to have come
+    before or after the failures is compared with it, not with the first arrival.
+    """
 
     start: Span
+    onset: Span
     end: Span
     duration_seconds: float
     ongoing: bool
     failures: int
     blips: tuple[Evidence, ...]
     evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starvation:
+    """A route whose requests stopped coming; an open `offset` says that they still do not come.
+
+    `requests` are those that came all the same. A log does not tell whether nobody asked, or
+    whether what was asked never ended and so was never logged.
+    """
+
+    method: str
+    route: str
+    onset: Span
+    offset: Span
+    requests: int
+    usual_per_minute: float
+    per_minute: float
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.route}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from incident_rca.model import (
     Session,
     SourceStatus,
     Span,
+    Starvation,
     TimeWindow,
 )
 from incident_rca.report.numbers import optional, rounded, share
@@ -56,6 +57,7 @@ def to_contract(analysis: Analysis) -> dict[str, Any]:
         "lock_episodes": lock_episodes(analysis.lock_episodes, analysis.evidence_ids),
         "latency_shifts": [_shift(analysis, shift) for shift in analysis.latency_shifts],
         "pool": None if analysis.pool is None else _pool(analysis, analysis.pool),
+        "starvations": [_starvation(analysis, episode) for episode in analysis.starvations],
         "timeline": _timeline(analysis),
         "phases": _phases(analysis),
         "other_incidents": [_incident_beside(analysis, i) for i in analysis.other_incidents],
@@ -165,6 +167,7 @@ def _outage(analysis: Analysis, outage: ErrorBurst) -> dict[str, Any]:
         "end": _span(outage.end),
         "duration_seconds": rounded(outage.duration_seconds),
         "ongoing": outage.ongoing,
+        "onset": _span(outage.onset),
         "evidence": _ids(analysis, outage.evidence),
     }
 
@@ -281,6 +284,19 @@ def _pool(analysis: Analysis, pool: PoolState) -> dict[str, Any]:
         "consistent": pool.consistent,
         "note": pool.note,
         "evidence": _ids(analysis, pool.evidence),
+    }
+
+
+def _starvation(analysis: Analysis, starvation: Starvation) -> dict[str, Any]:
+    return {
+        "method": starvation.method,
+        "route": starvation.route,
+        "onset": _span(starvation.onset),
+        "offset": _span(starvation.offset),
+        "requests": starvation.requests,
+        "usual_per_minute": rounded(starvation.usual_per_minute),
+        "per_minute": rounded(starvation.per_minute),
+        "evidence": _ids(analysis, starvation.evidence),
     }
 
 

@@ -99,6 +99,12 @@ def _failures(analysis: Analysis) -> list[Measure]:
             f"{format_duration(outage.duration_seconds)} ({when})",
             outage.evidence,
         ),
+        Measure(
+            "Requests began to fail, by their rate",
+            NOTHING,
+            clock.span(outage.onset),
+            outage.evidence,
+        ),
     ]
 
 

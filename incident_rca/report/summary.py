@@ -317,6 +317,23 @@ def _no_outage(analysis: Analysis) -> tuple[Sentence, ...]:
             ),
             evidence,
         ),
+        *_silence(analysis),
+    )
+
+
+def _silence(analysis: Analysis) -> tuple[Sentence, ...]:
+    """That requests stopped coming, which may be an outage that no status shows."""
+    if not analysis.starvations:
+        return ()
+    clock = Clock.of(analysis)
+    names = [Code(name) for name in dict.fromkeys(s.name for s in analysis.starvations)]
+    return (
+        Sentence(
+            f"But requests of {', '.join('{}' for _ in names)} stopped coming, first at {{}} UTC: "
+            "nobody asked, or what was asked hung and was never logged.",
+            (*names, clock.span(analysis.starvations[0].onset)),
+            tuple(e for s in analysis.starvations for e in s.evidence),
+        ),
     )
 
 

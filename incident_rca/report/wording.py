@@ -22,6 +22,7 @@ from incident_rca.model import (
     Severity,
     SourceStatus,
     Span,
+    Starvation,
     System,
     TimeWindow,
     Verdict,
@@ -207,6 +208,12 @@ def impact_words(endpoint: EndpointImpact) -> str:
     if endpoint.impact is Impact.DEGRADED and slower:
         return f"degraded: p99 {_ms(endpoint.baseline_p99_ms)} → {_ms(endpoint.p99_ms)} ms"
     return endpoint.impact.value
+
+
+def rates(starvation: Starvation) -> str:
+    """How many requests a minute came before and during it: `60 → 0.5`."""
+    before, during = rounded(starvation.usual_per_minute), rounded(starvation.per_minute)
+    return f"{round(before, 1):,} → {round(during, 1):,}"
 
 
 def _ms(value: float | None) -> str:

@@ -214,6 +214,7 @@ def outage_of(seconds: float, *, ongoing: bool = False) -> ErrorBurst:
     """An outage of so many seconds."""
     return ErrorBurst(
         start=Span.at(at(0)),
+        onset=Span.at(at(0)),
         end=Span(at(seconds), None if ongoing else at(seconds)),
         duration_seconds=seconds,
         ongoing=ongoing,

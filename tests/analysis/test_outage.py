@@ -105,6 +105,17 @@ def test_a_burst_in_noise_ends_where_it_ends(edges: list[tuple[float, float]]) -
     assert sum(295 <= end <= 315 for _, end in edges) >= 6, edges
 
 
+def test_what_is_no_outage_stays_listed() -> None:
+    """Three failures within seconds, and one an hour before: the timeline has each."""
+    analysis = of_failures([-1200.0, 0.0, 1.0, 2.0])
+    assert analysis.outage is None
+    blips = [second_of(e.at.lo) for e in analysis.timeline if e.kind == "blip"]
+    assert blips == [-1200, 0, 1, 2]
+    many = of_failures(steps(-HALF, HALF, 1 / NOISE))
+    listed = [e for e in many.timeline if e.kind == "blip"]
+    assert len(listed) == 51 and "85 more requests failed" in listed[-1].title
+
+
 # --- edges ----------------------------------------------------------------------------------------
 
 
@@ -297,9 +308,61 @@ def test_failures_as_usual_do_not_degrade() -> None:
     assert (found.failed, found.impact) == (5, Impact.UNAFFECTED)
 
 
-def test_a_short_lead_up_is_no_baseline() -> None:
-    found = endpoint_of([*BEFORE, *during(1)], window=(-299, 600))
-    assert (found.baseline_per_minute, found.impact) == (None, Impact.UNAFFECTED)
+@pytest.mark.parametrize(
+    ("before", "impact", "baseline"),
+    [(30, Impact.STARVED, 60.0), (10, Impact.STARVED, 20.0), (9, Impact.UNAFFECTED, None)],
+)
+def test_half_a_minute_tells_what_is_usual_if_enough_came(
+    before: int, impact: Impact, baseline: float | None
+) -> None:
+    """Of ten and more in 30 s none in 120 s is no chance; of nine a rate is not told."""
+    lead = [served(second, "POST /mail") for second in steps(-30, 0, 30 / before)]
+    found = endpoint_of(lead, window=(-30, 600))
+    assert (found.impact, found.baseline_per_minute) == (impact, baseline)
+
+
+def test_as_long_as_the_outage_a_lead_up_tells_that_nothing_came() -> None:
+    found = endpoint_of(during(9))
+    assert (found.baseline_per_minute, found.impact) == (0, Impact.UNAFFECTED)
+    assert endpoint_of(during(9), window=(-100, 600)).baseline_per_minute is None
+
+
+@pytest.mark.parametrize(("slow", "impact"), [(2, Impact.UNAFFECTED), (40, Impact.DEGRADED)])
+def test_few_slow_requests_are_no_slower_route(slow: int, impact: Impact) -> None:
+    """Both p99 are as slow; two of a hundred are so by chance where a hundred came before."""
+    lead = [served(second, "POST /mail") for second in steps(-100, 0, 1)]
+    rows = [served(30, "POST /mail", requests=slow, latency_ms=900), *during(100 - slow)]
+    found = endpoint_of([*lead, *rows], window=(-100, 600))
+    assert (found.p99_ms, found.baseline_p99_ms, found.impact) == (900, 20, impact)
+
+
+@pytest.mark.parametrize(
+    ("lead", "impact"), [(-30.0, Impact.UNAFFECTED), (-600.0, Impact.DEGRADED)]
+)
+def test_a_few_failures_need_a_lead_up_to_be_unusual(lead: float, impact: Impact) -> None:
+    """Three of 120 in two minutes, where half a minute or ten had none."""
+    calm = [row for row in BEFORE if row["second"] >= at(lead)]
+    calm += [served(second, "POST /mail") for second in steps(-30, 0, 1)]
+    found = endpoint_of([*calm, *during(117)], failed(3), window=(lead, 600))
+    assert (found.failed, found.impact) == (3, impact)
+
+
+@pytest.mark.parametrize(("width", "usual_ms"), [(1.0, 5_000), (60.0, 20)])
+def test_a_wide_bin_that_reaches_into_the_outage_is_no_lead_up(
+    width: float, usual_ms: float
+) -> None:
+    """Latencies by the minute: that of the first failure begins before it and holds its own."""
+    minutes = [second - 30 for second in steps(-540, 60, 60)]
+    bins = [
+        {**served(second, "POST /mail", latency_ms=20), "requests": 0, "latency_ms_counts": [60]}
+        for second in minutes
+    ]
+    bins[-1] |= {"latency_ms_bounds": [5_000], "latency_ms_counts": [60]}
+    assert minutes[-1] == -30
+    case = with_source(made_case(), "access", lambda s: replace(s, resolution_seconds=width))
+    analysis = analysed(case, failures=TWO_MINUTES, gateway=[*counted(TWO_MINUTES), *BEFORE, *bins])
+    (found,) = [e for e in analysis.endpoints if e.name == "POST /mail"]
+    assert found.baseline_p99_ms == usual_ms
 
 
 def test_the_baseline_begins_where_the_log_begins() -> None:

@@ -36,6 +36,7 @@ from incident_rca.model import (
     SourceStatus,
     Span,
     Stance,
+    Starvation,
     System,
     TimeWindow,
     Topology,
@@ -602,6 +603,7 @@ def reference() -> Analysis:
         case=_case(),
         outage=ErrorBurst(
             start=span("14:23:01"),
+            onset=span("14:22:59", "14:23:01"),
             end=span("14:46:18"),
             duration_seconds=1397.0,
             ongoing=False,
@@ -665,6 +667,18 @@ def reference() -> Analysis:
                 "stayed held after their callers were cut off"
             ),
             evidence=(POOL, FIRST),
+        ),
+        starvations=(
+            Starvation(
+                method="POST",
+                route="/api/payments/intent",
+                onset=span("14:23:02", "14:23:20"),
+                offset=span("14:46:19", "14:46:40"),
+                requests=0,
+                usual_per_minute=21.4,
+                per_minute=0.0,
+                evidence=(QUIET,),
+            ),
         ),
         timeline=_events(),
         phases=(

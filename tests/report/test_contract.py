@@ -72,6 +72,7 @@ CONTRACT: dict[str, Any] = {
         "end": ANY,
         "duration_seconds": ANY,
         "ongoing": ANY,
+        "onset": ANY,
         "evidence": ANY,
     },
     "impact": {
@@ -141,6 +142,18 @@ CONTRACT: dict[str, Any] = {
         "note": ANY,
         "evidence": ANY,
     },
+    "starvations": [
+        {
+            "method": ANY,
+            "route": ANY,
+            "onset": ANY,
+            "offset": ANY,
+            "requests": ANY,
+            "usual_per_minute": ANY,
+            "per_minute": ANY,
+            "evidence": ANY,
+        }
+    ],
     "timeline": [{"id": ANY, "at": ANY, "source": ANY, "kind": ANY, "title": ANY, "evidence": ANY}],
     "phases": [{"name": ANY, "start": ANY, "end": ANY, "evidence": ANY}],
     "other_incidents": ANY,

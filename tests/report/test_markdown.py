@@ -235,6 +235,7 @@ def test_nothing_at_all(analysis: Analysis) -> None:
 def test_ongoing(analysis: Analysis) -> None:
     outage = ErrorBurst(
         start=Span.at(at("14:23:01")),
+        onset=Span.at(at("14:23:01")),
         end=Span(at("14:54:59"), None),
         duration_seconds=1918.0,
         ongoing=True,

@@ -15,6 +15,7 @@ from incident_rca.analysis.hypotheses.claims import (
     ended_together,
     not_recorded,
     ruled_out,
+    starved_meanwhile,
 )
 from incident_rca.analysis.hypotheses.missing_deadline import BY_SERVER
 from incident_rca.analysis.latency import AGGREGATES
@@ -78,7 +79,9 @@ def _candidate(seen: Observations, shifts: list[LatencyShift]) -> Candidate:
     claims = tuple(_claims(seen, shifts, measured, path))
     name = f"{shift.service}.{shift.method}"
     hangs = seen.outage is not None and path is not None and bool(path.failing)
-    start = measured.onset.lo or measured.onset.first
+    same = [s for s in shifts if s.metric == measured.metric]
+    start = min(s.onset.first for s in same)
+    ends = [s.offset.hi for s in same]
     return Candidate(
         hypothesis=Hypothesis(
             kind=Kind.DEPENDENCY_LATENCY,
@@ -92,7 +95,7 @@ def _candidate(seen: Observations, shifts: list[LatencyShift]) -> Candidate:
             claims=claims,
             confirm_by=f"Read a trace of one slow call of {name}: where did its time go?",
         ),
-        active=(start, measured.offset.hi),
+        active=(start, None if None in ends else max(end for end in ends if end)),
         service=shift.service,
         routes=frozenset(e.name for e in path.failing) if path else frozenset(),
         hidden=_hidden(seen, shift, path),
@@ -144,6 +147,9 @@ def _claims(
     slack = timedelta(milliseconds=shift.peak_ms) + _width(measured.offset)
     claims += ended_together(
         seen, "calls were as fast as before", measured.offset, cited, slack=slack
+    )
+    claims += starved_meanwhile(
+        seen, path, measured.onset, measured.offset, System.GRPC_METRICS, cited
     )
     if why := why_unwatched(seen, shift.service):
         unseen = [s for s in seen.sources_of(System.POSTGRES) if s.state is not SourceState.OK]

@@ -10,6 +10,7 @@ from incident_rca.analysis.hypotheses.claims import (
     at_another_time,
     claim_against,
     claim_for,
+    starved_meanwhile,
 )
 from incident_rca.analysis.hypotheses.lock_absence import LOCK_SOURCES, without_episodes
 from incident_rca.analysis.hypotheses.lock_mechanism import mechanism
@@ -62,6 +63,7 @@ def _candidate(seen: Observations, turns: Turns) -> Candidate:
         claims: tuple[Claim, ...] = (
             _no_path(seen, episode),
             mechanism(episode, is_guess=_is_guess(seen, episode)),
+            *_starved(seen, episode, path),
         )
         role = Role.COINCIDENT if seen.outage else Role.CONTRIBUTING
     else:
@@ -147,7 +149,8 @@ def _claims(seen: Observations, episode: LockEpisode, path: DependencyPath) -> l
     ]
     claims += [*_order(seen, episode), *_at_another_time(seen, episode)]
     claims += [*_too_few(seen, episode, path), *_ended_by_deadlocks(episode)]
-    claims += [*_dose(seen, episode, path), *_recovery(seen, episode)]
+    claims += [*_dose(seen, episode, path), *_starved(seen, episode, path)]
+    claims += _recovery(seen, episode)
     return [*claims, *_controls(seen, episode, path)]
 
 
@@ -160,12 +163,12 @@ def _order(seen: Observations, episode: LockEpisode) -> list[Claim]:
     if seen.outage is None:
         return []
     order = order_of(
-        seen.case, episode.held_start, System.POSTGRES, seen.outage.start, System.GATEWAY
+        seen.case, episode.held_start, System.POSTGRES, seen.outage.onset, System.GATEWAY
     )
     cited = (episode.start_evidence, seen.outage.evidence)
     if order.sequence is Sequence.BEFORE:
         text = (
-            f"the lock was held before the first failing request, by {order.margin_seconds:.1f} s"
+            f"the lock was held {order.margin_seconds:.1f} s or more before requests began to fail"
         )
         return [claim_for(Aspect.ORDER, text, *cited)]
     return []
@@ -179,9 +182,12 @@ def _at_another_time(seen: Observations, episode: LockEpisode) -> list[Claim]:
     claims = at_another_time(
         seen, "the wait", first_wait, episode.held_end, System.POSTGRES, episode.end_evidence
     )
-    order = order_of(seen.case, seen.outage.start, System.GATEWAY, first_wait, System.POSTGRES)
+    order = order_of(seen.case, seen.outage.onset, System.GATEWAY, first_wait, System.POSTGRES)
     if order.sequence is Sequence.BEFORE and not claims:
-        text = f"requests failed {order.margin_seconds:,.1f} s before the first session waited"
+        text = (
+            f"requests began to fail {order.margin_seconds:,.1f} s or more before the first "
+            "session waited"
+        )
         cited = (episode.start_evidence, seen.outage.evidence)
         claims.append(claim_against(Aspect.ORDER, text, *cited))
     return claims
@@ -265,6 +271,11 @@ def _dose(seen: Observations, episode: LockEpisode, path: DependencyPath) -> lis
             *(e.evidence for e in path.failing),
         )
     ]
+
+
+def _starved(seen: Observations, episode: LockEpisode, path: DependencyPath | None) -> list[Claim]:
+    start, end, cited = episode.held_start, episode.held_end, episode.peak_evidence
+    return starved_meanwhile(seen, path, start, end, System.POSTGRES, cited)
 
 
 def _recovery(seen: Observations, episode: LockEpisode) -> list[Claim]:

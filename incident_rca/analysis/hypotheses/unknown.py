@@ -33,7 +33,7 @@ def of_the_rest(
     """The candidate for what is left; ruled out where a trigger holds and nothing is left."""
     outage = seen.outage
     if outage is None:
-        return ()
+        return _of_silence(seen)
     triggers = [
         c for c in candidates if c.hypothesis.role is Role.TRIGGER and c.hypothesis.verdict in HOLDS
     ]
@@ -52,6 +52,22 @@ def of_the_rest(
             else f"{unexplained:,.0f} s of the outage are explained by nothing in this evidence.",
         ),
     )
+
+
+def _of_silence(seen: Observations) -> tuple[Candidate, ...]:
+    """The candidate for requests that stopped coming while none failed; none if all came."""
+    if not seen.starvations:
+        return ()
+    names = ", ".join(dict.fromkeys(s.name for s in seen.starvations))
+    cited = tuple(e for s in seen.starvations for e in s.evidence)
+    text = (
+        f"requests of {names} stopped coming and none failed: nobody asked, or what was asked "
+        "hung and was never logged. A log of the requests cannot tell the two apart"
+    )
+    claims = [claim_for(Aspect.ABSENCE, text, cited, basis=Basis.INFERRED)]
+    claims += [claim_against(Aspect.ABSENCE, why, about) for why, about in _unseen(seen)]
+    statement = f"What made the requests of {names} stop is not known from this log alone."
+    return (_candidate(Role.CONTRIBUTING, claims, statement),)
 
 
 def _candidate(role: Role, claims: Sequence[Claim], statement: str) -> Candidate:
