@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import pieces, sums
 from incident_rca.analysis.latency import canonical_method, whole_calls
+from incident_rca.analysis.windows import each_once
 from incident_rca.model import Case, ErrorBurst, Evidence, Span, System, TimeWindow
 from incident_rca.tables import Tables
 
@@ -89,6 +90,7 @@ def call_counts(
         & (metrics["at"] >= part.start)
         & (metrics["at"] < part.end)
     ]
+    counted = each_once(counted)
     counted = counted.assign(
         program=counted["owner"].fillna(""),
         until=counted["at"] + _width(counted),

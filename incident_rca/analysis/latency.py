@@ -11,6 +11,7 @@ from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import pieces, seconds_of
 from incident_rca.analysis.latency_levels import Bucket, Level, level_of, onset_of
 from incident_rca.analysis.latency_rises import Levels, Rise, beginning_of, rises_of
+from incident_rca.analysis.windows import each_once
 from incident_rca.model import Case, Evidence, LatencyShift, Span, System
 from incident_rca.tables import Tables
 
@@ -230,7 +231,7 @@ def _status_counts(
     if offset.hi is not None:
         counted = counted[counted["at"] < offset.hi]
     by_metric: Counter[tuple[str, str]] = Counter()
-    for (name, code), rows in pieces(counted, "metric", "status"):
+    for (name, code), rows in pieces(each_once(counted), "metric", "status"):
         by_metric[code.upper(), name] += whole_calls(float(rows["value"].sum()))
     counts: dict[str, int] = {}
     for (code, _), number in sorted(by_metric.items()):

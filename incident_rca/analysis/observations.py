@@ -18,7 +18,7 @@ from incident_rca.analysis.load_balancer import promoted
 from incident_rca.analysis.lock_load import LockLoad, lock_loads
 from incident_rca.analysis.locks import lock_episodes
 from incident_rca.analysis.outage import failures_in, find_outages
-from incident_rca.analysis.pool import find_pool
+from incident_rca.analysis.pool import find_pool, pool_sizes
 from incident_rca.analysis.sessions import StuckSessions, Terminations, stuck_sessions, terminations
 from incident_rca.analysis.starvation import starvations
 from incident_rca.model import (
@@ -144,7 +144,7 @@ def observe(case: Case, tables: Tables) -> tuple[Observations, ...]:
         latency_shifts=shifts,
         pool=None,
         starvations=starvations(case, tables),
-        stuck=stuck_sessions(case, tables),
+        stuck=stuck_sessions(case, tables, pool_sizes(case, tables)),
         terminations=terminations(case, tables),
         changes=changes_in(case, tables),
         lacking_log=lacking,

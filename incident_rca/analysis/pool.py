@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -92,6 +93,19 @@ def pool_limits(tables: Tables) -> tuple[PoolLimit, ...]:
         cited = rows_as_evidence(rows, system=System.GRPC_METRICS, at=at, seen=seen, first="row")
         found.append(PoolLimit(owner=owner, sizes=sizes, evidence=cited))
     return tuple(found)
+
+
+def pool_sizes(case: Case, tables: Tables) -> Mapping[str, int]:
+    """The size of each pool by its owner: what its gauge says at most, else what the topology does.
+
+    A pool whose name names a service is that service's.
+    """
+    stated = {s.name: s.pool_size for s in case.topology.services if s.pool_size is not None}
+    gauges = {}
+    for limit in pool_limits(tables):
+        service = owner_of(case, limit.owner)
+        gauges[service.name if service else limit.owner] = limit.sizes[-1]
+    return stated | gauges
 
 
 def gauge_role(metric: str) -> str:

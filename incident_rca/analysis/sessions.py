@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import pieces
+from incident_rca.analysis.names import may_be_one
 from incident_rca.model import Case, Evidence, Span, System
 from incident_rca.tables import Tables
 
@@ -15,8 +17,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IDLE_IN_TRANSACTION = "idle in transaction"
-# Fewer sessions than this are ordinary: an application may keep a few transactions open.
-FEWEST_STUCK_SESSIONS = 10
+# Half of a pool that does nothing leaves its traffic the other half: what a pool with twice the
+# room that it needs just bears. Of a pool whose size is not known no less than three sessions, for
+# one or two are a person or a job.
+HALF = 0.5
+FEWEST_OF_UNKNOWN = 3
+# One probe catches sessions between two statements; those that are stuck are so in several.
+FEWEST_PROBES = 3
 _GAP = timedelta(seconds=5)
 
 
@@ -41,27 +48,47 @@ class Terminations:
     evidence: tuple[Evidence, ...]
 
 
-def stuck_sessions(case: Case, tables: Tables) -> tuple[StuckSessions, ...]:
-    """Each longest stretch in which many sessions of an application were idle in transaction."""
+def stuck_sessions(
+    case: Case, tables: Tables, sizes: Mapping[str, int]
+) -> tuple[StuckSessions, ...]:
+    """Each stretch in which half of an application's connections were idle in transaction.
+
+    `sizes` are the pools that are known, by owner. Where an application's is not, its sessions of
+    that moment, in whatever state, are what its pool had open.
+    """
     counts = tables.session_counts
     counts = counts[(counts["at"] >= case.window.start) & (counts["at"] < case.window.end)]
-    idle = counts[counts["state"] == IDLE_IN_TRANSACTION]
     found = []
-    for (application,), rows in pieces(idle, "application"):
-        many = rows[rows["sessions"] >= FEWEST_STUCK_SESSIONS].sort_values("at", kind="stable")
-        if many.empty:
-            continue
-        many = many.assign(stretch=(many["at"].diff() > _GAP).cumsum())
-        stretch = max((rows for _, rows in pieces(many, "stretch")), key=len)
-        found.append(_stuck(application, stretch, counts))
-    return tuple(sorted(found, key=lambda s: (-s.sessions, s.application)))
+    for (application,), rows in pieces(counts, "application"):
+        idle = rows[rows["state"] == IDLE_IN_TRANSACTION]
+        stuck = idle.groupby("at", sort=True)["sessions"].sum()
+        size = _size_of(application, sizes)
+        if size is None:
+            open_then = rows.groupby("at")["sessions"].sum().loc[stuck.index]
+            fewest = (HALF * open_then).clip(lower=FEWEST_OF_UNKNOWN)
+        else:
+            fewest = stuck * 0 + HALF * size
+        many = stuck[stuck >= fewest]
+        stretches = (many.index.to_series().diff() > _GAP).cumsum()
+        for _, probes in many.groupby(stretches):
+            if len(probes) >= FEWEST_PROBES:
+                held = idle[idle["at"].isin(probes.index)]
+                found.append(_stuck(application, int(probes.max()), held, counts))
+    return tuple(sorted(found, key=lambda s: (-s.sessions, s.application, s.since.first)))
 
 
-def _stuck(application: str, stretch: pd.DataFrame, counts: pd.DataFrame) -> StuckSessions:
+def _size_of(application: str, sizes: Mapping[str, int]) -> int | None:
+    """The size of the only pool whose owner's name may be this application's."""
+    known = {size for owner, size in sizes.items() if may_be_one(owner, application)}
+    return known.pop() if len(known) == 1 else None
+
+
+def _stuck(
+    application: str, sessions: int, stretch: pd.DataFrame, counts: pd.DataFrame
+) -> StuckSessions:
     first, last = instant(stretch["at"].min()), instant(stretch["at"].max())
     before = counts.loc[counts["at"] < first, "at"].max()
     after = counts.loc[counts["at"] > last, "at"].min()
-    sessions = int(stretch["sessions"].max())
     since = Span(instant(before) or first, first, "between two probes")
     until = Span(last, instant(after), "between two probes")
     return StuckSessions(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import StatisticsError, correlation
@@ -14,6 +14,7 @@ from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import pieces, sums, values
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.outage import recorded_from
+from incident_rca.analysis.windows import each_once
 from incident_rca.model import EndpointImpact, Evidence, Impact, LatencyShift, Span, System
 
 if TYPE_CHECKING:
@@ -77,10 +78,12 @@ class MethodTraffic:
 
 
 def bins_of(seen: Observations) -> Bins:
-    """The bins of a case, as wide as the coarsest metric of a method."""
+    """The bins of a case, as wide as the coarsest metric of a method or log of requests."""
     metrics = seen.tables.metrics
     widths = metrics.loc[metrics["method"].notna(), "bucket_seconds"].dropna()
-    seconds = max(SHORTEST_BIN_SECONDS, float(widths.max()) if len(widths) else 0.0)
+    logs = [s.resolution_seconds or 0.0 for s in seen.case.gateway_logs]
+    coarsest = float(widths.max()) if len(widths) else 0.0
+    seconds = max(SHORTEST_BIN_SECONDS, coarsest, *logs)
     window = seen.case.window
     first = seen.outage.start.first if seen.outage else window.end
     quiet = (first - window.start).total_seconds() // seconds
@@ -121,11 +124,12 @@ def _by_bin(rows: pd.DataFrame) -> dict[int, float]:
 def method_traffic(seen: Observations, bins: Bins) -> tuple[MethodTraffic, ...]:
     """Every gRPC method that the metrics name, by name."""
     metrics = seen.tables.metrics
-    shifts = {s.full_method: s for s in seen.latency_shifts}
+    shifts: dict[str, list[LatencyShift]] = {}
+    for shift in (*seen.latency_shifts, *seen.other_shifts):
+        shifts.setdefault(shift.full_method, []).append(shift)
     found = []
     for (service, method), rows in pieces(metrics, "service", "method"):
         counted = rows[(rows["aggregate"] == "count") & rows["value"].notna()]
-        shift = shifts.get(f"{service}/{method}")
         cited = rows_as_evidence(
             rows,
             system=System.GRPC_METRICS,
@@ -133,7 +137,8 @@ def method_traffic(seen: Observations, bins: Bins) -> tuple[MethodTraffic, ...]:
             seen=f"calls of {service}/{method} are recorded",
             first="row",
         )
-        found.append(_method(service, method, counted, bins, shift, cited))
+        of_method = shifts.get(f"{service}/{method}", [])
+        found.append(_method(service, method, counted, bins, of_method, cited))
     return tuple(found)
 
 
@@ -142,21 +147,23 @@ def _method(
     method: str,
     counted: pd.DataFrame,
     bins: Bins,
-    shift: LatencyShift | None,
+    shifts: Sequence[LatencyShift],
     evidence: tuple[Evidence, ...],
 ) -> MethodTraffic:
     calls: dict[int, float] = {}
     failed: dict[int, float] = {}
-    numbers = counted.assign(bin=_bins(counted["at"], bins))
+    once = _of_one_metric(each_once(counted))
+    numbers = once.assign(bin=_bins(once["at"], bins))
     for number, status, value in values(numbers, "bin", "status", "value"):
         calls[number] = calls.get(number, 0.0) + value
         if status and status.upper() != "OK":
             failed[number] = failed.get(number, 0.0) + value
+    shift = next(iter(shifts), None)
     # A call is counted when it ends: the requests that it failed arrived that much earlier.
     lag = int(shift.plateau_ms / 1000 // bins.seconds) if shift else 0
     bad = {n - lag for n, v in failed.items() if v and v >= BAD_SHARE * calls[n] and n >= lag}
-    if shift:
-        bad |= _hung(shift, bins, lag)
+    for slow in shifts:
+        bad |= _hung(slow, bins, int(slow.plateau_ms / 1000 // bins.seconds))
     return MethodTraffic(
         service=service,
         method=method,
@@ -166,6 +173,15 @@ def _method(
         shift=shift,
         evidence=(*shift.evidence[:1], *evidence[:1]) if shift else evidence[:1],
     )
+
+
+def _of_one_metric(counted: pd.DataFrame) -> pd.DataFrame:
+    """The counts of the metric that counted most: client and server, old names and new ones count
+    the same calls. Programs that call a method count calls of their own.
+    """
+    totals = sums(counted, "metric", "value")
+    most = max(totals, key=lambda name: (totals[name], name), default="")
+    return counted[counted["metric"] == most]
 
 
 def _hung(shift: LatencyShift, bins: Bins, lag: int) -> frozenset[int]:
