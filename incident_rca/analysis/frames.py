@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def pieces(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
     """The rows of `frame` by distinct values of `columns`, sorted; rows with nulls are left out."""
-    for key, rows in frame.groupby(list(columns), sort=True):
+    for key, rows in frame.groupby(list(columns), sort=True, observed=True):
         yield tuple(part.item() if hasattr(part, "item") else part for part in key), rows
 
 

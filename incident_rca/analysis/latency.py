@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import pieces, seconds_of
@@ -17,6 +21,9 @@ from incident_rca.tables import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
+
+    Places: TypeAlias = NDArray[np.intp]
 
 # What tells most of slow calls first: of each method the first of these that is recorded is read.
 AGGREGATES = ("p99", "p95", "max", "avg")
@@ -40,13 +47,15 @@ def latency_shifts(case: Case, tables: Tables) -> tuple[LatencyShift, ...]:
 
     Of a method that several programs call, the program that saw it highest at that time.
     """
+    counts = _counts(tables)
+    none = tables.metrics.iloc[:0]
     shifts = []
-    for aggregate, of_metric in _series(case, tables):
-        found = [
-            shift
-            for _, rows in pieces(of_metric, "owner")
-            for shift in _shifts(case, tables, aggregate, rows)
-        ]
+    for of_metric in _series(case, tables):
+        found = []
+        for series in of_metric:
+            of_method = counts.get((series.service, series.method), none)
+            baseline, rises = rises_of(series.levels)
+            found += [_shift(case, of_method, series, rise, baseline) for rise in rises]
         shifts += _one_at_a_time(found)
     return tuple(sorted(shifts, key=lambda s: (-s.plateau_ms, s.service, s.method, s.onset.middle)))
 
@@ -58,34 +67,87 @@ def methods_without_usual(case: Case, tables: Tables, before: datetime) -> tuple
     """
     judged: set[str] = set()
     recorded: set[str] = set()
-    for aggregate, of_metric in _series(case, tables):
-        for _, rows in pieces(of_metric, "owner"):
-            series = _levels(_of_aggregate(rows, aggregate))
-            told = beginning_of(series)
-            first = rows.iloc[0]
-            name = ".".join(canonical_method(case, str(first["service"]), str(first["method"])))
-            recorded.add(name)
-            if told and series.ends[told - 1] <= before.timestamp():
-                judged.add(name)
+    for series in chain.from_iterable(_series(case, tables)):
+        name = ".".join(canonical_method(case, series.service, series.method))
+        levels = series.levels
+        told = beginning_of(levels)
+        recorded.add(name)
+        if told and levels.ends[told - 1] <= before.timestamp():
+            judged.add(name)
     return tuple(sorted(recorded - judged))
 
 
-def _series(case: Case, tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Of each method and metric the aggregate that tells most, and the rows of all its programs."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Series:
+    """The latencies of a method as one program and metric saw it: its rows of all aggregates."""
+
+    service: str
+    method: str
+    metric: str
+    aggregate: str
+    rows: pd.DataFrame
+
+    @property
+    def known(self) -> pd.DataFrame:
+        """The rows of the aggregate that is read, by time."""
+        own = self.rows[self.rows["aggregate"] == self.aggregate]
+        return own.sort_values("at", kind="stable")
+
+    @property
+    def levels(self) -> Levels:
+        known = self.known
+        starts = seconds_of(known["at"])
+        widths = known["bucket_seconds"].to_numpy(dtype=float)
+        return Levels(starts, starts + widths, known["value"].to_numpy(dtype=float))
+
+
+def _series(case: Case, tables: Tables) -> Iterator[list[_Series]]:
+    """The series of each method and metric, one a program, by the aggregate that tells most.
+
+    The table may hold millions of rows: it is cut up once, by position.
+    """
     metrics = tables.metrics
-    series = metrics[
+    is_read = (
         metrics["aggregate"].isin(AGGREGATES)
         & (metrics["unit"] == "ms")
-        & metrics["method"].notna()
         & metrics["value"].notna()
         & (metrics["at"] >= case.window.start)
         & (metrics["at"] < case.window.end)
+    )
+    keys = ["service", "method", "metric", "owner", "aggregate"]
+    read = metrics.loc[is_read, keys]
+    named = read.groupby(keys, dropna=False, sort=False, observed=True).indices
+    places = np.flatnonzero(is_read)
+    found: dict[tuple[str, str], dict[str, dict[str, dict[str, Places]]]] = {}
+    for key, rows in named.items():
+        by, of, name, owner, read_as = (k if isinstance(k, str) else "" for k in key)
+        if by and of and name:
+            by_metric = found.setdefault((by, of), {}).setdefault(name, {})
+            by_metric.setdefault(owner, {})[read_as] = places[rows]
+    for (service, method), of_method in sorted(found.items()):
+        there = {a for of_metric in of_method.values() for p in of_metric.values() for a in p}
+        best = next(a for a in AGGREGATES if a in there)
+        for metric, programs in sorted(of_method.items()):
+            yield [
+                _Series(service, method, metric, best, metrics.iloc[_in_order(aggregates)])
+                for _, aggregates in sorted(programs.items())
+                if best in aggregates
+            ]
+
+
+def _in_order(aggregates: Mapping[str, Places]) -> Places:
+    return np.sort(np.concatenate(list(aggregates.values())))
+
+
+def _counts(tables: Tables) -> dict[tuple[str, str], pd.DataFrame]:
+    """The counts of calls by status code, of each method."""
+    metrics = tables.metrics
+    counted = metrics[
+        (metrics["aggregate"] == "count") & metrics["status"].notna() & metrics["value"].notna()
     ]
-    series = series.assign(owner=series["owner"].fillna(""))
-    for _, of_method in pieces(series, "service", "method"):
-        aggregate = next(a for a in AGGREGATES if a in set(of_method["aggregate"]))
-        for _, of_metric in pieces(of_method, "metric"):
-            yield aggregate, of_metric
+    return {
+        (service, method): rows for (service, method), rows in pieces(counted, "service", "method")
+    }
 
 
 def _one_at_a_time(found: list[LatencyShift]) -> list[LatencyShift]:
@@ -102,10 +164,6 @@ def _overlap(one: LatencyShift, other: LatencyShift) -> bool:
     return first.offset.hi is None or second.onset.first < first.offset.hi
 
 
-def _of_aggregate(rows: pd.DataFrame, aggregate: str) -> pd.DataFrame:
-    return rows[rows["aggregate"] == aggregate].sort_values("at", kind="stable")
-
-
 def _buckets(known: pd.DataFrame) -> list[Bucket]:
     columns = ("at", "value", "bucket_seconds", "ceiling")
     return [
@@ -115,41 +173,20 @@ def _buckets(known: pd.DataFrame) -> list[Bucket]:
     ]
 
 
-def _shifts(
-    case: Case, tables: Tables, aggregate: str, rows: pd.DataFrame
-) -> Iterator[LatencyShift]:
-    """The shifts of one series, of which `rows` are all aggregates."""
-    known = _of_aggregate(rows, aggregate)
-    baseline, rises = rises_of(_levels(known))
-    for rise in rises:
-        yield _shift(case, tables, aggregate, rows, known, rise, baseline)
-
-
-def _levels(known: pd.DataFrame) -> Levels:
-    starts = seconds_of(known["at"])
-    widths = known["bucket_seconds"].to_numpy(dtype=float)
-    return Levels(starts, starts + widths, known["value"].to_numpy(dtype=float))
-
-
 def _shift(
-    case: Case,
-    tables: Tables,
-    aggregate: str,
-    rows: pd.DataFrame,
-    known: pd.DataFrame,
-    rise: Rise,
-    baseline: float,
+    case: Case, counts: pd.DataFrame, series: _Series, rise: Rise, baseline: float
 ) -> LatencyShift:
+    aggregate, rows, known = series.aggregate, series.rows, series.known
+    service, method = series.service, series.method
     inside = known.iloc[rise.first : rise.last + 1]
     high = _buckets(inside)
     averages = _averages(rows, inside) if aggregate != "avg" else rows.iloc[:0]
     level = level_of(high, inside, averages)
-    service, method = str(known["service"].iloc[0]), str(known["method"].iloc[0])
     name, short = canonical_method(case, service, method)
     onset = _onset(known, rise, aggregate, level)
     offset = _offset(known, rise)
     since = min(onset.first, high[0].start)
-    counts, counted = _status_counts(tables, service, method, since, offset)
+    by_code, counted = _status_counts(counts, since, offset)
     before = f"({baseline:,.0f} ms before)"
     cited = rows_as_evidence(
         inside,
@@ -161,7 +198,7 @@ def _shift(
     return LatencyShift(
         service=name,
         method=short,
-        metric=str(known["metric"].iloc[0]),
+        metric=series.metric,
         unit=str(known["unit"].iloc[0]),
         aggregate=aggregate,
         baseline_p99_ms=baseline,
@@ -171,13 +208,13 @@ def _shift(
         onset=onset,
         offset=offset,
         censored=level.censored,
-        status_counts=counts,
+        status_counts=by_code,
         full_method=f"{service}/{method}",
-        unsure_codes=_unsure_codes(tables, service, method),
+        unsure_codes=_unsure_codes(counts),
         evidence=(
             *cited,
             *_average_evidence(averages, level, name, short),
-            *_count_evidence(counted, name, short, counts, onset, offset),
+            *_count_evidence(counted, name, short, by_code, onset, offset),
         ),
     )
 
@@ -212,49 +249,38 @@ def _bucket(known: pd.DataFrame, position: int) -> Bucket:
 
 
 def _status_counts(
-    tables: Tables, service: str, method: str, since: datetime, offset: Span
+    counts: pd.DataFrame, since: datetime, offset: Span
 ) -> tuple[Mapping[str, int], pd.DataFrame]:
     """The calls by status code, and their rows.
 
     Metrics of client and server, old names and new ones count the same calls: of each code the
     largest count stands, not their sum, and none is lost that only one of them has.
     """
-    metrics = tables.metrics
-    counted = metrics[
-        (metrics["aggregate"] == "count")
-        & (metrics["service"] == service)
-        & (metrics["method"] == method)
-        & metrics["status"].notna()
-        & metrics["value"].notna()
-        & (metrics["at"] >= since)
-    ]
-    if offset.hi is not None:
-        counted = counted[counted["at"] < offset.hi]
     by_metric: Counter[tuple[str, str]] = Counter()
-    for (name, code), rows in pieces(each_once(counted), "metric", "status"):
+    for (name, code), rows in pieces(
+        _between(each_once(counts), since, offset), "metric", "status"
+    ):
         by_metric[code.upper(), name] += whole_calls(float(rows["value"].sum()))
-    counts: dict[str, int] = {}
+    by_code: dict[str, int] = {}
     for (code, _), number in sorted(by_metric.items()):
-        counts[code] = max(number, counts.get(code, 0))
-    return counts, counted
+        by_code[code] = max(number, by_code.get(code, 0))
+    return by_code, _between(counts, since, offset)
 
 
-def _unsure_codes(tables: Tables, service: str, method: str) -> tuple[str, ...]:
+def _between(counts: pd.DataFrame, since: datetime, offset: Span) -> pd.DataFrame:
+    later = counts[counts["at"] >= since]
+    return later if offset.hi is None else later[later["at"] < offset.hi]
+
+
+def _unsure_codes(counts: pd.DataFrame) -> tuple[str, ...]:
     """Codes that are zero throughout, though their series appeared when others had been there.
 
     A program makes a code's counter with its first call. What a counter has when it is first read
     is no increase of it (Prometheus, `increase`), so that call is in no row.
     """
-    metrics = tables.metrics
-    counts = metrics[
-        (metrics["aggregate"] == "count")
-        & (metrics["service"] == service)
-        & (metrics["method"] == method)
-        & metrics["value"].notna()
-    ]
-    counts = counts.assign(owner=counts["owner"].fillna(""))
     found = set()
-    for _, of_program in pieces(counts, "metric", "owner"):
+    programs = counts.groupby(["metric", "owner"], dropna=False, observed=True, sort=True)
+    for _, of_program in programs:
         for (code,), rows in pieces(of_program, "status"):
             if rows["at"].min() > of_program["at"].min() and not rows["value"].any():
                 found.add(code.upper())

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,10 +74,17 @@ def starvations(case: Case, tables: Tables) -> tuple[Starvation, ...]:
 
 
 def _of_route(case: Case, method: str, route: str, rows: pd.DataFrame) -> Iterator[Starvation]:
-    counts = _counts(case, rows)
+    counts = _counts(case, rows, 0.0)
     if counts is None:
         return
     found, scores = _silences(counts)
+    if found and found[-1][1] + 1 == len(scores):
+        # A request is logged when it ends: those that arrived last may not be there yet.
+        slowest_ms = max(chain.from_iterable(rows["latency_ms_bounds"]), default=0)
+        counts = _counts(case, rows, slowest_ms / 1000)
+        if counts is None:
+            return
+        found, scores = _silences(counts)
     for number, (first, last) in enumerate(found):
         reached = found[number - 1][1] + 1 if number else 0
         if (last + 1 - first) * counts.width >= SHORTEST_SECONDS:
@@ -84,15 +92,13 @@ def _of_route(case: Case, method: str, route: str, rows: pd.DataFrame) -> Iterat
                 yield _episode(method, route, rows, counts, scores, (reached, first, last))
 
 
-def _counts(case: Case, rows: pd.DataFrame) -> _Counts | None:
+def _counts(case: Case, rows: pd.DataFrame, not_yet: float) -> _Counts | None:
+    """The route's requests by bin, without the last `not_yet` seconds of what is recorded."""
     read = set(rows["source"])
     sources = [s for s in case.gateway_logs if s.name in read or not read]
     width = max([1.0, *(s.resolution_seconds or 0.0 for s in sources)])
-    bounds = [bound for bounds in rows["latency_ms_bounds"] for bound in bounds]
     ends = [s.covered.end for s in case.gateway_logs if s.covered]
-    # A request is logged when it ends: those that arrived last may not be there yet.
-    until = min(case.window.end, max(ends, default=case.window.end)).timestamp()
-    until -= max(bounds, default=0) / 1000
+    until = min(case.window.end, max(ends, default=case.window.end)).timestamp() - not_yet
     start = math.ceil(recorded_from(case).timestamp() / width) * width
     number = int((until - start) // width)
     if number < FEWEST_BINS:

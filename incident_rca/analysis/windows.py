@@ -26,6 +26,8 @@ def each_once(counted: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
+    if counted.empty:
+        return counted
     series = counted.groupby(_SERIES, dropna=False, sort=False).ngroup().to_numpy()
     starts = seconds_of(counted["at"])
     widths = counted["bucket_seconds"].to_numpy(dtype=float)

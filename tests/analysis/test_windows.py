@@ -75,7 +75,9 @@ def test_where_nothing_overlaps_nothing_is_changed() -> None:
 def test_what_is_left_lies_apart(gaps: list[int], width: int) -> None:
     rows = windows([], 10, float(width))[: len(gaps)]
     starts = [sum(gaps[:n]) for n in range(len(rows))]
-    moved = [dict(row) | {"at": at(s), "value": 1.0} for row, s in zip(rows, starts, strict=True)]
+    moved: list[Row] = [
+        dict(row) | {"at": at(s), "value": 1.0} for row, s in zip(rows, starts, strict=True)
+    ]
     once = each_once(frame(moved))
     covered = {second for s in starts for second in range(s, s + width)}
     assert once["bucket_seconds"].sum() == pytest.approx(len(covered), abs=0.01)
