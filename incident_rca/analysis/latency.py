@@ -120,6 +120,7 @@ def _series(case: Case, tables: Tables) -> Iterator[list[_Series]]:
     places = np.flatnonzero(is_read)
     found: dict[tuple[str, str], dict[str, dict[str, dict[str, Places]]]] = {}
     for key, rows in named.items():
+        assert isinstance(key, tuple)
         by, of, name, owner, read_as = (k if isinstance(k, str) else "" for k in key)
         if by and of and name:
             by_metric = found.setdefault((by, of), {}).setdefault(name, {})
