@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,11 +123,10 @@ def _traffic(rows: pd.DataFrame, minutes: float) -> _Traffic:
 def _histogram(rows: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The merged latency histograms: each bound in milliseconds, rising, and its requests."""
     columns = (rows["latency_ms_bounds"], rows["latency_ms_counts"])
-    bounds, counts = (np.fromiter(chain.from_iterable(c), dtype=np.int64) for c in columns)
+    none: list[int] = []
+    bounds, counts = (np.concatenate([none, *c]).astype(np.int64) for c in columns)
     merged, places = np.unique(bounds, return_inverse=True)
-    numbers = np.zeros(len(merged), dtype=np.int64)
-    np.add.at(numbers, places, counts)
-    return merged, numbers
+    return merged, np.bincount(places, weights=counts, minlength=len(merged)).astype(np.int64)
 
 
 def percentile_ms(rows: pd.DataFrame, share: float) -> float | None:
