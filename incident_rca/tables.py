@@ -32,7 +32,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "line_last": "BIGINT",
     },
     # One row a failed request (status 5xx); `at` is its arrival. `trace_ids` are all ids that its
-    # line has, by blanks, in the spelling of `trace_ids.py`; `trace_id` is its X-Ray root as logged.
+    # line has, by blanks, in the spelling of `trace_ids.py`; `trace_id` is its X-Ray root as it is.
     "failures": _ORIGIN
     | {
         "line": "BIGINT",

@@ -154,7 +154,7 @@ def _read(
     coverage = fetch(run_file(session, "access_log_coverage.sql")).iloc[0]
     gateway = fetch(run_file(session, "access_log_gateway.sql"))
     failures = fetch(run_file(session, "access_log_failures.sql"))
-    ids = [joined_ids(ids_of_log(*split_ids(text))) for text in failures["logged_ids"]]
+    ids = failures["logged_ids"].map(lambda text: joined_ids(ids_of_log(*split_ids(text))))
     failures = failures.assign(trace_ids=ids)
     origin = {"source": raw.source, "file": raw.file}
     rows, resolution = int(coverage["rows"]), _resolution(bool(coverage["has_milliseconds"]), known)
