@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -10,7 +10,7 @@ from itertools import pairwise
 from incident_rca.analysis.names import counted
 from incident_rca.formats.lock_recording import GAP_INTERVALS
 from incident_rca.formats.parsed import Format, Parsed
-from incident_rca.importing import UNPARSED_SHARE_LIMIT
+from incident_rca.importing import UNPARSED_SHARE_LIMIT, with_measured_clock
 from incident_rca.model import Gap, RawFile, SourceState, SourceStatus, TimeWindow
 from incident_rca.window import format_instant
 
@@ -43,7 +43,16 @@ def together(parts: Sequence[Parsed], *, is_continuous: bool) -> Parsed:
         gaps=tuple(sorted(gaps, key=lambda gap: gap.window.start)),
         blind=_each_once(part.blind for part in parts),
         lacks=tuple(dict.fromkeys(fact for part in parts for fact in part.lacks)),
+        clock_offset_seconds=_widest(p.clock_offset_seconds for p in parts),
     )
+
+
+def _widest(bounds: Iterable[tuple[float, float] | None]) -> tuple[float, float] | None:
+    """The bounds that hold all that were measured; None where none were."""
+    known = [b for b in bounds if b is not None]
+    if not known:
+        return None
+    return min(lo for lo, _ in known), max(hi for _, hi in known)
 
 
 def _between(parts: Sequence[Parsed]) -> Iterator[Gap]:
@@ -93,7 +102,7 @@ def status_of(
         or (is_continuous and _said_of_ends(parsed, window))
         or (SourceState.OK, "", "")
     )
-    return SourceStatus(
+    status = SourceStatus(
         name=name,
         system=known.system,
         kind=known.kind,
@@ -111,6 +120,7 @@ def status_of(
         lacks=parsed.lacks,
         files=tuple(sorted(files, key=lambda file: file.path)),
     )
+    return with_measured_clock(status, parsed)
 
 
 def _said_of_reading(parsed: Parsed) -> Said | None:

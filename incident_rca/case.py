@@ -172,14 +172,15 @@ def failed(source: SourceStatus, reason: str, hint: str) -> SourceStatus:
 
 
 def _made_from(sources: tuple[SourceStatus, ...]) -> Any:
-    """What tables are made from: other files, names, queries or parsers make other tables."""
+    """What tables are made from: other files, names, queries, parsers or columns make others."""
     files = [
         [file.path, file.sha256, source.name, source.kind, source.query, dict(source.reading)]
         for source in sources
         if source.state is not SourceState.FAILED
         for file in source.files
     ]
-    return {"tool_version": __version__, "files": sorted(files)}
+    columns = {name: list(schema) for name, schema in SCHEMAS.items()}
+    return {"tool_version": __version__, "columns": columns, "files": sorted(files)}
 
 
 def tables_are_current(folder: Path, sources: tuple[SourceStatus, ...]) -> bool:

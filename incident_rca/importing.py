@@ -117,6 +117,17 @@ def _nothing_readable(refused: Sequence[IncidentRcaError]) -> IncidentRcaError:
     return NoEvidence(f"none of the {len(refused)} files could be read: {reasons}")
 
 
+def with_measured_clock(source: SourceStatus, parsed: Parsed) -> SourceStatus:
+    """The source with the clock bounds that who wrote its files measured, if he did."""
+    if parsed.clock_offset_seconds is None:
+        return source
+    return replace(
+        source,
+        clock_offset_seconds=parsed.clock_offset_seconds,
+        clock_offset_basis=Basis.OBSERVED,
+    )
+
+
 def with_declared_clock(source: SourceStatus, settings: Settings) -> SourceStatus:
     """The source with the clock bounds that the settings declare; measured ones stay."""
     if source.clock_offset_basis is Basis.OBSERVED:
@@ -235,7 +246,7 @@ def _status(known: Format, name: str, parsed: Parsed, raw: RawFile) -> SourceSta
         hint = "look at those rows: a new log format is not read yet"
     elif parsed.rows == 0:
         state, reason = SourceState.EMPTY, f"{raw.path}: holds no rows"
-    return SourceStatus(
+    status = SourceStatus(
         name=name,
         system=known.system,
         kind=known.kind,
@@ -253,3 +264,4 @@ def _status(known: Format, name: str, parsed: Parsed, raw: RawFile) -> SourceSta
         lacks=parsed.lacks,
         files=(raw,),
     )
+    return with_measured_clock(status, parsed)

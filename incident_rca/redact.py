@@ -44,7 +44,9 @@ def redact_sql(text: str) -> str:
     out: list[str] = []
     last = ""
     for kind, piece in pieces:
-        if kind == "literal":
+        if kind == "comment":
+            piece = " "
+        elif kind == "literal":
             number += 1
             piece = f"${number}"
         # A placeholder must not grow together with a word, a number or another dollar.
@@ -57,8 +59,19 @@ def redact_sql(text: str) -> str:
     return _mask_identities(" ".join("".join(out).split()))
 
 
+def comments_of(text: str) -> tuple[str, ...]:
+    """The comments of a statement, with their marks; what looks like one in a literal is none.
+
+    >>> comments_of("SELECT '/* no */' /* yes */ -- and this")
+    ('/* yes */', '-- and this')
+    """
+    return tuple(piece for kind, piece in _sql_pieces(text) if kind == "comment")
+
+
 def _sql_pieces(text: str) -> Iterator[tuple[str, str]]:
-    """The statement in (kind, text) pieces: `literal`, `parameter`, `blank`, `word` or `other`."""
+    """The statement in (kind, text) pieces: `literal`, `parameter`, `comment`, `blank`, `word` or
+    `other`; a literal has no text.
+    """
     at = 0
     while token := _SQL_TOKEN.match(text, at):
         kind, piece = str(token.lastgroup), token.group()
@@ -66,7 +79,9 @@ def _sql_pieces(text: str) -> Iterator[tuple[str, str]]:
         match kind:
             case "comment":
                 at = _comment_end(text, at)
-                yield "blank", " "
+                yield "comment", text[token.start() : at]
+            case "blank" if piece.startswith("--"):
+                yield "comment", piece
             case "blank":
                 yield "blank", " "
             case "string":

@@ -31,7 +31,8 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "line_first": "BIGINT",
         "line_last": "BIGINT",
     },
-    # One row a failed request (status 5xx); `at` is its arrival.
+    # One row a failed request (status 5xx); `at` is its arrival. `trace_ids` are all ids that its
+    # line has, by blanks, in the spelling of `trace_ids.py`; `trace_id` is its X-Ray root as it is.
     "failures": _ORIGIN
     | {
         "line": "BIGINT",
@@ -46,6 +47,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "message": "VARCHAR",
         "seen_in": "VARCHAR",
         "trace_id": "VARCHAR",
+        "trace_ids": "VARCHAR",
     },
     # What a load balancer says of its requests, by second, path and statuses; `at` is null there.
     # A request that failed (elb_status 5xx, or 460: the client closed first) has a row of its own,
@@ -95,7 +97,8 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     # for that mode itself).
     # `holder_statement_basis`: `running`, `last` or `recovered`. `wait_end_line` is the log's line
     # that says so, `wait_outcome` how: `granted`, `cancelled` (57014), `lock_timeout` (55P03),
-    # `deadlock` (40P01) or `terminated` (57P01).
+    # `deadlock` (40P01) or `terminated` (57P01). `*_trace_ids` are the ids of requests in a
+    # statement's comments or the session's name, by blanks, in the spelling of `trace_ids.py`.
     "locks": _ORIGIN
     | {
         "line": "BIGINT",
@@ -110,6 +113,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "waiter_application": "VARCHAR",
         "waiter_mode": "VARCHAR",
         "waiter_statement": "VARCHAR",
+        "waiter_trace_ids": "VARCHAR",
         "wait_start": "TIMESTAMPTZ",
         "wait_end": "TIMESTAMPTZ",
         "wait_end_line": "BIGINT",
@@ -122,6 +126,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "holder_state": "VARCHAR",
         "holder_statement": "VARCHAR",
         "holder_statement_basis": "VARCHAR",
+        "holder_trace_ids": "VARCHAR",
         "held_since": "TIMESTAMPTZ",
         "held_until": "TIMESTAMPTZ",
     },

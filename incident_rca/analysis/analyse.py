@@ -41,7 +41,8 @@ def analyse(case: Case, tables: Tables) -> Analysis:
     main, seen = judged[0], judged[0].seen
     requests, failed = _counts(seen)
     analysis = Analysis(
-        case=case,
+        case=seen.case,
+        clocks=seen.clocks,
         outage=seen.outage,
         baselines=seen.baselines,
         requests=requests,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.observations import Observations
-from incident_rca.analysis.paths import path_from_relation
+from incident_rca.analysis.traced import path_of_lock
 from incident_rca.lock_modes import ROW_EXCLUSIVE, blocks_reads, conflicts, in_words
 from incident_rca.model import Contradiction, EndpointImpact, LockEpisode
 
@@ -28,7 +28,7 @@ def contradictions(seen: Observations) -> tuple[Contradiction, ...]:
 def _reads_behind_a_write_lock(seen: Observations) -> Iterator[Contradiction]:
     """A lock that blocks no reads cannot make reads fail: something else did."""
     for episode in seen.lock_episodes:
-        path = path_from_relation(seen, episode.relation, episode.waiter_applications)
+        path = path_of_lock(seen, episode)
         if path is None or not _blocks_writes_only(episode) or not _overlaps(seen, episode):
             continue
         for endpoint in (e for e in path.failing if e.method in READING_METHODS):

@@ -16,6 +16,7 @@ from incident_rca.analysis.lock_words import ROW_TYPES
 from incident_rca.analysis.waits import peak_of, waits_of
 from incident_rca.model import Case, Evidence, LockEpisode, Session, Span, System
 from incident_rca.tables import Tables
+from incident_rca.trace_ids import split_ids
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,12 +178,20 @@ def _episode(
         root_relation=next(iter(distinct(held, "relation")), "") if elsewhere else "",
         deadlocked=bool(edges["deadlocked"].any()),
         outcomes=dict(sorted(Counter(w.outcome for w in waits if w.outcome).items())),
+        waiter_ids=_waiter_ids(edges),
         start_evidence=started,
         peak_evidence=peaked,
         end_evidence=ended,
         bystander_evidence=lock_evidence.of_bystanders(idle, relation),
         evidence=tuple(dict.fromkeys([*started, *peaked, *ended])),
     )
+
+
+def _waiter_ids(edges: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
+    """The ids of each waiting statement that carries some, one a session and statement."""
+    known = edges[edges["waiter_trace_ids"].notna()]
+    carried = set(values(known, "waiter", "waiter_trace_ids"))
+    return tuple(split_ids(ids) for _, ids in sorted(carried))
 
 
 def _amplifying(edges: pd.DataFrame, root: str) -> pd.DataFrame:

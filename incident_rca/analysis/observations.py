@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from incident_rca.analysis.baselines import baselines
 from incident_rca.analysis.call_counts import CallCounts, call_counts
 from incident_rca.analysis.changes import Change, changes_in
+from incident_rca.analysis.clocks import clocks_of
+from incident_rca.analysis.copies import without_copies
 from incident_rca.analysis.endpoints import endpoint_impacts
 from incident_rca.analysis.error_types import error_types
 from incident_rca.analysis.gateway_crosscheck import LackingLog, lacking_log
@@ -20,10 +22,13 @@ from incident_rca.analysis.locks import lock_episodes
 from incident_rca.analysis.outage import failures_in, find_outages
 from incident_rca.analysis.pool import find_pool, pool_sizes
 from incident_rca.analysis.sessions import StuckSessions, Terminations, stuck_sessions, terminations
+from incident_rca.analysis.shared_ids import link_of
 from incident_rca.analysis.starvation import starvations
+from incident_rca.analysis.true_time import on_true_time
 from incident_rca.model import (
     Baseline,
     Case,
+    Clocks,
     EndpointImpact,
     ErrorBurst,
     ErrorType,
@@ -59,6 +64,7 @@ class Observations:
     """
 
     case: Case
+    clocks: Clocks
     part: TimeWindow
     incident: int
     tables: Tables
@@ -124,7 +130,13 @@ class Observations:
 
 
 def observe(case: Case, tables: Tables) -> tuple[Observations, ...]:
-    """What the tables show within the window, for each incident, the largest first."""
+    """What the tables show within the window, for each incident, the largest first.
+
+    All times in it are true ones, as far as the clocks are known.
+    """
+    tables = without_copies(tables)
+    clocks = clocks_of(case, link_of(case, tables))
+    case, tables = on_true_time(case, tables, clocks)
     lacking = lacking_log(case, tables)
     tables = replace(tables, failures=with_execution_logs(tables.failures))
     tables = _inside(case.window, promoted(case, tables))
@@ -132,6 +144,7 @@ def observe(case: Case, tables: Tables) -> tuple[Observations, ...]:
     locks, shifts = lock_episodes(case, tables), latency_shifts(case, tables)
     whole = Observations(
         case=case,
+        clocks=clocks,
         part=case.window,
         incident=1,
         tables=tables,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from incident_rca.analysis.clocks import Sequence, order_of
 from incident_rca.analysis.hypotheses.missing_deadline import failed_codes, hung_without_deadline
 from incident_rca.analysis.latency import methods_without_usual
-from incident_rca.analysis.names import may_be_one
+from incident_rca.analysis.names import counted, may_be_one
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.verdicts import Candidate
-from incident_rca.model import Basis, LatencyShift, Role, SourceState, System
+from incident_rca.model import Aspect, Basis, LatencyShift, Role, SourceState, Stance
 
 
 def open_questions(seen: Observations, candidates: tuple[Candidate, ...]) -> tuple[str, ...]:
@@ -18,7 +17,8 @@ def open_questions(seen: Observations, candidates: tuple[Candidate, ...]) -> tup
     asked = [
         *_sources(seen),
         *_topology(seen),
-        *_order(seen, candidates),
+        *_order(candidates),
+        *_clocks(seen),
         *_calls(seen),
         *_unjudged(seen),
         *_sessions(seen),
@@ -81,19 +81,28 @@ def _lines(seen: Observations, shift: LatencyShift) -> Iterator[str]:
         yield f'calls = ["{shift.full_method}"]'
 
 
-def _order(seen: Observations, candidates: tuple[Candidate, ...]) -> Iterator[str]:
-    triggers = {c.hypothesis.object for c in candidates if c.hypothesis.role is Role.TRIGGER}
-    episode = next((e for e in seen.lock_episodes if e.object in triggers), None)
-    if seen.outage is None or episode is None:
-        return
-    order = order_of(
-        seen.case, episode.held_start, System.POSTGRES, seen.outage.onset, System.GATEWAY
-    )
-    if order.sequence is Sequence.INSEPARABLE:
+def _order(candidates: tuple[Candidate, ...]) -> Iterator[str]:
+    """Orders that could not be told of what may be to blame, or are wrong by unmeasured clocks."""
+    for candidate in candidates:
+        if candidate.hypothesis.role in (Role.TRIGGER, Role.SUSTAINER):
+            yield from candidate.unsettled
+        for claim in candidate.hypothesis.claims:
+            is_wrong = claim.aspect is Aspect.ORDER and claim.stance is Stance.AGAINST
+            if is_wrong and claim.basis is Basis.ASSUMED:
+                yield (
+                    f"Are the clocks right? Nobody measured them, and by them alone "
+                    f"{candidate.hypothesis.kind.value.replace('_', ' ')} on "
+                    f"{candidate.hypothesis.object} is contradicted: {claim.text}. An id of "
+                    "requests that both sides log, or an offset measured at the source, would say."
+                )
+
+
+def _clocks(seen: Observations) -> Iterator[str]:
+    link = seen.clocks.link
+    if link is not None and link.bounds is None:
         yield (
-            "Was the lock held before requests began to fail? The two are not separable: clocks, "
-            f"sampling and the failures' rate would have to be {-order.margin_seconds:.2f} s "
-            "tighter."
+            f"Why do the ids of {counted(link.requests, 'request')} that PostgreSQL and the "
+            f"gateway share tell nothing of their clocks? As bounds, {link.note}."
         )
 
 

@@ -32,7 +32,8 @@ class Candidate:
 
     `active` is when its state held, where it can explain failures; `service` and `routes` (names of
     failing endpoints) are what its path leads to. `hidden` says why something deeper may be behind
-    it that could not be seen, "" where nothing can be.
+    it that could not be seen, "" where nothing can be. `unsettled` are orders that could not be
+    told, as questions with what would settle them.
     """
 
     hypothesis: Hypothesis
@@ -40,6 +41,7 @@ class Candidate:
     service: str = ""
     routes: frozenset[str] = frozenset()
     hidden: str = ""
+    unsettled: tuple[str, ...] = ()
 
 
 def verdict_of(claims: Sequence[Claim], *, needs_are_met: bool) -> Verdict:

@@ -11,6 +11,7 @@ from typing import Any
 from incident_rca.formats.parsed import utc_instant
 from incident_rca.lock_modes import mode_of_statement
 from incident_rca.redact import redact_sql
+from incident_rca.trace_ids import ids_in_session
 
 Row = Mapping[str, Any]
 
@@ -32,6 +33,7 @@ class SeenStatements:
 
     by_transaction: dict[tuple[Any, ...], dict[str, None]] = field(default_factory=dict)
     redacted: dict[str, str] = field(default_factory=dict)
+    found: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
     def note(self, session: Row) -> None:
         """Remembers the statement that a session of a transaction shows."""
@@ -45,6 +47,13 @@ class SeenStatements:
         if statement not in self.redacted:
             self.redacted[statement] = redact_sql(statement)
         return self.redacted[statement]
+
+    def ids(self, session: Row) -> str | None:
+        """The ids of requests that a session's shown statement and its name carry, by blanks."""
+        shown = session.get("query") or "", session.get("application_name") or ""
+        if shown not in self.found:
+            self.found[shown] = ids_in_session(*shown)
+        return self.found[shown]
 
     def of_holder(self, session: Row, mode: str, lock_type: str, relation: str) -> HolderStatement:
         """The statement that took this lock, as far as any line so far shows.

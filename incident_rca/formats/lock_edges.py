@@ -227,6 +227,7 @@ def _waiter(snapshot: Snapshot, owner: Owner, lock: Row, statements: SeenStateme
         "waiter_application": _application(session),
         "waiter_mode": lock["mode"],
         "waiter_statement": statements.clean(session.get("query")),
+        "waiter_trace_ids": statements.ids(session),
         "wait_start": _instant(lock["waitstart"]),
     }
 
@@ -247,6 +248,7 @@ def _holder(
         "holder_state": "prepared" if owner.prepared else session.get("state"),
         "holder_statement": statement.text,
         "holder_statement_basis": statement.basis,
+        "holder_trace_ids": statements.ids(session),
         "held_since": _instant(session.get("xact_start")),
     }
 

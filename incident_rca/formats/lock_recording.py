@@ -54,6 +54,7 @@ class _Reading:
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     interval_seconds: float = 1.0
     restricted: bool = False
+    clock_offset_seconds: tuple[float, float] | None = None
     locks: list[Row] = field(default_factory=list)
     counts: list[Row] = field(default_factory=list)
     databases: dict[int, str] = field(default_factory=dict)
@@ -90,6 +91,7 @@ def parse(raw: RawInput) -> Parsed:
         damage=damage,
         gaps=_gaps(reading),
         blind=RESTRICTED if reading.restricted else "",
+        clock_offset_seconds=reading.clock_offset_seconds,
     )
 
 
@@ -151,6 +153,9 @@ def _read_header(reading: _Reading, record: Row, raw: RawInput) -> None:
     reading.columns = record["columns"]
     reading.interval_seconds = float(record["interval_seconds"])
     reading.restricted = reading.restricted or record.get("visibility") == "restricted"
+    if "clock" in record:
+        lo, hi = record["clock"]["offset_seconds"]
+        reading.clock_offset_seconds = (float(lo), float(hi))
 
 
 def _read_probe(reading: _Reading, number: int, record: Row) -> None:

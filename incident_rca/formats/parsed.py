@@ -39,7 +39,8 @@ class Parsed:
 
     `rows` counts records, `unparsed` those that could not be read. `damage` says why the file ends
     before its end, if it does. `resolution_seconds` tells two instants apart. `lacks` says which
-    facts its format cannot give.
+    facts its format cannot give. `clock_offset_seconds` bounds the clock of its times against true
+    time, where who wrote the file measured that.
     """
 
     frames: Mapping[str, pd.DataFrame] = field(hash=False)
@@ -53,6 +54,7 @@ class Parsed:
     gaps: tuple[Gap, ...] = ()
     blind: str = ""
     lacks: tuple[str, ...] = ()
+    clock_offset_seconds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,9 @@ _REDACTED_ELSEWHERE = frozenset(
         "file",
         "request_id",
         "trace_id",
+        "trace_ids",
+        "waiter_trace_ids",
+        "holder_trace_ids",
         "statement",
         "waiter_statement",
         "holder_statement",

@@ -29,6 +29,7 @@ from incident_rca.formats.sql_answer import (
 from incident_rca.model import System, TimeWindow
 from incident_rca.redact import redact_sql
 from incident_rca.statement_tables import only_table_of
+from incident_rca.trace_ids import ids_in_session
 
 SERVICE = "pgsentinel"
 # The locks that a statement takes on the tables it names, or on rows of them.
@@ -98,6 +99,7 @@ def _edge(position: int, at: datetime, pid: int, row: Row, by_session: Mapping[S
         "waiter_session": _session(waiter, by_session.get((at, waiter))),
         "waiter_application": text_of(row.get("application_name")),
         "waiter_statement": redact_sql(statement or ""),
+        "waiter_trace_ids": _ids(row),
         **(_holder(at, row, by_session) if is_named else {}),
     }
 
@@ -116,8 +118,15 @@ def _holder(at: datetime, row: Row, by_session: Mapping[Sample, Row]) -> Row:
         "holder_state": state,
         "holder_statement": redact_sql(statement or ""),
         "holder_statement_basis": basis if statement else None,
+        "holder_trace_ids": _ids(own),
         "held_since": instant_of(own.get("xact_start")),
     }
+
+
+def _ids(row: Row) -> str | None:
+    """The ids in both statements of a sample: the one of a function has none of its caller's."""
+    statements = (text_of(row.get(name)) or "" for name in ("top_level_query", "query"))
+    return ids_in_session("\n".join(statements), text_of(row.get("application_name")))
 
 
 def _session(pid: int, row: Row | None) -> str:

@@ -40,6 +40,7 @@ from incident_rca.lock_modes import CONFLICTS, conflicts
 from incident_rca.model import System
 from incident_rca.redact import redact_sql
 from incident_rca.statement_tables import only_table_of
+from incident_rca.trace_ids import ids_in_session
 
 SERVICE = "pgwatch"
 # Of these one relation has many, and which of them it was is not stored.
@@ -184,6 +185,7 @@ def _row(pair: _Pair) -> Row:
         "holder_statement": redact_sql(pair.holder_statement),
         # Its state is not stored: whether this statement took the lock is not known.
         "holder_statement_basis": "last" if pair.holder_statement else None,
+        "holder_trace_ids": ids_in_session(pair.holder_statement, None),
     }
 
 
@@ -193,6 +195,7 @@ def _waiter(pair: _Pair) -> Row:
         "waiter_session": session_of(pair.waiter),
         "waiter_mode": pair.waiter_mode,
         "waiter_statement": redact_sql(pair.waiter_statement),
+        "waiter_trace_ids": ids_in_session(pair.waiter_statement, None),
     }
 
 

@@ -14,6 +14,13 @@ from incident_rca.model.case import (
     Thresholds,
     Topology,
 )
+from incident_rca.model.clocks import (
+    Bounds,
+    ClockBasis,
+    ClockLink,
+    Clocks,
+    SourceClock,
+)
 from incident_rca.model.episodes import (
     Baseline,
     EndpointImpact,
@@ -61,8 +68,12 @@ __all__ = [
     "Aspect",
     "Baseline",
     "Basis",
+    "Bounds",
     "Case",
     "Claim",
+    "ClockBasis",
+    "ClockLink",
+    "Clocks",
     "Contradiction",
     "EndpointImpact",
     "ErrorBurst",
@@ -85,6 +96,7 @@ __all__ = [
     "Service",
     "Session",
     "Severity",
+    "SourceClock",
     "SourceState",
     "SourceStatus",
     "Span",

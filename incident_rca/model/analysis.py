@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from incident_rca.model.case import Case
+from incident_rca.model.case import Case, SourceStatus
+from incident_rca.model.clocks import ClockBasis, Clocks, SourceClock
 from incident_rca.model.episodes import (
     Baseline,
     EndpointImpact,
@@ -25,6 +26,7 @@ from incident_rca.model.evidence import (
     Phase,
     require_evidence,
 )
+from incident_rca.model.words import Basis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,8 @@ class Analysis:
     """Everything the report says, before it is worded for a reader.
 
     `failures_not_logged` is how many more the gateway counted than its log holds: then that no
-    failure is seen does not mean that none was.
+    failure is seen does not mean that none was. `clocks` are those of its sources: the times of the
+    case and of all that is in here are as they say, moved where a clock was surely off.
     """
 
     case: Case
@@ -54,6 +57,7 @@ class Analysis:
     requests: int
     failed_requests: int
     failures_not_logged: int = 0
+    clocks: Clocks = field(default_factory=Clocks)
     endpoints: tuple[EndpointImpact, ...]
     error_types: tuple[ErrorType, ...]
     lock_episodes: tuple[LockEpisode, ...]
@@ -70,6 +74,16 @@ class Analysis:
     questions: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     evidence_ids: Mapping[str, str] = field(hash=False)
+
+    def clock_of(self, source: SourceStatus) -> SourceClock:
+        """The clock of a source; as the case declares it where the source told nothing."""
+        is_measured = source.clock_offset_basis is Basis.OBSERVED
+        return self.clocks.of(source.name) or SourceClock(
+            source=source.name,
+            system=source.system,
+            bounds=source.clock_offset_seconds,
+            basis=ClockBasis.MEASURED if is_measured else ClockBasis.ASSUMED,
+        )
 
     def outage_of(self, incident: int) -> ErrorBurst | None:
         """The outage of an incident by its number: the largest one is 1."""

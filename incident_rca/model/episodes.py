@@ -39,6 +39,7 @@ class LockEpisode:
     `lock_types` are those of pg_locks that were waited for; `root_relation` is what the root holds
     where that is another relation (its waiters hold this one), else "". `deadlocked`: the root
     stands in a circle. `outcomes` counts how the waits ended, as far as the server's log says.
+    `waiter_ids` are the ids of requests that each waiting statement carries, of those that do.
     """
 
     database: str
@@ -59,6 +60,7 @@ class LockEpisode:
     root_relation: str = ""
     deadlocked: bool = False
     outcomes: Mapping[str, int] = field(default_factory=dict, hash=False)
+    waiter_ids: tuple[tuple[str, ...], ...] = ()
     start_evidence: tuple[Evidence, ...] = ()
     peak_evidence: tuple[Evidence, ...] = ()
     end_evidence: tuple[Evidence, ...] = ()

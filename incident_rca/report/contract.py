@@ -45,7 +45,7 @@ def to_contract(analysis: Analysis) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "tool_version": analysis.case.tool_version,
         "incident": _incident(analysis),
-        "sources": [_source(source) for source in analysis.case.sources],
+        "sources": [_source(analysis, source) for source in analysis.case.sources],
         "evidence": [_evidence(analysis, evidence) for evidence in analysis.evidence],
         "outage": None if analysis.outage is None else _outage(analysis, analysis.outage),
         "impact": {
@@ -132,7 +132,8 @@ def _baseline(analysis: Analysis, baseline: Baseline) -> dict[str, Any]:
     }
 
 
-def _source(source: SourceStatus) -> dict[str, Any]:
+def _source(analysis: Analysis, source: SourceStatus) -> dict[str, Any]:
+    clock = analysis.clock_of(source)
     return {
         "name": source.name,
         "system": source.system.value,
@@ -142,7 +143,9 @@ def _source(source: SourceStatus) -> dict[str, Any]:
         "rows": source.rows,
         "unparsed": source.unparsed,
         "resolution_seconds": optional(source.resolution_seconds),
-        "clock_offset_seconds": [rounded(bound) for bound in source.clock_offset_seconds],
+        "clock_offset_seconds": [rounded(bound) for bound in clock.bounds],
+        "clock_offset_basis": clock.basis.value,
+        "clock_moved_seconds": clock.moved_seconds,
         "reason": source.reason,
         "query": source.query,
         "files": [{"path": file.path, "sha256": file.sha256} for file in source.files],

@@ -11,7 +11,7 @@ from incident_rca.analysis.lock_words import who
 from incident_rca.model import (
     Analysis,
     Aspect,
-    Basis,
+    ClockBasis,
     EndpointImpact,
     Evidence,
     Hypothesis,
@@ -20,6 +20,7 @@ from incident_rca.model import (
     Role,
     Session,
     Severity,
+    SourceClock,
     SourceStatus,
     Span,
     Starvation,
@@ -220,13 +221,27 @@ def _ms(value: float | None) -> str:
     return NOTHING if value is None else f"{round(value):,}"
 
 
-def source_note(source: SourceStatus) -> str:
+_CLOCK_BASIS = {
+    ClockBasis.MEASURED: "measured",
+    ClockBasis.SHARED_IDS: "by ids of requests that PostgreSQL and the gateway share",
+    ClockBasis.ASSUMED: "ASSUMED: nobody measured it",
+}
+
+
+def clock_note(clock: SourceClock) -> str:
+    """How far a clock may be off, what says so, and what was taken off its times."""
+    moved = clock.moved_seconds
+    way = "earlier" if moved > 0 else "later"
+    return f"clock {clock_offset(*clock.bounds)} ({_CLOCK_BASIS[clock.basis]})" + (
+        f", so its times are shown {abs(moved):,} s {way} than it has them" if moved else ""
+    )
+
+
+def source_note(source: SourceStatus, clock: SourceClock) -> str:
     """What limits a source: its resolution, clock, unreadable lines, what it may have missed."""
-    lo, hi = source.clock_offset_seconds
-    assumed = " (assumed)" if source.clock_offset_basis is Basis.ASSUMED else ""
     notes = [
         f"resolution {grouped(source.resolution_seconds)} s" if source.resolution_seconds else "",
-        f"clock {clock_offset(lo, hi)}{assumed}",
+        clock_note(clock),
         f"{grouped(source.unparsed)} lines unreadable" if source.unparsed else "",
         source.reason,
         source.hint,

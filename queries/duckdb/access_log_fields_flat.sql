@@ -1,6 +1,6 @@
 -- title: The variables of each line of an access log whose keys are the usual flat ones
 -- source: duckdb, the view of access_log_lines.sql; all values are text, an absent one is '-' or null
--- columns: line, text, epoch_ms, request_time, request_id, extended_request_id, http_method, event_type, resource_path, route_key, path, status, service_status, integration_service_status, backend_status, integration_latency, integration_latency_ms, response_latency, response_type, error_message, error_message_string, integration_error_message, integration_error, waf, authorizer_error
+-- columns: line, text, epoch_ms, request_time, request_id, extended_request_id, http_method, event_type, resource_path, route_key, path, status, service_status, integration_service_status, backend_status, integration_latency, integration_latency_ms, response_latency, response_type, error_message, error_message_string, integration_error_message, integration_error, waf, authorizer_error, xray_trace_id, integration_request_id
 CREATE OR REPLACE TEMP VIEW fields AS
 SELECT
     line,
@@ -27,7 +27,9 @@ SELECT
     r.integrationErrorMessage AS integration_error_message,
     r."integration.error" AS integration_error,
     r.wafResponseCode AS waf,
-    r."authorizer.error" AS authorizer_error
+    r."authorizer.error" AS authorizer_error,
+    r.xrayTraceId AS xray_trace_id,
+    r."integration.requestId" AS integration_request_id
 FROM (
     SELECT
         line,
@@ -45,7 +47,8 @@ FROM (
             "errorResponseType": "VARCHAR", "errorMessage": "VARCHAR",
             "errorMessageString": "VARCHAR",
             "integrationErrorMessage": "VARCHAR", "integration.error": "VARCHAR",
-            "wafResponseCode": "VARCHAR", "authorizer.error": "VARCHAR"
+            "wafResponseCode": "VARCHAR", "authorizer.error": "VARCHAR",
+            "xrayTraceId": "VARCHAR", "integration.requestId": "VARCHAR"
         }') AS r
     FROM lines
 );

@@ -1,6 +1,6 @@
 -- title: The variables of each line of an access log, by the JSON paths that its format gives them
--- source: duckdb, the view of access_log_lines.sql; SET VARIABLE json_paths has 23 JSON paths in this order
--- columns: line, text, epoch_ms, request_time, request_id, extended_request_id, http_method, event_type, resource_path, route_key, path, status, service_status, integration_service_status, backend_status, integration_latency, integration_latency_ms, response_latency, response_type, error_message, error_message_string, integration_error_message, integration_error, waf, authorizer_error
+-- source: duckdb, the view of access_log_lines.sql; SET VARIABLE json_paths has 25 JSON paths in this order
+-- columns: line, text, epoch_ms, request_time, request_id, extended_request_id, http_method, event_type, resource_path, route_key, path, status, service_status, integration_service_status, backend_status, integration_latency, integration_latency_ms, response_latency, response_type, error_message, error_message_string, integration_error_message, integration_error, waf, authorizer_error, xray_trace_id, integration_request_id
 CREATE OR REPLACE TEMP VIEW fields AS
 SELECT
     line,
@@ -27,7 +27,9 @@ SELECT
     v[20] AS integration_error_message,
     v[21] AS integration_error,
     v[22] AS waf,
-    v[23] AS authorizer_error
+    v[23] AS authorizer_error,
+    v[24] AS xray_trace_id,
+    v[25] AS integration_request_id
 FROM (
     SELECT line, text, json_extract_string(try_cast(text AS JSON), getvariable('json_paths')) AS v
     FROM lines

@@ -1,6 +1,6 @@
 -- title: API Gateway access log, one row a line, typed; read once, then asked three times
 -- source: duckdb, the view of access_log_fields_flat.sql or access_log_fields_keys.sql
--- columns: line, at, method, route, status, error_type, latency_ms, request_id, integration_status, message
+-- columns: line, at, method, route, status, error_type, latency_ms, request_id, logged_ids, trace_id, integration_status, message
 --
 -- A line that is no JSON object, or lacks its time, route or status, keeps its row with nulls and
 -- counts as unparsed. Time is the request's arrival (requestTimeEpoch, in ms); requestTime has whole
@@ -46,6 +46,8 @@ WITH typed AS (
             sane_latency_ms(integration_latency_ms)
         ) AS latency_ms,
         coalesce(nullif(extended_request_id, '-'), request_id) AS request_id,
+        concat_ws(' ', request_id, extended_request_id, xray_trace_id, integration_request_id) AS logged_ids,
+        nullif(regexp_extract(xray_trace_id, '1-[0-9a-f]{8}-[0-9a-f]{24}'), '') AS trace_id,
         nullif(backend_status, '-') AS backend_status,
         coalesce(nullif(service_status, '-'), nullif(integration_service_status, '-'))
             AS integration_status,
@@ -67,6 +69,8 @@ WITH typed AS (
 SELECT
     line, arrived_at, has_milliseconds, method, route, status, latency_ms, is_blank,
     CASE WHEN status >= 500 THEN request_id END AS request_id,
+    CASE WHEN status >= 500 THEN logged_ids END AS logged_ids,
+    CASE WHEN status >= 500 THEN trace_id END AS trace_id,
     CASE WHEN status >= 500 THEN message END AS message,
     coalesce(integration_status, backend_status) AS integration_status,
     arrived_at IS NOT NULL AND status IS NOT NULL AND route IS NOT NULL AND method IS NOT NULL AS is_parsed,

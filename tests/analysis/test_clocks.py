@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident_rca.analysis.clocks import Order, Sequence, offset_bounds, order_of
-from incident_rca.model import Case, SourceState, SourceStatus, Span, System, TimeWindow
+from incident_rca.analysis.clocks import Sequence, clocks_of, offset_bounds, order_of, settled_by
+from incident_rca.model import (
+    Basis,
+    Case,
+    Clocks,
+    SourceState,
+    SourceStatus,
+    Span,
+    System,
+    TimeWindow,
+)
 
 ZERO = datetime(2026, 1, 15, 14, 23, tzinfo=UTC)
 POSTGRES, GATEWAY = System.POSTGRES, System.GATEWAY
@@ -20,7 +29,13 @@ def at(seconds: float) -> datetime:
     return ZERO + timedelta(seconds=seconds)
 
 
-def case(*bounds: tuple[System, float, float]) -> Case:
+def case(*bounds: tuple[System, float, float]) -> Clocks:
+    """The clocks of a case with a source for each of these, whose times are as they were read."""
+    known = clocks_of(made(*bounds))
+    return replace(known, sources=tuple(replace(c, moved_seconds=0) for c in known.sources))
+
+
+def made(*bounds: tuple[System, float, float]) -> Case:
     sources = tuple(
         SourceStatus(
             name=f"s{n}",
@@ -101,14 +116,66 @@ def test_the_margin_is_what_stays_between_them() -> None:
     known = case((POSTGRES, -0.5, 0.5), (GATEWAY, -2.0, 1.0))
     told = order_of(known, span(0, 1), POSTGRES, span(5, 6), GATEWAY)
     # True times: a in [-0.5, 1.5], b in [4, 8]; 2.5 s stay between.
-    assert told == Order(Sequence.BEFORE, 2.5)
+    assert (told.sequence, told.margin_seconds) == (Sequence.BEFORE, 2.5)
 
 
 def test_what_overlaps_by_offsets_is_inseparable_by_how_much() -> None:
     known = case((POSTGRES, -0.5, 0.5), (GATEWAY, -2.0, 1.0))
     told = order_of(known, span(0, 1), POSTGRES, span(2, 3), GATEWAY)
     # True times: a in [-0.5, 1.5], b in [1, 5]; the bounds would have to shrink by 0.5 s.
-    assert told == Order(Sequence.INSEPARABLE, -0.5)
+    assert (told.sequence, told.margin_seconds) == (Sequence.INSEPARABLE, -0.5)
+
+
+@given(a=readings(), b=readings())
+def test_what_would_settle_an_order_does(
+    a: tuple[float, tuple[float, float], Span], b: tuple[float, tuple[float, float], Span]
+) -> None:
+    """With clocks known a little better than that, or with instants, the order is told."""
+    (_, a_bounds, a_seen), (_, b_bounds, b_seen) = a, b
+    told = order_of(
+        case((POSTGRES, *a_bounds), (GATEWAY, *b_bounds)), a_seen, POSTGRES, b_seen, GATEWAY
+    )
+    text = settled_by(told)
+    open_ended = None in (a_seen.lo, a_seen.hi, b_seen.lo, b_seen.hi)
+    if told.sequence is not Sequence.INSEPARABLE or open_ended:
+        return
+    shift = sum(a_bounds) / 2 - sum(b_bounds) / 2
+    tighter = case((POSTGRES, shift, shift), (GATEWAY, 0.0, 0.0))
+    by_clocks = order_of(tighter, a_seen, POSTGRES, b_seen, GATEWAY).sequence
+    assert ("clocks known" in text) == (by_clocks is not Sequence.INSEPARABLE)
+    exact = order_of(
+        case((POSTGRES, *a_bounds), (GATEWAY, *b_bounds)),
+        Span(a_seen.middle, a_seen.middle),
+        POSTGRES,
+        Span(b_seen.middle, b_seen.middle),
+        GATEWAY,
+    )
+    assert ("instants known" in text) == (exact.sequence is not Sequence.INSEPARABLE)
+
+
+def test_an_order_that_no_bound_exists_for_needs_a_record() -> None:
+    told = order_of(
+        case((POSTGRES, 0, 0), (GATEWAY, 0, 0)), span(0, None), POSTGRES, span(5, 6), GATEWAY
+    )
+    assert "nothing but a record" in settled_by(told)
+
+
+def test_what_is_measured_of_the_server_holds_for_all_that_it_stamps() -> None:
+    """Its log is by the clock that the recorder measured; other systems are not."""
+    known = made((POSTGRES, -2.0, 2.0), (POSTGRES, -0.1, 0.2), (GATEWAY, -2.0, 2.0))
+    kinds = ("postgres_log", "lock_recording", "access_log")
+    sources = [replace(s, kind=k) for s, k in zip(known.sources, kinds, strict=True)]
+    sources[1] = replace(sources[1], clock_offset_basis=Basis.OBSERVED)
+    log, recording, access = clocks_of(replace(known, sources=tuple(sources))).sources
+    assert (
+        (log.bounds, log.basis.value)
+        == ((-0.1, 0.2), "measured")
+        == (
+            recording.bounds,
+            recording.basis.value,
+        )
+    )
+    assert (access.bounds, access.basis.value) == ((-2.0, 2.0), "assumed")
 
 
 def test_equal_instants_are_inseparable() -> None:
@@ -138,7 +205,7 @@ def test_the_widest_bounds_of_a_system_count(bounds: list[tuple[float, float]]) 
 
 @pytest.mark.parametrize("state", [SourceState.SKIPPED, SourceState.FAILED])
 def test_the_clock_of_a_source_that_told_nothing_widens_no_bounds(state: SourceState) -> None:
-    known = case((POSTGRES, -0.1, 0.1), (POSTGRES, -2.0, 2.0))
+    known = made((POSTGRES, -0.1, 0.1), (POSTGRES, -2.0, 2.0))
     told, silent = known.sources
     known = replace(known, sources=(told, replace(silent, state=state)))
-    assert offset_bounds(known, POSTGRES) == (-0.1, 0.1)
+    assert offset_bounds(clocks_of(known), POSTGRES) == (-0.1, 0.1)

@@ -51,6 +51,8 @@ CONTRACT: dict[str, Any] = {
             "unparsed": ANY,
             "resolution_seconds": ANY,
             "clock_offset_seconds": ANY,
+            "clock_offset_basis": ANY,
+            "clock_moved_seconds": ANY,
             "reason": ANY,
             "query": ANY,
             "files": [{"path": ANY, "sha256": ANY}],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from incident_rca.analysis.changes import Change
-from incident_rca.analysis.clocks import Sequence, order_of
+from incident_rca.analysis.clocks import Sequence
 from incident_rca.analysis.hypotheses.claims import claim_against, claim_for
+from incident_rca.analysis.hypotheses.orders import Moment, order_between, order_claims
 from incident_rca.analysis.observations import Observations
-from incident_rca.analysis.paths import path_from_relation, path_from_service
+from incident_rca.analysis.paths import path_from_service
+from incident_rca.analysis.traced import path_of_lock
 from incident_rca.analysis.verdicts import Candidate, verdict_of
 from incident_rca.model import (
     Aspect,
@@ -55,14 +57,15 @@ def _episode_of(seen: Observations, change: Change) -> LockEpisode | None:
     for episode in seen.lock_episodes:
         if not change.application or episode.root_holder.application != change.application:
             continue
-        order = order_of(seen.case, episode.held_end, System.POSTGRES, change.start, System.CHANGES)
+        held = Moment(episode.held_end, System.POSTGRES, episode.end_evidence)
+        order = order_between(seen, held, Moment(change.start, System.CHANGES, change.evidence))
         if order.sequence is not Sequence.BEFORE:
             return episode
     return None
 
 
 def _by_lock(seen: Observations, change: Change, episode: LockEpisode) -> tuple[Claim, ...]:
-    path = path_from_relation(seen, episode.relation, episode.waiter_applications)
+    path = path_of_lock(seen, episode)
     failing = path.failing if path else ()
     claims = [
         claim_for(
@@ -82,10 +85,12 @@ def _by_lock(seen: Observations, change: Change, episode: LockEpisode) -> tuple[
             basis=Basis.INFERRED,
         ),
     ]
-    order = order_of(seen.case, change.start, System.CHANGES, episode.held_start, System.POSTGRES)
-    if order.sequence is Sequence.BEFORE:
-        text = f"it began before the lock was taken, by at least {order.margin_seconds:.1f} s"
-        claims.append(claim_for(Aspect.ORDER, text, change.evidence, episode.start_evidence))
+    claims += order_claims(
+        seen,
+        "it began before the lock was taken, by at least {margin}",
+        Moment(change.start, System.CHANGES, change.evidence),
+        Moment(episode.held_start, System.POSTGRES, episode.start_evidence),
+    )
     return tuple(claims)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TypeAlias
 
-from incident_rca.analysis.clocks import Sequence, order_of
 from incident_rca.analysis.evidence import setting_as_evidence, source_as_evidence
 from incident_rca.analysis.observations import Observations
-from incident_rca.analysis.paths import DependencyPath, starved_on
+from incident_rca.analysis.paths import DependencyPath
 from incident_rca.analysis.verdicts import Candidate, verdict_of
 from incident_rca.model import (
     Aspect,
@@ -107,62 +106,6 @@ def by_path(
         return []
     text = f"no failing route depends on {what}"
     return [claim_against(Aspect.PATH, text, cited, *(e.evidence for e in seen.failing))]
-
-
-def starved_meanwhile(
-    seen: Observations,
-    path: DependencyPath | None,
-    start: Span,
-    end: Span,
-    system: System,
-    cited: tuple[Evidence, ...],
-) -> list[Claim]:
-    """A claim for each route of the path whose requests stopped while a state held.
-
-    What hangs may never be logged, so a silence is what the state may have done to that route. It
-    is as well what nobody asking looks like: inferred, and no path of failures.
-    """
-    claims = []
-    for starvation in starved_on(seen, path):
-        before = order_of(seen.case, starvation.onset, System.GATEWAY, start, system)
-        after = order_of(seen.case, end, system, starvation.onset, System.GATEWAY)
-        if Sequence.BEFORE in (before.sequence, after.sequence):
-            continue
-        text = (
-            f"requests of {starvation.name}, which depends on it, stopped meanwhile: "
-            f"{starvation.per_minute:,.0f} a minute came instead of "
-            f"{starvation.usual_per_minute:,.0f}"
-        )
-        claims.append(
-            claim_for(Aspect.DOSE, text, starvation.evidence, cited, basis=Basis.INFERRED)
-        )
-    return claims
-
-
-def at_another_time(
-    seen: Observations,
-    what: str,
-    start: Span,
-    end: Span,
-    system: System,
-    *evidence: tuple[Evidence, ...],
-) -> list[Claim]:
-    """A claim against what was over before the outage, or began after it; none if inseparable."""
-    if seen.outage is None:
-        return []
-    outage, last = seen.outage, Span(seen.outage.end.lo, seen.outage.end.lo)
-    before = order_of(seen.case, end, system, outage.onset, System.GATEWAY)
-    after = order_of(seen.case, last, System.GATEWAY, start, system)
-    cited = (*evidence, outage.evidence)
-    if before.sequence is Sequence.BEFORE:
-        text = (
-            f"{what} was over {before.margin_seconds:,.1f} s or more before requests began to fail"
-        )
-        return [claim_against(Aspect.ORDER, text, *cited)]
-    if after.sequence is Sequence.BEFORE and not outage.ongoing:
-        text = f"{what} began {after.margin_seconds:,.1f} s after the last failing request"
-        return [claim_against(Aspect.ORDER, text, *cited)]
-    return []
 
 
 def ended_together(

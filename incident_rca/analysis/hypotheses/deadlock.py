@@ -14,6 +14,7 @@ from incident_rca.analysis.hypotheses.claims import (
     not_recorded,
     ruled_out,
 )
+from incident_rca.analysis.hypotheses.orders import at_another_time
 from incident_rca.analysis.locks import POSTGRES_LOGS
 from incident_rca.analysis.names import counted
 from incident_rca.analysis.observations import Observations
@@ -92,7 +93,7 @@ def _candidate(seen: Observations, name: str, rows: pd.DataFrame) -> Candidate:
     database, _, relation = name.partition(".")
     path = path_from_relation(seen, relation, applications) if relation else None
     cited = _cited(rows, f"{counted(len(rows), 'deadlock')} on {name}")
-    claims = tuple(_claims(seen, during, path, cited, is_named=bool(relation)))
+    claims = tuple(_claims(seen, rows, path, cited, is_named=bool(relation)))
     if path is not None and relation and "." not in relation:
         name = f"{database}.{_full_name(seen, path, relation)}"
     instants = [i for at in during["at"] if (i := instant(at)) is not None]
@@ -146,17 +147,18 @@ def _active(instants: list[datetime]) -> tuple[datetime, datetime]:
 
 def _claims(
     seen: Observations,
-    during: pd.DataFrame,
+    rows: pd.DataFrame,
     path: DependencyPath | None,
     cited: tuple[Evidence, ...],
     *,
     is_named: bool,
 ) -> list[Claim]:
+    during = _during(seen, rows)
     if seen.outage is None or during.empty:
-        text = "the server reported deadlocks, none of them while requests failed"
-        if seen.outage is None:
-            return [claim_for(Aspect.MECHANISM, "the server reported deadlocks", cited)]
-        return [claim_against(Aspect.ORDER, text, cited, seen.outage.evidence)]
+        return [
+            claim_for(Aspect.MECHANISM, "the server reported deadlocks", cited),
+            *_apart(seen, rows, cited),
+        ]
     claims = [
         claim_for(
             Aspect.MECHANISM,
@@ -186,6 +188,25 @@ def _claims(
         text += ": each deadlock ends one transaction, so most requests failed for another reason"
         claims.append(claim_against(Aspect.MECHANISM, text, cited, routes))
     return claims
+
+
+def _apart(seen: Observations, rows: pd.DataFrame, cited: tuple[Evidence, ...]) -> list[Claim]:
+    """That all of them lie before the outage or behind it; none where the clocks may hide one."""
+    if seen.outage is None:
+        return []
+    is_before = rows["at"] < seen.outage.start.first
+    sides = [side for side in (rows[is_before], rows[~is_before]) if len(side)]
+    claims = [_at_another_time(seen, side, cited) for side in sides]
+    return [c for of_side in claims for c in of_side] if all(claims) else []
+
+
+def _at_another_time(
+    seen: Observations, rows: pd.DataFrame, cited: tuple[Evidence, ...]
+) -> list[Claim]:
+    instants = [i for at in rows["at"] if (i := instant(at)) is not None]
+    first, last = Span.at(min(instants)), Span.at(max(instants))
+    what = "the deadlock" if len(rows) == 1 else f"a stretch of {len(rows):,} deadlocks"
+    return at_another_time(seen, what, first, last, System.POSTGRES, cited)
 
 
 def _no_path(seen: Observations, cited: tuple[Evidence, ...], *, is_named: bool) -> Claim:

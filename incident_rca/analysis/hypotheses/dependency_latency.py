@@ -8,16 +8,15 @@ from statistics import median
 from incident_rca.analysis.evidence import instant, rows_as_evidence, source_as_evidence
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
-    at_another_time,
     by_path,
     claim_against,
     claim_for,
     ended_together,
     not_recorded,
     ruled_out,
-    starved_meanwhile,
 )
 from incident_rca.analysis.hypotheses.missing_deadline import BY_SERVER
+from incident_rca.analysis.hypotheses.orders import Moment, at_another_time, starved_meanwhile
 from incident_rca.analysis.latency import AGGREGATES
 from incident_rca.analysis.lock_watch import why_unwatched
 from incident_rca.analysis.observations import Observations
@@ -148,9 +147,10 @@ def _claims(
     claims += ended_together(
         seen, "calls were as fast as before", measured.offset, cited, slack=slack
     )
-    claims += starved_meanwhile(
-        seen, path, measured.onset, measured.offset, System.GRPC_METRICS, cited
+    begun, over = (
+        Moment(span, System.GRPC_METRICS, cited) for span in (measured.onset, measured.offset)
     )
+    claims += starved_meanwhile(seen, path, begun, over)
     if why := why_unwatched(seen, shift.service):
         unseen = [s for s in seen.sources_of(System.POSTGRES) if s.state is not SourceState.OK]
         about = tuple(e for s in unseen for e in source_as_evidence(seen.case, s))

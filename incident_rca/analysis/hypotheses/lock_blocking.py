@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from incident_rca.analysis.clocks import Sequence, order_of
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
-    at_another_time,
     claim_against,
     claim_for,
-    starved_meanwhile,
 )
 from incident_rca.analysis.hypotheses.lock_absence import LOCK_SOURCES, without_episodes
 from incident_rca.analysis.hypotheses.lock_mechanism import mechanism
+from incident_rca.analysis.hypotheses.lock_order import (
+    is_last_seen_before,
+    open_order,
+    order_of_lock,
+    recovery_of_lock,
+)
+from incident_rca.analysis.hypotheses.lock_traces import apart_by_ids, tied_by_ids
+from incident_rca.analysis.hypotheses.orders import Moment, starved_meanwhile
 from incident_rca.analysis.lock_turns import Turns, in_turns
 from incident_rca.analysis.lock_words import held_in, who
 from incident_rca.analysis.names import counted
 from incident_rca.analysis.observations import Observations
-from incident_rca.analysis.paths import DependencyPath, path_from_relation, path_pool_size
+from incident_rca.analysis.paths import DependencyPath, path_pool_size
+from incident_rca.analysis.traced import TracedWaits, path_of_lock, traced_waits
 from incident_rca.analysis.verdicts import DECISIVE, Candidate, verdict_of
 from incident_rca.model import (
     Aspect,
@@ -28,7 +34,6 @@ from incident_rca.model import (
     Kind,
     LockEpisode,
     Role,
-    Span,
     Stance,
     System,
 )
@@ -57,19 +62,20 @@ def hypotheses(seen: Observations) -> Candidates:
 
 def _candidate(seen: Observations, turns: Turns) -> Candidate:
     episode = turns.episode
-    path = path_from_relation(seen, episode.relation, episode.waiter_applications)
+    path, traced = path_of_lock(seen, episode), traced_waits(seen, episode)
     needs = seen.is_recorded(*LOCK_SOURCES) and seen.has_requests()
     if path is None or not path.failing:
         claims: tuple[Claim, ...] = (
             _no_path(seen, episode),
             mechanism(episode, is_guess=_is_guess(seen, episode)),
             *_starved(seen, episode, path),
+            *apart_by_ids(seen, traced),
         )
         role = Role.COINCIDENT if seen.outage else Role.CONTRIBUTING
     else:
-        claims = tuple(_claims(seen, episode, path))
+        claims = tuple(_claims(seen, episode, path, traced))
         is_wrong = any(c.stance is Stance.AGAINST and c.aspect in DECISIVE for c in claims)
-        is_wrong = is_wrong or _is_last_seen_before(seen, episode)
+        is_wrong = is_wrong or is_last_seen_before(seen, episode)
         role = Role.CONTRIBUTING if is_wrong else Role.TRIGGER
     return Candidate(
         hypothesis=Hypothesis(
@@ -84,6 +90,7 @@ def _candidate(seen: Observations, turns: Turns) -> Candidate:
         active=_active(seen, episode),
         service=path.service if path else "",
         routes=frozenset(e.name for e in path.failing) if path else frozenset(),
+        unsettled=open_order(seen, episode),
     )
 
 
@@ -122,19 +129,13 @@ def _no_path(seen: Observations, episode: LockEpisode) -> Claim:
     )
 
 
-def _claims(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:
-    slow = tuple(e for s in seen.latency_shifts if s.service == path.service for e in s.evidence)
-    who = ", ".join(episode.waiter_applications) or "sessions without a name"
+def _claims(
+    seen: Observations, episode: LockEpisode, path: DependencyPath, traced: TracedWaits
+) -> list[Claim]:
     claims = [
-        claim_for(
-            Aspect.PATH,
-            f"{episode.relation} is behind {path.in_words}; all waiting sessions were of {who}",
-            episode.peak_evidence,
-            *(e.evidence for e in path.failing),
-            slow,
-            path.evidence,
-            basis=path.basis,
-        ),
+        *_by_service(seen, episode, path),
+        *tied_by_ids(traced),
+        *apart_by_ids(seen, traced),
         mechanism(episode, is_guess=_is_guess(seen, episode)),
     ]
     claims += [
@@ -147,58 +148,35 @@ def _claims(seen: Observations, episode: LockEpisode, path: DependencyPath) -> l
         for shift in seen.latency_shifts
         if shift.service == path.service
     ]
-    claims += [*_order(seen, episode), *_at_another_time(seen, episode)]
+    claims += order_of_lock(seen, episode, traced)
     claims += [*_too_few(seen, episode, path), *_ended_by_deadlocks(episode)]
     claims += [*_dose(seen, episode, path), *_starved(seen, episode, path)]
-    claims += _recovery(seen, episode)
+    claims += recovery_of_lock(seen, episode)
     return [*claims, *_controls(seen, episode, path)]
+
+
+def _by_service(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:
+    """The path by a service and its methods; none where only ids say what depends on it."""
+    if not path.methods:
+        return []
+    slow = tuple(e for s in seen.latency_shifts if s.service == path.service for e in s.evidence)
+    who = ", ".join(episode.waiter_applications) or "sessions without a name"
+    return [
+        claim_for(
+            Aspect.PATH,
+            f"{episode.relation} is behind {path.in_words}; all waiting sessions were of {who}",
+            episode.peak_evidence,
+            *(e.evidence for e in path.failing),
+            slow,
+            path.evidence,
+            basis=path.basis,
+        )
+    ]
 
 
 def _is_guess(seen: Observations, episode: LockEpisode) -> bool:
     """Whether that it held the lock then rests on what is likely, not on what was seen."""
-    return episode.root_holder.mode_basis == "candidate" or _is_last_seen_before(seen, episode)
-
-
-def _order(seen: Observations, episode: LockEpisode) -> list[Claim]:
-    if seen.outage is None:
-        return []
-    order = order_of(
-        seen.case, episode.held_start, System.POSTGRES, seen.outage.onset, System.GATEWAY
-    )
-    cited = (episode.start_evidence, seen.outage.evidence)
-    if order.sequence is Sequence.BEFORE:
-        text = (
-            f"the lock was held {order.margin_seconds:.1f} s or more before requests began to fail"
-        )
-        return [claim_for(Aspect.ORDER, text, *cited)]
-    return []
-
-
-def _at_another_time(seen: Observations, episode: LockEpisode) -> list[Claim]:
-    """Requests that a lock hurts arrive while sessions wait for it, not before and not after."""
-    if seen.outage is None:
-        return []
-    first_wait = Span(episode.held_start.hi, episode.held_start.hi)
-    claims = at_another_time(
-        seen, "the wait", first_wait, episode.held_end, System.POSTGRES, episode.end_evidence
-    )
-    order = order_of(seen.case, seen.outage.onset, System.GATEWAY, first_wait, System.POSTGRES)
-    if order.sequence is Sequence.BEFORE and not claims:
-        text = (
-            f"requests began to fail {order.margin_seconds:,.1f} s or more before the first "
-            "session waited"
-        )
-        cited = (episode.start_evidence, seen.outage.evidence)
-        claims.append(claim_against(Aspect.ORDER, text, *cited))
-    return claims
-
-
-def _is_last_seen_before(seen: Observations, episode: LockEpisode) -> bool:
-    """Whether the lock's end is not recorded and its last sign lies before the first failure."""
-    last = episode.held_end.lo
-    if episode.held_end.hi is not None or seen.outage is None or last is None:
-        return False
-    return last < seen.outage.start.first
+    return episode.root_holder.mode_basis == "candidate" or is_last_seen_before(seen, episode)
 
 
 def _active(seen: Observations, episode: LockEpisode) -> tuple[datetime, datetime | None]:
@@ -275,24 +253,9 @@ def _dose(seen: Observations, episode: LockEpisode, path: DependencyPath) -> lis
 
 def _starved(seen: Observations, episode: LockEpisode, path: DependencyPath | None) -> list[Claim]:
     start, end, cited = episode.held_start, episode.held_end, episode.peak_evidence
-    return starved_meanwhile(seen, path, start, end, System.POSTGRES, cited)
-
-
-def _recovery(seen: Observations, episode: LockEpisode) -> list[Claim]:
-    if seen.outage is None or seen.outage.end.lo is None or episode.held_end.hi is None:
-        return []
-    after = (seen.outage.end.lo - episode.held_end.hi).total_seconds()
-    cited = (episode.end_evidence, seen.outage.evidence)
-    if after <= 0:
-        return [claim_for(Aspect.RECOVERY, "failures ended when the lock was released", *cited)]
-    return [
-        claim_against(
-            Aspect.RECOVERY,
-            f"requests that arrived up to {after:,.0f} s after the release failed as well: the "
-            "lock alone does not explain them",
-            *cited,
-        )
-    ]
+    return starved_meanwhile(
+        seen, path, Moment(start, System.POSTGRES, cited), Moment(end, System.POSTGRES, cited)
+    )
 
 
 def _controls(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:

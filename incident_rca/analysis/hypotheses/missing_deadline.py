@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from incident_rca.analysis.evidence import setting_as_evidence
 from incident_rca.analysis.hypotheses.claims import (
-    at_another_time,
     claim_against,
     claim_for,
     not_recorded,
 )
+from incident_rca.analysis.hypotheses.orders import at_another_time
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import path_from_service
 from incident_rca.analysis.verdicts import Candidate, verdict_of

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
-    at_another_time,
     by_path,
     claim_against,
     claim_for,
@@ -14,6 +13,7 @@ from incident_rca.analysis.hypotheses.claims import (
     not_recorded,
     ruled_out,
 )
+from incident_rca.analysis.hypotheses.orders import Moment, at_another_time, order_claims
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_service
 from incident_rca.analysis.pool import pool_limits
@@ -132,23 +132,27 @@ def _stuck(seen: Observations, pool: PoolState) -> list[Claim]:
 
 def _order(seen: Observations, pool: PoolState, path: DependencyPath | None) -> list[Claim]:
     """Routes that the lock does not touch fail once the pool is full, not before."""
-    claims = []
-    full_from, full_to = pool.exhausted_at.lo, pool.exhausted_at.hi
-    for endpoint in path.failing if path else ():
-        first = endpoint.first_failure
-        if first is None or full_from is None or full_to is None or seen.outage is None:
-            continue
-        if first >= full_from and first > seen.outage.start.first:
-            claims.append(
-                claim_for(
-                    Aspect.DOSE,
-                    f"{endpoint.name} began to fail {(first - full_from).total_seconds():.1f} s "
-                    "after the pool was full, and had not failed before",
-                    endpoint.evidence,
-                    pool.evidence,
-                )
-            )
-    return claims
+    if seen.outage is None:
+        return []
+    full = Moment(pool.exhausted_at, System.GRPC_METRICS, pool.evidence)
+    later = [
+        endpoint
+        for endpoint in (path.failing if path else ())
+        if endpoint.first_failure and endpoint.first_failure > seen.outage.start.first
+    ]
+    return [
+        claim
+        for endpoint in later
+        if endpoint.first_failure
+        for claim in order_claims(
+            seen,
+            f"{endpoint.name} began to fail {{margin}} after the pool was full, and had not "
+            "failed before",
+            full,
+            Moment(Span.at(endpoint.first_failure), System.GATEWAY, endpoint.evidence),
+            aspect=Aspect.DOSE,
+        )
+    ]
 
 
 def _recovery(seen: Observations, pool: PoolState) -> list[Claim]:

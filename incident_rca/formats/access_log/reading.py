@@ -19,6 +19,7 @@ from incident_rca.formats.duckdb_session import define, fetch, open_session, run
 from incident_rca.formats.lines import Truncated, damage_of, lines_of, repaired_copy
 from incident_rca.formats.parsed import Parsed, RawInput, as_schema, redacted
 from incident_rca.model import TimeWindow
+from incident_rca.trace_ids import ids_of_log, joined_ids, split_ids
 
 if TYPE_CHECKING:
     import duckdb
@@ -153,6 +154,8 @@ def _read(
     coverage = fetch(run_file(session, "access_log_coverage.sql")).iloc[0]
     gateway = fetch(run_file(session, "access_log_gateway.sql"))
     failures = fetch(run_file(session, "access_log_failures.sql"))
+    ids = failures["logged_ids"].map(lambda text: joined_ids(ids_of_log(*split_ids(text))))
+    failures = failures.assign(trace_ids=ids)
     origin = {"source": raw.source, "file": raw.file}
     rows, resolution = int(coverage["rows"]), _resolution(bool(coverage["has_milliseconds"]), known)
     return Parsed(

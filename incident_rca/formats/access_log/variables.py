@@ -33,6 +33,8 @@ VARIABLES: tuple[str, ...] = (
     "integration.error",
     "wafResponseCode",
     "authorizer.error",
+    "xrayTraceId",
+    "integration.requestId",
 )
 
 _STATUS = r"(?:-|\d{1,5})"

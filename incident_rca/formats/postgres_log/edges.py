@@ -38,6 +38,7 @@ from incident_rca.formats.postgres_log.observed import (
 from incident_rca.lock_modes import ROW_EXCLUSIVE, ROW_SHARE, conflicts
 from incident_rca.redact import redact_sql
 from incident_rca.statement_tables import tables_of
+from incident_rca.trace_ids import ids_in_session
 
 # Thousands wait with the same few statements.
 _tables_in = lru_cache(maxsize=1024)(tables_of)
@@ -171,6 +172,7 @@ def _waiter(wait: Wait, seen: Observed) -> Row:
         "waiter_application": wait.application or application,
         "waiter_mode": wait.mode,
         "waiter_statement": _redacted(wait.statement),
+        "waiter_trace_ids": ids_in_session(wait.statement, wait.application),
         "wait_start": wait.start,
         "wait_end": wait.end,
         "wait_end_line": wait.end_line,
@@ -199,6 +201,7 @@ def _holder(
         "holder_state": "active" if is_running else None,
         "holder_statement": _redacted(said.sql) if said else "",
         "holder_statement_basis": "running" if is_running else "last",
+        "holder_trace_ids": ids_in_session(said.sql, said.application) if said else None,
         "held_since": took.since if took else None,
         "held_until": took.until if took else None,
     }
