@@ -18,19 +18,15 @@ def pieces(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[Any, ...]
 
 
 def sums(frame: pd.DataFrame, column: str, value: str) -> dict[Any, float]:
-    """The sum of `value` for each distinct value of `column`, sorted."""
-    return {key[0]: float(rows[value].sum()) for key, rows in pieces(frame, column)}
+    """The sum of `value` for each distinct value of `column`, sorted; nulls count as nothing."""
+    added = frame.groupby(column, sort=True)[value].sum()
+    return dict(zip(added.index.tolist(), map(float, added), strict=True))
 
 
 def values(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
     """The rows of some columns as plain Python values, nulls as None."""
-    import pandas as pd
-
-    plain = (
-        [None if missing else value for value, missing in zip(cells, pd.isna(cells), strict=True)]
-        for cells in (frame[column].tolist() for column in columns)
-    )
-    yield from zip(*plain, strict=True)
+    plain = (frame[column].astype(object).where(frame[column].notna(), None) for column in columns)
+    yield from zip(*(cells.tolist() for cells in plain), strict=True)
 
 
 def distinct(frame: pd.DataFrame, column: str) -> tuple[Any, ...]:

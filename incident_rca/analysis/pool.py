@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence, setting_as_evidence
-from incident_rca.analysis.frames import pieces, values
+from incident_rca.analysis.frames import distinct, pieces
 from incident_rca.analysis.lock_graph import session_keys
 from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.sessions import Terminations
@@ -103,12 +103,12 @@ def _with_roles(metrics: pd.DataFrame) -> pd.DataFrame:
     """The gauges of pools that have an owner, with what each counts: as its question says, else by
     its name. One that was asked for and has no tag that names its pool is its source's own.
     """
-    said = metrics["role"].notna()
-    known = zip(values(metrics, "metric", "role"), said, strict=True)
-    roles = [role if is_said else gauge_role(metric) for (metric, role), is_said in known]
-    owners = metrics["owner"].where(metrics["owner"].notna() | ~said, metrics["source"])
-    named = metrics.assign(role=roles, owner=owners)
-    return named[(named["role"] != "") & named["owner"].notna()]
+    by_name = {name: gauge_role(name) for name in distinct(metrics, "metric")}
+    roles = metrics["role"].fillna(metrics["metric"].map(by_name)).fillna("")
+    gauges, roles = metrics[roles != ""], roles[roles != ""]
+    is_own = gauges["owner"].isna() & gauges["role"].notna()
+    named = gauges.assign(role=roles, owner=gauges["owner"].mask(is_own, gauges["source"]))
+    return named[named["owner"].notna()]
 
 
 def owner_of(case: Case, pool: str) -> Service | None:
