@@ -7,7 +7,7 @@ sample, at any size. A `share` of 1 is a day; a smaller one makes all of it as m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from incident_rca.formats.parsed import as_schema
-from incident_rca.model import Case, Route, Service, SourceState, SourceStatus, System, TimeWindow
-from incident_rca.model import Topology
+from incident_rca.model import (
+    Case,
+    Route,
+    Service,
+    SourceState,
+    SourceStatus,
+    System,
+    TimeWindow,
+    Topology,
+)
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 
 if TYPE_CHECKING:
@@ -32,9 +40,7 @@ LOCK_SECONDS = 240
 OUTAGE_SECONDS = 1_397
 FAILURES_PER_SECOND = 2
 START = datetime(2026, 1, 15, tzinfo=UTC)
-ROUTES = tuple(("GET", f"/api/service{n}/{{id}}") for n in range(SERVICES)) + (
-    ("POST", "/api/orders"),
-)
+ROUTES = (*(("GET", f"/api/service{n}/{{id}}") for n in range(SERVICES)), ("POST", "/api/orders"))
 METHOD = "Reserve"
 
 Columns = Mapping[str, Any]
@@ -133,7 +139,7 @@ def _times(seconds: Any) -> Any:
     return start + (np.asarray(seconds, dtype="float64") * 1e6).astype("timedelta64[us]")
 
 
-def _texts(names: list[str] | tuple[str, ...], positions: Any) -> Any:
+def _texts(names: Sequence[object], positions: Any) -> Any:
     return np.array(names, dtype=object)[positions]
 
 
@@ -258,15 +264,13 @@ def _metrics(random: np.random.Generator, day: Day) -> Columns:
         "row": np.arange(1, len(series) + 1),
         "at": np.tile(_times(np.arange(seconds)), number),
         "bucket_seconds": np.ones(len(series)),
-        "metric": _texts(
-            [*["grpc.client.duration"] * 2, "grpc.client.calls", *_GAUGES], kind
-        ),
+        "metric": _texts([*["grpc.client.duration"] * 2, "grpc.client.calls", *_GAUGES], kind),
         "aggregate": _texts(["p99", "avg", "count", "max", "max"], kind),
         "unit": _texts(["ms", "ms", None, None, None], kind),
         "unit_basis": _texts(["payload", "payload", None, None, None], kind),
         "owner": np.where(of_calls, None, _texts([f"{n}-db" for n in names], service)),
         "service": np.where(of_calls, _texts([f"{n}.{n}" for n in names], service), None),
-        "method": np.where(of_calls, METHOD.lower(), None),
+        "method": _texts([None, METHOD.lower()], of_calls.astype(int)),
         "status": _texts([None, None, "ok", None, None], kind),
         "value": np.concatenate(values),
     }

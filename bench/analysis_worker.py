@@ -2,8 +2,8 @@
 
 Usage: python bench/analysis_worker.py SHARE SEED
 
-Prints the bytes that it holds with the tables made; then, for each line that it reads, the seconds
-of one analysis and the peak in bytes since the tables were made.
+Prints what it holds with the tables made, in KiB; then, for each line that it reads, the seconds of
+one analysis and the peak in KiB since the tables were made.
 """
 
 from __future__ import annotations

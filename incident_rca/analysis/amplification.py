@@ -93,13 +93,14 @@ def _amplification(
         return None
     all_requests = _requests(asked_of, calls.index[0], width)
     requests = all_requests.reindex(calls.index, fill_value=0.0)
-    is_before = calls.index + width <= seen.outage.start.lo
+    failure = seen.outage.start.lo
+    is_before = calls.index <= failure - width
     usual_calls, usual_requests = float(calls[is_before].sum()), float(requests[is_before].sum())
     if usual_requests <= 0 or usual_calls <= 0:
         return None
     usual = usual_calls / usual_requests
     each = (calls / requests)[requests > 0]
-    each = each[(each >= STORM_FACTOR * usual) & (each.index + width > seen.outage.start.lo)]
+    each = each[(each >= STORM_FACTOR * usual) & (each.index > failure - width)]
     storm = [
         b
         for b in each.index

@@ -31,7 +31,7 @@ def values(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
 
 def distinct(frame: pd.DataFrame, column: str) -> tuple[Any, ...]:
     """The distinct values of a column that are not null, sorted."""
-    return tuple(sorted(set(frame[column].dropna())))
+    return tuple(sorted(frame[column].dropna().unique().tolist()))
 
 
 def seconds_of(instants: pd.Series) -> NDArray[np.float64]:
