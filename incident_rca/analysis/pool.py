@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,29 @@ def pool_limits(tables: Tables) -> tuple[PoolLimit, ...]:
         seen = f"the maximum of pool {owner} was {' or '.join(map(str, sizes))}"
         cited = rows_as_evidence(rows, system=System.GRPC_METRICS, at=at, seen=seen, first="row")
         found.append(PoolLimit(owner=owner, sizes=sizes, evidence=cited))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolUsage:
+    """The gauge of connections in use of a pool whose size is known: `used` has a row a bucket."""
+
+    owner: str
+    size: int
+    step: timedelta
+    used: pd.DataFrame = field(hash=False)
+
+
+def pool_usage(case: Case, tables: Tables) -> tuple[PoolUsage, ...]:
+    """How many connections each pool had in use over the window, by the name of its service."""
+    found = []
+    for (owner,), rows in pieces(_with_roles(tables.metrics), "owner"):
+        gauges = _gauges(case, owner, rows[rows["value"].notna()], rows["at"].max())
+        if gauges is not None:
+            service = owner_of(case, owner)
+            name = service.name if service else owner
+            usage = PoolUsage(owner=name, size=gauges.size, step=gauges.step, used=gauges.used)
+            found.append(usage)
     return tuple(found)
 
 

@@ -39,6 +39,12 @@ from incident_rca.model.instants import (
     Span,
     TimeWindow,
 )
+from incident_rca.model.states import (
+    Answer,
+    Question,
+    State,
+    Stretch,
+)
 from incident_rca.model.words import (
     EVIDENCE_LETTER,
     INDEPENDENT_SYSTEMS,
@@ -58,6 +64,7 @@ __all__ = [
     "EVIDENCE_LETTER",
     "INDEPENDENT_SYSTEMS",
     "Analysis",
+    "Answer",
     "Aspect",
     "Baseline",
     "Basis",
@@ -79,6 +86,7 @@ __all__ = [
     "LockEpisode",
     "Phase",
     "PoolState",
+    "Question",
     "RawFile",
     "Role",
     "Route",
@@ -90,6 +98,8 @@ __all__ = [
     "Span",
     "Stance",
     "Starvation",
+    "State",
+    "Stretch",
     "System",
     "Thresholds",
     "TimeWindow",

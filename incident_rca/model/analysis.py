@@ -25,6 +25,7 @@ from incident_rca.model.evidence import (
     Phase,
     require_evidence,
 )
+from incident_rca.model.states import Stretch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Analysis:
     """Everything the report says, before it is worded for a reader.
 
     `failures_not_logged` is how many more the gateway counted than its log holds: then that no
-    failure is seen does not mean that none was.
+    failure is seen does not mean that none was. `states` are the seconds of each outage.
     """
 
     case: Case
@@ -65,6 +66,7 @@ class Analysis:
     other_incidents: tuple[Incident, ...] = ()
     hypotheses: tuple[Hypothesis, ...]
     unexplained_seconds: float
+    states: tuple[Stretch, ...] = ()
     contradictions: tuple[Contradiction, ...]
     findings: tuple[Finding, ...]
     questions: tuple[str, ...]
