@@ -164,7 +164,7 @@ def _pools(seen: Observations, moments: Sequence[datetime]) -> Track:
             if used is not None:
                 numbers[position] = max(numbers[position] or 0.0, used)
             if used is not None and used >= usage.size:
-                yes[position].append((f"{usage.owner}, of {usage.size}", cited))
+                yes[position].append((f"{usage.owner}: {usage.size} of {usage.size}", cited))
     is_known = [number is not None for number in numbers]
     no = tuple(e for usage in usages for e in _of_pool(seen, usage, moments))
     unknown = _unseen(seen, System.GRPC_METRICS, "a gauge of a pool with a known limit")

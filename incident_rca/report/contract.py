@@ -28,10 +28,10 @@ from incident_rca.model import (
     TimeWindow,
 )
 from incident_rca.report.numbers import optional, rounded, share
+from incident_rca.report.state_rows import UNEXPLAINED
 from incident_rca.window import format_instant
 
 SCHEMA_VERSION = 1
-UNEXPLAINED = "unexplained"
 
 
 def to_json(analysis: Analysis) -> str:

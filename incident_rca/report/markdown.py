@@ -29,6 +29,7 @@ from incident_rca.report.safe_text import (
     code_span,
     escape,
 )
+from incident_rca.report.state_rows import state_rows
 from incident_rca.report.summary import (
     Code,
     Sentence,
@@ -121,6 +122,7 @@ def _view(analysis: Analysis) -> dict[str, Any]:
         "claims_for": lambda hypothesis: _claims(hypothesis, Stance.FOR),
         "claims_against": lambda hypothesis: _claims(hypothesis, Stance.AGAINST),
         "explains": lambda h: wording.explains(analysis, h.explains_seconds, h.incident),
+        "states": state_rows(analysis),
         "findings": _findings(analysis),
         "trees": [code_block(blocking_tree(e, clock)) for e in analysis.lock_episodes],
         "call_codes": [_call_codes(shift) for shift in analysis.latency_shifts],
