@@ -3,7 +3,7 @@
 Usage: python bench/analysis_worker.py SHARE SEED
 
 Prints what it holds with the tables made, in KiB; then, for each line that it reads, the seconds of
-one analysis and the peak in KiB since the tables were made.
+processor time of one analysis and the peak in KiB since the tables were made.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def main(share: str, seed: str) -> None:
     forget_peak()
     print(peak_kib(), flush=True)
     for _ in sys.stdin:
-        start = time.perf_counter()
+        start = time.process_time()
         analysis = analyse(case, tables)
-        print(time.perf_counter() - start, peak_kib(), flush=True)
+        print(time.process_time() - start, peak_kib(), flush=True)
         best = analysis.hypotheses[0]
         found = (best.kind, best.role, best.verdict)
         if found != (Kind.LOCK_BLOCKING, Role.TRIGGER, Verdict.SUPPORTED):

@@ -94,24 +94,11 @@ def _amplification(
     all_requests = _requests(asked_of, calls.index[0], width)
     requests = all_requests.reindex(calls.index, fill_value=0.0)
     failure = seen.outage.start.lo
-    is_before = calls.index <= failure - width
-    usual_calls, usual_requests = float(calls[is_before].sum()), float(requests[is_before].sum())
-    if usual_requests <= 0 or usual_calls <= 0:
+    found = _storm(calls, requests, failure - width)
+    if found is None:
         return None
-    usual = usual_calls / usual_requests
-    each = (calls / requests)[requests > 0]
-    each = each[(each >= STORM_FACTOR * usual) & (each.index > failure - width)]
-    storm = [
-        b
-        for b in each.index
-        if chance_of_more(
-            round(calls[b]), requests[b], round(usual_calls), max(1.0, usual_requests)
-        )
-        < CHANCE
-    ]
-    if not storm:
-        return None
-    first, last = storm[0].to_pydatetime(), storm[-1].to_pydatetime()
+    usual, storm = found
+    first, last = storm.index[0].to_pydatetime(), storm.index[-1].to_pydatetime()
     # Calls are counted when they end: those that hung come in one bucket, more than were asked for
     # in it. Since the outage began they are no more than the requests, unless callers try again.
     begun = seen.outage.start.lo - width
@@ -124,7 +111,7 @@ def _amplification(
         service=service,
         method=method,
         usual=usual,
-        highest=float(each[storm].max()),
+        highest=float(storm.max()),
         mean=number / asked,
         start=Span(first, first + width, "a bucket of the counts"),
         end=Span(last, last + width, "a bucket of the counts"),
@@ -140,6 +127,24 @@ def _amplification(
             count=round(number),
         ),
     )
+
+
+def _storm(
+    calls: pd.Series[Any], requests: pd.Series[Any], before: datetime
+) -> tuple[float, pd.Series[Any]] | None:
+    """The usual calls a request, in buckets up to `before`, and those of each bucket with more."""
+    is_before = calls.index <= before
+    usual_calls, usual_requests = float(calls[is_before].sum()), float(requests[is_before].sum())
+    if usual_requests <= 0 or usual_calls <= 0:
+        return None
+    usual, seconds = usual_calls / usual_requests, max(1.0, usual_requests)
+    each = (calls / requests)[requests > 0]
+    each = each[(each >= STORM_FACTOR * usual) & (each.index > before)]
+    counted = zip(calls[each.index], requests[each.index], strict=True)
+    storm = each[
+        [chance_of_more(round(n), r, round(usual_calls), seconds) < CHANCE for n, r in counted]
+    ]
+    return (usual, storm) if len(storm) else None
 
 
 def _between(counts: pd.Series[Any], after: datetime, last: datetime) -> float:

@@ -42,3 +42,11 @@ def seconds_of(instants: pd.Series) -> NDArray[np.float64]:
     exact = whole.to_numpy(dtype="datetime64[us]")
     found = exact.astype("int64") / 1e6
     return np.where(np.isnat(exact), np.nan, found)
+
+
+def flat(lists: pd.Series) -> NDArray[np.int64]:
+    """The whole numbers of a column of lists, one list after the other."""
+    import numpy as np
+
+    cells = lists.to_list()
+    return np.concatenate(cells).astype(np.int64) if cells else np.empty(0, dtype=np.int64)

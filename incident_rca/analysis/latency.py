@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
-from incident_rca.analysis.frames import pieces, seconds_of
+from incident_rca.analysis.frames import distinct, pieces, seconds_of
 from incident_rca.analysis.latency_levels import Bucket, Level, level_of, onset_of
 from incident_rca.analysis.latency_rises import Levels, Rise, beginning_of, rises_of
 from incident_rca.model import Case, Evidence, LatencyShift, Span, System
@@ -82,7 +82,7 @@ def _series(case: Case, tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
     ]
     series = series.assign(owner=series["owner"].fillna(""))
     for _, of_method in pieces(series, "service", "method"):
-        aggregate = next(a for a in AGGREGATES if a in set(of_method["aggregate"]))
+        aggregate = next(a for a in AGGREGATES if a in distinct(of_method, "aggregate"))
         for _, of_metric in pieces(of_method, "metric"):
             yield aggregate, of_metric
 

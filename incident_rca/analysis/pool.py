@@ -126,12 +126,12 @@ def _with_roles(metrics: pd.DataFrame) -> pd.DataFrame:
     """The gauges of pools that have an owner, with what each counts: as its question says, else by
     its name. One that was asked for and has no tag that names its pool is its source's own.
     """
-    by_name = {name: gauge_role(name) for name in distinct(metrics, "metric")}
-    roles = metrics["role"].fillna(metrics["metric"].map(by_name)).fillna("")
-    gauges, roles = metrics[roles != ""], roles[roles != ""]
+    by_name = {name: role for name in distinct(metrics, "metric") if (role := gauge_role(name))}
+    gauges = metrics[metrics["metric"].isin(list(by_name)) | metrics["role"].notna()]
+    roles = gauges["role"].fillna(gauges["metric"].map(by_name))
     is_own = gauges["owner"].isna() & gauges["role"].notna()
     named = gauges.assign(role=roles, owner=gauges["owner"].mask(is_own, gauges["source"]))
-    return named[named["owner"].notna()]
+    return named[named["owner"].notna() & (named["role"] != "")]
 
 
 def owner_of(case: Case, pool: str) -> Service | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from incident_rca.analysis.endpoints import STARVED_SHARE
 from incident_rca.analysis.evidence import rows_as_evidence
-from incident_rca.analysis.frames import pieces, seconds_of
+from incident_rca.analysis.frames import flat, pieces, seconds_of
 from incident_rca.analysis.outage import recorded_from
 from incident_rca.analysis.rates import chance_of_more
 from incident_rca.analysis.stretches import high_stretches
@@ -88,11 +88,11 @@ def _counts(case: Case, rows: pd.DataFrame) -> _Counts | None:
     read = set(rows["source"])
     sources = [s for s in case.gateway_logs if s.name in read or not read]
     width = max([1.0, *(s.resolution_seconds or 0.0 for s in sources)])
-    bounds = [bound for bounds in rows["latency_ms_bounds"] for bound in bounds]
+    bounds = flat(rows["latency_ms_bounds"])
     ends = [s.covered.end for s in case.gateway_logs if s.covered]
     # A request is logged when it ends: those that arrived last may not be there yet.
     until = min(case.window.end, max(ends, default=case.window.end)).timestamp()
-    until -= max(bounds, default=0) / 1000
+    until -= int(bounds.max(initial=0)) / 1000
     start = math.ceil(recorded_from(case).timestamp() / width) * width
     number = int((until - start) // width)
     if number < FEWEST_BINS:

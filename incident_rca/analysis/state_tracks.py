@@ -280,11 +280,10 @@ def _is_edge(shift: LatencyShift, at: datetime) -> bool:
 
 def _latencies(seen: Observations, moments: Sequence[datetime]) -> list[pd.DataFrame]:
     """The latencies of each method that a failing route calls; of every one where none is known."""
-    metrics = seen.tables.metrics
+    metrics = _around(seen.tables.metrics, moments)
     rows = metrics[
         metrics["aggregate"].isin(AGGREGATES) & metrics["method"].notna() & metrics["value"].notna()
     ]
-    rows = _around(rows, moments)
     failing = {e.name for e in seen.failing}
     called = {c for r in seen.case.topology.routes if r.name in failing for c in r.calls}
     owners = {s.name: s.grpc for s in seen.case.topology.services}
