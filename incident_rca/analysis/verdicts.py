@@ -104,17 +104,19 @@ def what_would_change(hypothesis: Hypothesis) -> tuple[str, ...]:
             "would contradict it."
         ]
         if len(hypothesis.systems) == FEWEST_SYSTEMS:
-            lost = " or ".join(_NAMES[s] for s in hypothesis.systems)
+            lost = " or ".join(SYSTEM_NAMES[s] for s in hypothesis.systems)
             wanted.append(f"Without what {lost} shows it would be weak.")
     elif hypothesis.kind in _OF_POSTGRES and System.POSTGRES not in hypothesis.systems:
         wanted.append("A lock recording or the server's log of the window.")
     return tuple(wanted)
 
 
-_NAMES = {
+SYSTEM_NAMES: Mapping[System, str] = {
     System.POSTGRES: "PostgreSQL",
     System.GRPC_METRICS: "the gRPC metrics",
     System.GATEWAY: "the gateway",
+    System.CHANGES: "the changes",
+    System.SETTINGS: "the settings",
 }
 _WANTED = {
     "path": (

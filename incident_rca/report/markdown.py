@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from incident_rca.analysis.roles import HOLDS
 from incident_rca.model import (
     Analysis,
     Claim,
@@ -114,7 +115,7 @@ def _view(analysis: Analysis) -> dict[str, Any]:
         "events": [_event(clock, event) for event in key_events(analysis, limit)],
         "all_events": [_event(clock, event) for event in analysis.timeline],
         "triggers": of_role(analysis, Role.TRIGGER),
-        "contributing": of_role(analysis, Role.CONTRIBUTING),
+        "contributing": [h for h in of_role(analysis, Role.CONTRIBUTING) if h.verdict in HOLDS],
         "ranked": [h for h in analysis.hypotheses if h.role not in ASIDE],
         "aside": of_role(analysis, *ASIDE),
         "has_support": has_support(analysis),

@@ -130,7 +130,7 @@ def explanation(
 ) -> RenderableType:
     """A hypothesis with its claims, the evidence for each, and the rows behind the evidence."""
     title = f"{hypothesis.id}  {hypothesis.kind.value}  {plain(hypothesis.object)}"
-    role = f"{wording.ROLE_NAMES[hypothesis.role]} ({wording.ROLE_MEANINGS[hypothesis.role]})"
+    role = wording.role_words(analysis, hypothesis)
     verdict = Text("verdict ").append(
         hypothesis.verdict.value, style=_VERDICT_STYLE[hypothesis.verdict]
     )

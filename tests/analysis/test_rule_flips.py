@@ -268,9 +268,8 @@ def test_a_service_without_tables_or_pool_hides_no_lock() -> None:
     """Slow calls that nobody watched: blamed only where no lock can be behind them."""
     bare = (Service(name="stock", grpc=TOPOLOGY.services[0].grpc), *TOPOLOGY.services[1:])
     states = {"locks": SourceState.SKIPPED, "postgresql": SourceState.SKIPPED}
-    rows = {"metrics": HUNG}
-    hidden = incident(states=states, **rows)
-    open_ = incident(states=states, topology=replace(TOPOLOGY, services=bare), **rows)
+    hidden = incident(states=states, metrics=HUNG)
+    open_ = incident(states=states, topology=replace(TOPOLOGY, services=bare), metrics=HUNG)
     assert the(hidden, Kind.DEPENDENCY_LATENCY).role is not Role.TRIGGER
     assert the(open_, Kind.DEPENDENCY_LATENCY).role is Role.TRIGGER
 
