@@ -265,17 +265,17 @@ def _sustainer(analysis: Analysis) -> Sentence | None:
     best = next(iter(of_role(analysis, Role.SUSTAINER)), None)
     if best is None:
         return None
-    explained = "it explains {}"
+    explained = f"it explains {explains(analysis, best.explains_seconds)}"
     if not best.explains_seconds:
-        explained = "it held while the trigger did, to which the seconds go ({} are its own)"
+        explained = "it held while the trigger did, to which those seconds go"
     return Sentence(
-        f"What may have kept it going, {{}}: {{}} Verdict {{}}, {{}}; {explained}.",
+        "What may have kept it going, {}: {} Verdict {}, {}; {}.",
         (
             best.id,
             _closed(best.statement),
             best.verdict.value,
             sources_count(best),
-            explains(analysis, best.explains_seconds),
+            explained,
         ),
         support_of(best),
     )

@@ -100,8 +100,8 @@ def by_path(
         routes = (e.evidence for e in path.failing)
         text = f"{what} is behind {path.in_words}"
         if path.names(what):
-            text = f"{what} is what {path.routes_in_words} wait for"
-            text = text.replace(" wait ", " waits ") if len(path.failing) == 1 else text
+            wait = "waits" if len(path.failing) == 1 else "wait"
+            text = f"{what} is what {path.routes_in_words} {wait} for"
         return [claim_for(Aspect.PATH, text, cited, *routes, path.evidence, basis=path.basis)]
     if seen.outage is None or not seen.knows_what_failed:
         return []
