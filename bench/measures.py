@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.access_lines import write_access_log
+from bench.analysis_cost import measure_analysis
 from bench.figures import Figure, in_turn, ratio, seconds
 from bench.gateway_fetch import measure_gateway_fetch
 from bench.metric_queries import measure_metric_queries
@@ -129,6 +130,7 @@ MEASURES: Sequence[Callable[[Path, int], list[Figure]]] = (
     measure_recorder_memory,
     measure_metric_queries,
     measure_gateway_fetch,
+    measure_analysis,
 )
 
 

@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 import typer
 
+from incident_rca.analysis.roles import DEPTH
+from incident_rca.analysis.verdicts import WHEN
 from incident_rca.cli import app
 from incident_rca.errors import BadSettings
 from incident_rca.formats import BY_KIND
-from incident_rca.model import Role, Verdict
+from incident_rca.model import Kind, Role, Verdict
 from incident_rca.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -242,6 +244,24 @@ def test_the_layout_names_the_folders_that_exist() -> None:
 
 def test_the_verdicts_are_those_of_the_vocabulary() -> None:
     assert first_cells("verdict") == sorted(Verdict), "README.md's verdicts are not Verdict's"
+
+
+def test_the_rule_of_verdicts_is_that_of_the_code() -> None:
+    assert dict(rows(README, "verdict")) == WHEN, "README.md's rule is not that of verdicts.py"
+
+
+def test_the_order_of_the_kinds_is_that_of_the_code() -> None:
+    names = {
+        "deadlock": Kind.DEADLOCK,
+        "lock": Kind.LOCK_BLOCKING,
+        "gateway configuration": Kind.GATEWAY_CONFIGURATION,
+        "traffic": Kind.TRAFFIC_SURGE,
+        "failing service": Kind.BACKEND_FAILURE,
+        "slow service": Kind.DEPENDENCY_LATENCY,
+    }
+    (told,) = re.findall(r"is its trigger \(([^)]*), in\s+this order\)", README)
+    kinds = [names[name] for name in re.split(r",\s+", told)]
+    assert kinds == sorted(DEPTH, key=lambda kind: DEPTH[kind])
 
 
 def test_the_roles_are_those_of_the_vocabulary() -> None:

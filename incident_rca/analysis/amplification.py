@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from incident_rca.analysis.call_counts import callers_of
 from incident_rca.analysis.evidence import rows_as_evidence
-from incident_rca.analysis.frames import pieces, sums
+from incident_rca.analysis.frames import pieces
 from incident_rca.analysis.latency import canonical_method
 from incident_rca.analysis.rates import chance_of_more
 from incident_rca.model import Evidence, Span, System
@@ -58,14 +58,19 @@ def amplifications(seen: Observations) -> tuple[Amplification, ...]:
         (metrics["aggregate"] == "count") & metrics["method"].notna() & metrics["value"].notna()
     ]
     counted = counted.assign(program=counted["owner"].fillna(""))
+    by_route = {
+        f"{verb} {route}": rows[["second", "requests"]]
+        for (verb, route), rows in pieces(seen.tables.gateway, "method", "route")
+    }
     found = []
     for (service, method), of_method in pieces(counted, "service", "method"):
         name, short = canonical_method(seen.case, service, method)
-        routes = callers_of(seen.case, name, short)
+        routes = sorted(callers_of(seen.case, name, short) & set(by_route))
+        asked = [by_route[route] for route in routes]
         views = [
             view
             for _, rows in pieces(of_method, "metric", "program")
-            if routes and (view := _amplification(seen, name, short, routes, rows)) is not None
+            if asked and (view := _amplification(seen, name, short, rows, asked)) is not None
         ]
         if views:
             found.append(max(views, key=lambda a: (a.calls, a.highest)))
@@ -73,37 +78,31 @@ def amplifications(seen: Observations) -> tuple[Amplification, ...]:
 
 
 def _amplification(
-    seen: Observations, service: str, method: str, routes: frozenset[str], rows: pd.DataFrame
+    seen: Observations,
+    service: str,
+    method: str,
+    rows: pd.DataFrame,
+    asked_of: Sequence[pd.DataFrame],
 ) -> Amplification | None:
+    """The stretch of one program's counts with more calls a request than before, if there is."""
     assert seen.outage is not None and seen.outage.start.lo is not None
     width = timedelta(seconds=float(rows["bucket_seconds"].max()))
     inside = rows[(rows["at"] >= seen.part.start) & (rows["at"] + width <= seen.part.end)]
-    calls = {at.to_pydatetime(): number for at, number in sums(inside, "at", "value").items()}
-    requests = _requests(seen, routes, sorted(calls), width)
-    before = [b for b in calls if b + width <= seen.outage.start.lo]
-    usual_calls, usual_requests = _sum(calls, before), _sum(requests, before)
-    if usual_requests <= 0 or usual_calls <= 0:
+    calls = inside.groupby("at", sort=True)["value"].sum()
+    if calls.empty:
         return None
-    usual = usual_calls / usual_requests
-    storm = [
-        b
-        for b in calls
-        if b + width > seen.outage.start.lo
-        and requests.get(b)
-        and calls[b] / requests[b] >= STORM_FACTOR * usual
-        and chance_of_more(
-            round(calls[b]), requests[b], round(usual_calls), max(1.0, usual_requests)
-        )
-        < CHANCE
-    ]
-    if not storm:
+    all_requests = _requests(asked_of, calls.index[0], width)
+    requests = all_requests.reindex(calls.index, fill_value=0.0)
+    failure = seen.outage.start.lo
+    found = _storm(calls, requests, failure - width)
+    if found is None:
         return None
-    first, last = min(storm), max(storm)
+    usual, storm = found
+    first, last = storm.index[0].to_pydatetime(), storm.index[-1].to_pydatetime()
     # Calls are counted when they end: those that hung come in one bucket, more than were asked for
     # in it. Since the outage began they are no more than the requests, unless callers try again.
     begun = seen.outage.start.lo - width
-    number = sum(n for b, n in calls.items() if begun < b <= last)
-    asked = sum(n for b, n in requests.items() if begun < b <= last)
+    number, asked = _between(calls, begun, last), _between(all_requests, begun, last)
     if not asked or number / asked < STORM_FACTOR * usual:
         return None
     cited = rows[(rows["at"] > begun) & (rows["at"] <= last)]
@@ -112,7 +111,7 @@ def _amplification(
         service=service,
         method=method,
         usual=usual,
-        highest=max(calls[b] / requests[b] for b in storm),
+        highest=float(storm.max()),
         mean=number / asked,
         start=Span(first, first + width, "a bucket of the counts"),
         end=Span(last, last + width, "a bucket of the counts"),
@@ -130,19 +129,35 @@ def _amplification(
     )
 
 
-def _sum(counts: Mapping[datetime, float], buckets: list[datetime]) -> float:
-    return sum(counts.get(b, 0.0) for b in buckets)
+def _storm(
+    calls: pd.Series[Any], requests: pd.Series[Any], before: datetime
+) -> tuple[float, pd.Series[Any]] | None:
+    """The usual calls a request, in buckets up to `before`, and those of each bucket with more."""
+    is_before = calls.index <= before
+    usual_calls, usual_requests = float(calls[is_before].sum()), float(requests[is_before].sum())
+    if usual_requests <= 0 or usual_calls <= 0:
+        return None
+    usual, seconds = usual_calls / usual_requests, max(1.0, usual_requests)
+    each = (calls / requests)[requests > 0]
+    each = each[(each >= STORM_FACTOR * usual) & (each.index > before)]
+    counted = zip(calls[each.index], requests[each.index], strict=True)
+    storm = each[
+        [chance_of_more(round(n), r, round(usual_calls), seconds) < CHANCE for n, r in counted]
+    ]
+    return (usual, storm) if len(storm) else None
+
+
+def _between(counts: pd.Series[Any], after: datetime, last: datetime) -> float:
+    return float(counts[(counts.index > after) & (counts.index <= last)].sum())
 
 
 def _requests(
-    seen: Observations, routes: frozenset[str], buckets: list[datetime], width: timedelta
-) -> dict[datetime, float]:
-    """The requests of these routes by the buckets of the counts."""
-    gateway = seen.tables.gateway
-    if not buckets:
-        return {}
-    start = buckets[0]
-    names = gateway["method"] + " " + gateway["route"]
-    asked = gateway[names.isin(routes) & (gateway["second"] >= start)]
-    binned = asked.assign(bin=((asked["second"] - start) // width).astype(int))
-    return {start + n * width: number for n, number in sums(binned, "bin", "requests").items()}
+    asked_of: Sequence[pd.DataFrame], start: datetime, width: timedelta
+) -> pd.Series[Any]:
+    """The requests of some routes by the buckets of the counts, the first of which has `start`."""
+    import pandas as pd
+
+    asked = pd.concat(asked_of)
+    asked = asked[asked["second"] >= start]
+    bins = (asked["second"] - start) // width
+    return asked["requests"].astype(float).groupby(start + bins * width).sum()

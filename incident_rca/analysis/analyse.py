@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeVar
 
-from incident_rca.analysis.attribution import attribute
+from incident_rca.analysis.attribution import attribute, seconds_of
 from incident_rca.analysis.contradictions import contradictions
 from incident_rca.analysis.evidence import short_ids
 from incident_rca.analysis.findings import find_all
@@ -17,9 +17,18 @@ from incident_rca.analysis.observations import Observations, observe
 from incident_rca.analysis.phases import build_phases
 from incident_rca.analysis.questions import open_questions
 from incident_rca.analysis.roles import with_roles
+from incident_rca.analysis.states import stretches
 from incident_rca.analysis.timeline import build_timeline
 from incident_rca.analysis.verdicts import Candidate, ranked
-from incident_rca.model import Analysis, Case, Evidence, Hypothesis, Incident, LatencyShift
+from incident_rca.model import (
+    Analysis,
+    Case,
+    Evidence,
+    Hypothesis,
+    Incident,
+    LatencyShift,
+    Stretch,
+)
 from incident_rca.tables import Tables
 
 Item = TypeVar("Item")
@@ -33,6 +42,7 @@ class _Judged:
     candidates: tuple[Candidate, ...]
     hypotheses: tuple[Hypothesis, ...]
     unexplained_seconds: float
+    states: tuple[Stretch, ...]
 
 
 def analyse(case: Case, tables: Tables) -> Analysis:
@@ -40,6 +50,7 @@ def analyse(case: Case, tables: Tables) -> Analysis:
     judged = tuple(_judged(seen) for seen in observe(case, tables))
     main, seen = judged[0], judged[0].seen
     requests, failed = _counts(seen)
+    hypotheses = _numbered(ranked([h for j in judged for h in j.hypotheses]))
     analysis = Analysis(
         case=seen.case,
         clocks=seen.clocks,
@@ -59,8 +70,9 @@ def analyse(case: Case, tables: Tables) -> Analysis:
         timeline=build_timeline(tuple(j.seen for j in judged)),
         phases=build_phases(seen, main.candidates),
         other_incidents=tuple(_incident(j) for j in judged[1:]),
-        hypotheses=_numbered(ranked([h for j in judged for h in j.hypotheses])),
+        hypotheses=hypotheses,
         unexplained_seconds=main.unexplained_seconds,
+        states=tuple(_named(s, hypotheses) for j in judged for s in j.states),
         contradictions=_together(contradictions(j.seen) for j in judged),
         findings=_together(find_all(j.seen) for j in judged),
         questions=_together(open_questions(j.seen, j.candidates) for j in judged),
@@ -77,12 +89,15 @@ def _judged(seen: Observations) -> _Judged:
     candidates = with_roles(tuple(c for kind in KINDS for c in kind(seen)))
     explained, unexplained = attribute(candidates, seen.outage)
     rest = of_the_rest(seen, candidates, unexplained)
-    hypotheses = (*explained, *(c.hypothesis for c in rest))
+    hypotheses = tuple(
+        replace(h, incident=seen.incident) for h in (*explained, *(c.hypothesis for c in rest))
+    )
     return _Judged(
         seen=seen,
         candidates=(*candidates, *rest),
-        hypotheses=tuple(replace(h, incident=seen.incident) for h in hypotheses),
+        hypotheses=hypotheses,
         unexplained_seconds=unexplained,
+        states=stretches(seen, seconds_of(candidates, seen.outage), hypotheses),
     )
 
 
@@ -122,6 +137,13 @@ def _numbered(hypotheses: Iterable[Hypothesis]) -> tuple[Hypothesis, ...]:
     return tuple(replace(h, id=f"H{rank}", rank=rank) for rank, h in enumerate(hypotheses, start=1))
 
 
+def _named(stretch: Stretch, hypotheses: Iterable[Hypothesis]) -> Stretch:
+    """The stretch with its cause as it is ranked."""
+    cause = stretch.cause
+    named = (h for h in hypotheses if cause and replace(h, id=cause.id, rank=cause.rank) == cause)
+    return replace(stretch, cause=next(named, None))
+
+
 def _cited(analysis: Analysis) -> Iterator[Evidence]:
     """Every evidence that anything of the analysis cites."""
     others = analysis.other_incidents
@@ -139,6 +161,7 @@ def _cited(analysis: Analysis) -> Iterator[Evidence]:
         *(starvation.evidence for starvation in analysis.starvations),
         *(event.evidence for event in analysis.timeline),
         *(phase.evidence for phase in analysis.phases),
+        *(state.evidence for stretch in analysis.states for state in stretch.states),
         *(contradiction.evidence for contradiction in analysis.contradictions),
         *(finding.evidence for finding in analysis.findings),
         *(claim.evidence for h in analysis.hypotheses for claim in h.claims),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from incident_rca.analysis.verdicts import Candidate
@@ -13,33 +13,61 @@ from incident_rca.model import ErrorBurst, Hypothesis, Role, Verdict
 EXPLAINING = frozenset({Verdict.SUPPORTED, Verdict.WEAK})
 
 
-def attribute(
-    candidates: Sequence[Candidate], outage: ErrorBurst | None
-) -> tuple[tuple[Hypothesis, ...], float]:
-    """The hypotheses with the seconds each explains, and the seconds that none does.
+@dataclass(frozen=True, slots=True)
+class Second:
+    """A second of the outage, the last of which is as long as the outage leaves it.
 
-    Each second of the outage goes to a trigger while it lasts, else to a sustainer while its state
-    holds, else it stays unexplained (DESIGN, Counting). Only supported and weak ones explain. The
-    last second is as long as the outage leaves it.
+    `holder` is the position of the candidate that it goes to, None where it goes to none.
+    """
+
+    start: datetime
+    length: float
+    holder: int | None
+
+    @property
+    def middle(self) -> datetime:
+        return self.start + timedelta(seconds=self.length / 2)
+
+    @property
+    def end(self) -> datetime:
+        return self.start + timedelta(seconds=self.length)
+
+
+def seconds_of(candidates: Sequence[Candidate], outage: ErrorBurst | None) -> tuple[Second, ...]:
+    """Each second of the outage with the candidate that it goes to.
+
+    That is a trigger while it lasts, else a sustainer while its state holds, else none (DESIGN,
+    Counting). Only supported and weak ones explain.
     """
     if outage is None or outage.start.lo is None:
-        return tuple(c.hypothesis for c in candidates), 0.0
-    explained = [0.0] * len(candidates)
+        return ()
     order = [
         i
         for role in (Role.TRIGGER, Role.SUSTAINER)
         for i, c in enumerate(candidates)
         if c.hypothesis.role is role and c.active and c.hypothesis.verdict in EXPLAINING
     ]
-    unexplained = 0.0
+    found = []
     for second in range(math.ceil(outage.duration_seconds)):
         length = min(1.0, outage.duration_seconds - second)
-        middle = outage.start.lo + timedelta(seconds=second + length / 2)
-        holder = next((i for i in order if _holds(candidates[i].active, middle)), None)
-        if holder is None:
-            unexplained += length
+        each = Second(outage.start.lo + timedelta(seconds=second), length, None)
+        at = each.middle
+        holder = next((i for i in order if _holds(candidates[i].active, at)), None)
+        found.append(replace(each, holder=holder))
+    return tuple(found)
+
+
+def attribute(
+    candidates: Sequence[Candidate], outage: ErrorBurst | None
+) -> tuple[tuple[Hypothesis, ...], float]:
+    """The hypotheses with the seconds each explains, and the seconds that none does."""
+    explained = [0.0] * len(candidates)
+    unexplained = 0.0
+    for second in seconds_of(candidates, outage):
+        if second.holder is None:
+            unexplained += second.length
         else:
-            explained[holder] += length
+            explained[second.holder] += second.length
     return (
         tuple(
             replace(c.hypothesis, explains_seconds=explained[i]) for i, c in enumerate(candidates)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
-from incident_rca.analysis.frames import pieces, seconds_of
+from incident_rca.analysis.frames import flat, pieces, seconds_of
 from incident_rca.analysis.onsets import poisson_tail
 from incident_rca.analysis.outage import failures_in, recorded_from
 from incident_rca.analysis.rates import chance_of_more
@@ -122,9 +122,7 @@ def _traffic(rows: pd.DataFrame, minutes: float) -> _Traffic:
 
 def _histogram(rows: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The merged latency histograms: each bound in milliseconds, rising, and its requests."""
-    columns = (rows["latency_ms_bounds"], rows["latency_ms_counts"])
-    none: list[int] = []
-    bounds, counts = (np.concatenate([none, *c]).astype(np.int64) for c in columns)
+    bounds, counts = flat(rows["latency_ms_bounds"]), flat(rows["latency_ms_counts"])
     merged, places = np.unique(bounds, return_inverse=True)
     return merged, np.bincount(places, weights=counts, minlength=len(merged)).astype(np.int64)
 

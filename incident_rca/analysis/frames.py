@@ -18,24 +18,20 @@ def pieces(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[Any, ...]
 
 
 def sums(frame: pd.DataFrame, column: str, value: str) -> dict[Any, float]:
-    """The sum of `value` for each distinct value of `column`, sorted."""
-    return {key[0]: float(rows[value].sum()) for key, rows in pieces(frame, column)}
+    """The sum of `value` for each distinct value of `column`, sorted; nulls count as nothing."""
+    added = frame.groupby(column, sort=True)[value].sum()
+    return dict(zip(added.index.tolist(), map(float, added), strict=True))
 
 
 def values(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
     """The rows of some columns as plain Python values, nulls as None."""
-    import pandas as pd
-
-    plain = (
-        [None if missing else value for value, missing in zip(cells, pd.isna(cells), strict=True)]
-        for cells in (frame[column].tolist() for column in columns)
-    )
-    yield from zip(*plain, strict=True)
+    plain = (frame[column].astype(object).where(frame[column].notna(), None) for column in columns)
+    yield from zip(*(cells.tolist() for cells in plain), strict=True)
 
 
 def distinct(frame: pd.DataFrame, column: str) -> tuple[Any, ...]:
     """The distinct values of a column that are not null, sorted."""
-    return tuple(sorted(set(frame[column].dropna())))
+    return tuple(sorted(frame[column].dropna().unique().tolist()))
 
 
 def seconds_of(instants: pd.Series) -> NDArray[np.float64]:
@@ -46,3 +42,11 @@ def seconds_of(instants: pd.Series) -> NDArray[np.float64]:
     exact = whole.to_numpy(dtype="datetime64[us]")
     found = exact.astype("int64") / 1e6
     return np.where(np.isnat(exact), np.nan, found)
+
+
+def flat(lists: pd.Series) -> NDArray[np.int64]:
+    """The whole numbers of a column of lists, one list after the other."""
+    import numpy as np
+
+    cells = lists.to_list()
+    return np.concatenate(cells).astype(np.int64) if cells else np.empty(0, dtype=np.int64)

@@ -16,13 +16,13 @@ _THERE = frozenset({SourceState.OK, SourceState.PARTIAL})
 def is_watched(seen: Observations, start: datetime, end: datetime) -> bool:
     """Whether lock recordings, without their gaps, cover all of this time."""
     reached = start
-    for covered in _stretches(seen):
+    for covered in watched_stretches(seen):
         if covered.start <= reached:
             reached = max(reached, covered.end)
     return reached > start and reached >= end
 
 
-def _stretches(seen: Observations) -> list[TimeWindow]:
+def watched_stretches(seen: Observations) -> list[TimeWindow]:
     """What recordings watched: they are cut at their gaps, and the blind ones saw nothing."""
     found = []
     for source in seen.sources_of(System.POSTGRES):

@@ -27,8 +27,18 @@ class DependencyPath:
 
     @property
     def in_words(self) -> str:
-        routes = " and ".join(e.name for e in self.failing) or "no failing route"
-        return f"{', '.join(self.methods) or self.service}, which {routes} depend on"
+        depend = "depends" if len(self.failing) == 1 else "depend"
+        return (
+            f"{', '.join(self.methods) or self.service}, on which {self.routes_in_words} {depend}"
+        )
+
+    @property
+    def routes_in_words(self) -> str:
+        return " and ".join(e.name for e in self.failing) or "no failing route"
+
+    def names(self, method: str) -> bool:
+        """Whether this is one of its own methods, as `service.method`."""
+        return method in {f"{self.service}.{m.rpartition('/')[2]}" for m in self.methods}
 
 
 def path_from_relation(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence, setting_as_evidence
-from incident_rca.analysis.frames import pieces, values
+from incident_rca.analysis.frames import distinct, pieces
 from incident_rca.analysis.lock_graph import session_keys
 from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.sessions import Terminations
@@ -108,6 +108,29 @@ def pool_sizes(case: Case, tables: Tables) -> Mapping[str, int]:
     return stated | gauges
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolUsage:
+    """The gauge of connections in use of a pool whose size is known: `used` has a row a bucket."""
+
+    owner: str
+    size: int
+    step: timedelta
+    used: pd.DataFrame = field(hash=False)
+
+
+def pool_usage(case: Case, tables: Tables) -> tuple[PoolUsage, ...]:
+    """How many connections each pool had in use over the window, by the name of its service."""
+    found = []
+    for (owner,), rows in pieces(_with_roles(tables.metrics), "owner"):
+        gauges = _gauges(case, owner, rows[rows["value"].notna()], rows["at"].max())
+        if gauges is not None:
+            service = owner_of(case, owner)
+            name = service.name if service else owner
+            usage = PoolUsage(owner=name, size=gauges.size, step=gauges.step, used=gauges.used)
+            found.append(usage)
+    return tuple(found)
+
+
 def gauge_role(metric: str) -> str:
     """What a metric of a pool counts, by its name: `used`, `max`, `pending`, or "" for others."""
     return next((role for role, pattern in _ROLES if pattern.search(metric)), "")
@@ -117,12 +140,12 @@ def _with_roles(metrics: pd.DataFrame) -> pd.DataFrame:
     """The gauges of pools that have an owner, with what each counts: as its question says, else by
     its name. One that was asked for and has no tag that names its pool is its source's own.
     """
-    said = metrics["role"].notna()
-    known = zip(values(metrics, "metric", "role"), said, strict=True)
-    roles = [role if is_said else gauge_role(metric) for (metric, role), is_said in known]
-    owners = metrics["owner"].where(metrics["owner"].notna() | ~said, metrics["source"])
-    named = metrics.assign(role=roles, owner=owners)
-    return named[(named["role"] != "") & named["owner"].notna()]
+    by_name = {name: role for name in distinct(metrics, "metric") if (role := gauge_role(name))}
+    gauges = metrics[metrics["metric"].isin(list(by_name)) | metrics["role"].notna()]
+    roles = gauges["role"].fillna(gauges["metric"].map(by_name))
+    is_own = gauges["owner"].isna() & gauges["role"].notna()
+    named = gauges.assign(role=roles, owner=gauges["owner"].mask(is_own, gauges["source"]))
+    return named[named["owner"].notna() & (named["role"] != "")]
 
 
 def owner_of(case: Case, pool: str) -> Service | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,6 +22,16 @@ from incident_rca.model import (
 FEWEST_SYSTEMS = 2
 # An order claim against is only made where the order is separable and wrong.
 DECISIVE = frozenset({Aspect.PATH, Aspect.MECHANISM, Aspect.ORDER})
+# The rule in words, as the README's table shows it; tests/test_readme.py holds the two together.
+WHEN: Mapping[Verdict, str] = {
+    Verdict.SUPPORTED: "a path and a mechanism were observed, claims for it cite at least two "
+    "systems, nothing speaks against path or mechanism",
+    Verdict.WEAK: "exactly one of these three is missing (an inferred topology counts as a missing "
+    "path)",
+    Verdict.INSUFFICIENT: "more is missing, or a source that it needs is not complete",
+    Verdict.CONTRADICTED: "a claim against its path or mechanism, or an order in time that is "
+    "separable and wrong",
+}
 # Kinds of which only the server's log or the recorder can tell.
 _OF_POSTGRES = frozenset({Kind.LOCK_BLOCKING, Kind.DEADLOCK})
 
@@ -45,12 +55,9 @@ class Candidate:
 
 
 def verdict_of(claims: Sequence[Claim], *, needs_are_met: bool) -> Verdict:
-    """The verdict that these claims allow.
+    """The verdict that these claims allow, by the rule that WHEN has in words.
 
-    `contradicted`: a claim against its path or mechanism, or an order that is separable and wrong.
-    `insufficient`: a source that it needs is not ok, or more than one of the three is missing.
-    `supported`: a path and a mechanism claim with basis observed, for-claims from two systems.
-    `weak`: exactly one of these three is missing.
+    A claim against decides before a source that is missing, and that before what is there.
     """
     if any(_decides(c) for c in claims):
         return Verdict.CONTRADICTED
@@ -99,17 +106,19 @@ def what_would_change(hypothesis: Hypothesis) -> tuple[str, ...]:
             "would contradict it."
         ]
         if len(hypothesis.systems) == FEWEST_SYSTEMS:
-            lost = " or ".join(_NAMES[s] for s in hypothesis.systems)
+            lost = " or ".join(SYSTEM_NAMES[s] for s in hypothesis.systems)
             wanted.append(f"Without what {lost} shows it would be weak.")
     elif hypothesis.kind in _OF_POSTGRES and System.POSTGRES not in hypothesis.systems:
         wanted.append("A lock recording or the server's log of the window.")
     return tuple(wanted)
 
 
-_NAMES = {
+SYSTEM_NAMES: Mapping[System, str] = {
     System.POSTGRES: "PostgreSQL",
     System.GRPC_METRICS: "the gRPC metrics",
     System.GATEWAY: "the gateway",
+    System.CHANGES: "the changes",
+    System.SETTINGS: "the settings",
 }
 _WANTED = {
     "path": (

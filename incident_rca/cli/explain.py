@@ -59,8 +59,12 @@ def _chain(analysis: Analysis, *, as_json: bool) -> None:
     from incident_rca.report.contract import to_contract
 
     if as_json:
-        print_json({"hypotheses": to_contract(analysis)["hypotheses"]})
+        contract = to_contract(analysis)
+        print_json({name: contract[name] for name in ("hypotheses", "states", "unexplained")})
     elif analysis.hypotheses:
         out().print(terminal.chain(analysis))
+        if analysis.states:
+            out().print()
+            out().print(terminal.states(analysis))
     else:
         out().print("This case has no hypothesis: nothing failed, and nothing was seen that might.")

@@ -46,6 +46,12 @@ from incident_rca.model.instants import (
     Span,
     TimeWindow,
 )
+from incident_rca.model.states import (
+    Answer,
+    Question,
+    State,
+    Stretch,
+)
 from incident_rca.model.words import (
     EVIDENCE_LETTER,
     INDEPENDENT_SYSTEMS,
@@ -65,6 +71,7 @@ __all__ = [
     "EVIDENCE_LETTER",
     "INDEPENDENT_SYSTEMS",
     "Analysis",
+    "Answer",
     "Aspect",
     "Baseline",
     "Basis",
@@ -90,6 +97,7 @@ __all__ = [
     "LockEpisode",
     "Phase",
     "PoolState",
+    "Question",
     "RawFile",
     "Role",
     "Route",
@@ -102,6 +110,8 @@ __all__ = [
     "Span",
     "Stance",
     "Starvation",
+    "State",
+    "Stretch",
     "System",
     "Thresholds",
     "TimeWindow",

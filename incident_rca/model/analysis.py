@@ -26,6 +26,7 @@ from incident_rca.model.evidence import (
     Phase,
     require_evidence,
 )
+from incident_rca.model.states import Stretch
 from incident_rca.model.words import Basis
 
 
@@ -48,7 +49,8 @@ class Analysis:
 
     `failures_not_logged` is how many more the gateway counted than its log holds: then that no
     failure is seen does not mean that none was. `clocks` are those of its sources: the times of the
-    case and of all that is in here are as they say, moved where a clock was surely off.
+    case and of all that is in here are as they say, moved where a clock was surely off. `states`
+    are the seconds of each outage.
     """
 
     case: Case
@@ -69,6 +71,7 @@ class Analysis:
     other_incidents: tuple[Incident, ...] = ()
     hypotheses: tuple[Hypothesis, ...]
     unexplained_seconds: float
+    states: tuple[Stretch, ...] = ()
     contradictions: tuple[Contradiction, ...]
     findings: tuple[Finding, ...]
     questions: tuple[str, ...]

@@ -24,9 +24,11 @@ from incident_rca.model import (
     SourceStatus,
     Span,
     Starvation,
+    Stretch,
     TimeWindow,
 )
 from incident_rca.report.numbers import optional, rounded, share
+from incident_rca.report.state_rows import UNEXPLAINED
 from incident_rca.window import format_instant
 
 SCHEMA_VERSION = 1
@@ -66,6 +68,7 @@ def to_contract(analysis: Analysis) -> dict[str, Any]:
             "seconds": rounded(analysis.unexplained_seconds),
             "share_of_outage": _share_of_outage(analysis, analysis.unexplained_seconds),
         },
+        "states": [_stretch(analysis, stretch) for stretch in analysis.states],
         "contradictions": [
             {"statement": item.statement, "evidence": _ids(analysis, item.evidence)}
             for item in analysis.contradictions
@@ -327,6 +330,26 @@ def _phases(analysis: Analysis) -> list[dict[str, Any]]:
         }
         for phase in analysis.phases
     ]
+
+
+def _stretch(analysis: Analysis, stretch: Stretch) -> dict[str, Any]:
+    """A stretch of an outage; its cause is the id of a hypothesis, or `unexplained`."""
+    return {
+        "incident": stretch.incident,
+        "start": format_instant(stretch.start),
+        "end": format_instant(stretch.end),
+        "seconds": rounded(stretch.seconds),
+        "cause": stretch.cause.id if stretch.cause else UNEXPLAINED,
+        **{
+            state.question.value: {
+                "answer": state.answer.value,
+                "detail": state.detail,
+                "number": optional(state.number),
+                "evidence": _ids(analysis, state.evidence),
+            }
+            for state in stretch.states
+        },
+    }
 
 
 def numbered_claims(hypothesis: Hypothesis) -> Iterable[tuple[str, Claim]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from incident_rca.analysis.roles import HOLDS
 from incident_rca.model import (
     Analysis,
     Claim,
@@ -29,6 +30,7 @@ from incident_rca.report.safe_text import (
     code_span,
     escape,
 )
+from incident_rca.report.state_rows import state_rows
 from incident_rca.report.summary import (
     Code,
     Sentence,
@@ -113,7 +115,7 @@ def _view(analysis: Analysis) -> dict[str, Any]:
         "events": [_event(clock, event) for event in key_events(analysis, limit)],
         "all_events": [_event(clock, event) for event in analysis.timeline],
         "triggers": of_role(analysis, Role.TRIGGER),
-        "contributing": of_role(analysis, Role.CONTRIBUTING),
+        "contributing": [h for h in of_role(analysis, Role.CONTRIBUTING) if h.verdict in HOLDS],
         "ranked": [h for h in analysis.hypotheses if h.role not in ASIDE],
         "aside": of_role(analysis, *ASIDE),
         "has_support": has_support(analysis),
@@ -121,6 +123,7 @@ def _view(analysis: Analysis) -> dict[str, Any]:
         "claims_for": lambda hypothesis: _claims(hypothesis, Stance.FOR),
         "claims_against": lambda hypothesis: _claims(hypothesis, Stance.AGAINST),
         "explains": lambda h: wording.explains(analysis, h.explains_seconds, h.incident),
+        "states": state_rows(analysis),
         "findings": _findings(analysis),
         "trees": [code_block(blocking_tree(e, clock)) for e in analysis.lock_episodes],
         "call_codes": [_call_codes(shift) for shift in analysis.latency_shifts],

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from incident_rca.model import (
     INDEPENDENT_SYSTEMS,
     Analysis,
+    Claim,
     EndpointImpact,
     ErrorBurst,
     Evidence,
     Hypothesis,
     Impact,
+    Kind,
     Role,
     SourceState,
     SourceStatus,
+    Stance,
     System,
     Uncited,
     Verdict,
@@ -232,11 +235,14 @@ def _trigger(analysis: Analysis, outage: ErrorBurst) -> Sentence:
     best = next(iter(of_role(analysis, Role.TRIGGER)), None)
     if best is None:
         pattern = "What started the outage is not known: no hypothesis qualifies as the trigger."
-        return Sentence(pattern, (), outage.evidence)
+        hidden = _what_hides_it(analysis)
+        if hidden is None:
+            return Sentence(pattern, (), outage.evidence)
+        return Sentence(f"{pattern[:-1]}; {{}}.", (hidden.text,), hidden.evidence)
     is_supported = best.verdict is Verdict.SUPPORTED
     opening = "Candidate trigger" if is_supported else "The best candidate trigger, not supported:"
     return Sentence(
-        opening + " {}: {} Verdict {}, {}; it lasts {}.",
+        opening + " {}: {} Verdict {}, {}; it explains {}.",
         (
             best.id,
             _closed(best.statement),
@@ -248,18 +254,28 @@ def _trigger(analysis: Analysis, outage: ErrorBurst) -> Sentence:
     )
 
 
+def _what_hides_it(analysis: Analysis) -> Claim | None:
+    """What the hypothesis about the rest names last: a cause that holds, but may have a deeper."""
+    rest = (h for h in analysis.hypotheses if h.kind is Kind.UNKNOWN and h.incident == 1)
+    named = [c for h in rest for c in h.claims if c.stance is Stance.AGAINST]
+    return named[-1] if named else None
+
+
 def _sustainer(analysis: Analysis) -> Sentence | None:
     best = next(iter(of_role(analysis, Role.SUSTAINER)), None)
     if best is None:
         return None
+    explained = f"it explains {explains(analysis, best.explains_seconds)}"
+    if not best.explains_seconds:
+        explained = "it held while the trigger did, to which those seconds go"
     return Sentence(
-        "What may have kept it going, {}: {} Verdict {}, {}; it explains {}.",
+        "What may have kept it going, {}: {} Verdict {}, {}; {}.",
         (
             best.id,
             _closed(best.statement),
             best.verdict.value,
             sources_count(best),
-            explains(analysis, best.explains_seconds),
+            explained,
         ),
         support_of(best),
     )

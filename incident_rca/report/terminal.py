@@ -28,6 +28,7 @@ from incident_rca.redact import plain
 from incident_rca.report import wording
 from incident_rca.report.contract import numbered_claims
 from incident_rca.report.numbers import grouped, percent
+from incident_rca.report.state_rows import state_rows
 from incident_rca.report.summary import has_support, of_role, sentences, warnings
 from incident_rca.window import format_duration
 
@@ -112,12 +113,24 @@ def chain(analysis: Analysis) -> Table:
     return table
 
 
+def states(analysis: Analysis) -> Table:
+    """What held in each stretch of the outages, and the hypothesis its seconds go to."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("when", "seconds", "go to", "what held"):
+        table.add_column(name, overflow="fold", justify="right" if name == "seconds" else "left")
+    for row in state_rows(analysis, limit=len(analysis.states)):
+        ids = wording.ids(analysis, row.evidence, IDS_SHOWN)
+        said = Text(f"{plain(row.held, 300)} ").append(ids, style="dim")
+        table.add_row(Text(row.when), Text(row.seconds), Text(row.cause), said)
+    return table
+
+
 def explanation(
     analysis: Analysis, hypothesis: Hypothesis, would_change: tuple[str, ...] = ()
 ) -> RenderableType:
     """A hypothesis with its claims, the evidence for each, and the rows behind the evidence."""
     title = f"{hypothesis.id}  {hypothesis.kind.value}  {plain(hypothesis.object)}"
-    role = f"{wording.ROLE_NAMES[hypothesis.role]} ({wording.ROLE_MEANINGS[hypothesis.role]})"
+    role = wording.role_words(analysis, hypothesis)
     verdict = Text("verdict ").append(
         hypothesis.verdict.value, style=_VERDICT_STYLE[hypothesis.verdict]
     )

@@ -158,6 +158,20 @@ def by_status(counts: Mapping[int, int]) -> str:
     return ", ".join(str(status) for status in sorted(counts) if status >= 500 and counts[status])
 
 
+def role_words(analysis: Analysis, hypothesis: Hypothesis) -> str:
+    """The role with its meaning and, where there are several, its outage.
+
+    What contributes only if it holds is not called contributing where nobody knows, or it does not.
+    """
+    role, verdict = hypothesis.role, hypothesis.verdict
+    text = f"{ROLE_NAMES[role]} ({ROLE_MEANINGS[role]})"
+    if role is Role.CONTRIBUTING and verdict is Verdict.INSUFFICIENT:
+        text = "open (whether it had a part is not known)"
+    if role is Role.CONTRIBUTING and verdict is Verdict.CONTRADICTED:
+        text = "not a cause (the evidence speaks against it)"
+    return f"{text}, outage {hypothesis.incident}" if analysis.other_incidents else text
+
+
 def sources_count(hypothesis: Hypothesis) -> str:
     """`3 independent sources (gateway, gRPC metrics, PostgreSQL)`."""
     names = ", ".join(SYSTEM_NAMES[system] for system in hypothesis.systems)

@@ -223,7 +223,7 @@ def test_two_outages_have_a_cause_each() -> None:
         (Kind.BACKEND_FAILURE, other.number),
     }
     document = to_markdown(analysis)
-    assert "Apart from it, outage 2, 14:26:20" in document and "of outage 2 · Verdict" in document
+    assert "Apart from it, outage 2, 14:26:20" in document and ", outage 2 · Verdict" in document
     (told,) = json.loads(to_json(analysis))["other_incidents"]
     assert told["impact"]["failed_requests"] == len(second) == other.failed_requests
     explained = sum(h.explains_seconds for h in analysis.hypotheses if h.incident == 2)

@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 
 from bench.access_lines import ENDINGS, ROUTES, access_lines, write_access_log
+from bench.analysis_cost import exponent
+from bench.analysis_tables import made_case, made_tables
 from bench.figures import Figure, as_table, in_turn, missed, ratio, write_json
+from incident_rca.analysis.analyse import analyse
+from incident_rca.case import same_rows
 from incident_rca.formats import access_log, recognise
 from incident_rca.formats.lines import head_of
-from incident_rca.formats.parsed import RawInput
+from incident_rca.formats.parsed import RawInput, as_schema
+from incident_rca.model import Kind, Role
+from incident_rca.tables import TABLE_NAMES
 
 COUNT = 2_000
 MADE = (
@@ -75,3 +81,33 @@ def test_tasks_run_in_turn_and_a_ratio_is_the_median_of_the_rounds() -> None:
     assert order == ["a", "b"] * 3
     assert [len(times) for times in rounds] == [2, 2, 2]
     assert ratio([(2.0, 1.0), (9.0, 3.0), (40.0, 10.0)], 0, 1) == 3.0
+
+
+def test_a_made_day_is_as_large_as_its_share_and_follows_from_its_seed() -> None:
+    whole, half = made_tables(0.02, 7), made_tables(0.01, 7)
+    assert len(whole.metrics) == 50 * 1728 and len(whole.gateway) == 20_000
+    assert whole.session_counts["at"].nunique() == 200
+    for name in TABLE_NAMES:
+        frame = getattr(whole, name)
+        assert same_rows(frame, getattr(made_tables(0.02, 7), name))
+        assert frame.dtypes.equals(as_schema(frame, name).dtypes)
+        if len(frame):
+            assert len(getattr(half, name)) < len(frame)
+    assert not same_rows(whole.gateway, made_tables(0.02, 8).gateway)
+
+
+def test_the_lock_of_a_made_day_is_found() -> None:
+    analysis = analyse(made_case(0.1), made_tables(0.1, 7))
+    assert analysis.lock_episodes[0].peak_waiters > 40
+    best = analysis.hypotheses[0]
+    assert (best.kind, best.role, best.object) == (
+        Kind.LOCK_BLOCKING,
+        Role.TRIGGER,
+        "shop.public.items0",
+    )
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_the_exponent_is_that_of_the_growth(power: float) -> None:
+    rounds = [(0.25**power * slow, 0.5**power * slow, slow) for slow in (1.0, 3.0, 1.5)]
+    assert exponent((0.25, 0.5, 1.0), rounds) == pytest.approx(power)

@@ -9,6 +9,7 @@ from typing import Any
 
 from incident_rca.model import (
     Analysis,
+    Answer,
     Aspect,
     Baseline,
     Basis,
@@ -28,6 +29,7 @@ from incident_rca.model import (
     LockEpisode,
     Phase,
     PoolState,
+    Question,
     RawFile,
     Role,
     Session,
@@ -37,6 +39,8 @@ from incident_rca.model import (
     Span,
     Stance,
     Starvation,
+    State,
+    Stretch,
     System,
     TimeWindow,
     Topology,
@@ -597,6 +601,45 @@ def _findings() -> tuple[Finding, ...]:
     )
 
 
+def _states() -> tuple[Stretch, ...]:
+    lock, pool, *_ = _hypotheses()
+    held = {
+        Question.LOCK_HELD: ("public.stock_reservations", None, HOLDER),
+        Question.WAITERS: ("public.stock_reservations", 100.0, HOLDER),
+    }
+    full = {
+        Question.POOL_FULL: ("inventory: 100 of 100", 100.0, POOL),
+        Question.CALLS_HUNG: ("inventory.Reserve", None, PLATEAU),
+        Question.METHODS_SLOW: ("inventory.Reserve", None, PLATEAU),
+        Question.FAILURES: ("", 1.1, FIRST),
+    }
+
+    def stretch(start: str, end: str, cause: Hypothesis, *, is_watched: bool) -> Stretch:
+        yes = held | full if is_watched else full
+        return Stretch(
+            incident=1,
+            start=at(start),
+            end=at(end),
+            seconds=(at(end) - at(start)).total_seconds(),
+            cause=cause,
+            states=tuple(
+                State(
+                    question=q,
+                    answer=Answer.YES if q in yes else Answer.NOT_RECORDED,
+                    detail=yes[q][0] if q in yes else "",
+                    number=yes[q][1] if q in yes else None,
+                    evidence=(yes[q][2] if q in yes else IDLE,),
+                )
+                for q in Question
+            ),
+        )
+
+    return (
+        stretch("14:23:01", "14:27:01", lock, is_watched=True),
+        stretch("14:27:01", "14:46:18", pool, is_watched=False),
+    )
+
+
 def reference() -> Analysis:
     ids = {e.digest: e.letter + e.digest[:4] for e in ALL}
     return Analysis(
@@ -690,6 +733,7 @@ def reference() -> Analysis:
         ),
         hypotheses=_hypotheses(),
         unexplained_seconds=0.0,
+        states=_states(),
         contradictions=(
             Contradiction(
                 statement=(

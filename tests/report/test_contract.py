@@ -185,6 +185,27 @@ CONTRACT: dict[str, Any] = {
         }
     ],
     "unexplained": {"seconds": ANY, "share_of_outage": ANY},
+    "states": [
+        {
+            "incident": ANY,
+            "start": ANY,
+            "end": ANY,
+            "seconds": ANY,
+            "cause": ANY,
+            **{
+                question: {"answer": ANY, "detail": ANY, "number": ANY, "evidence": ANY}
+                for question in (
+                    "lock_held",
+                    "waiters",
+                    "pool_full",
+                    "calls_hung",
+                    "methods_slow",
+                    "failures",
+                    "starved_routes",
+                )
+            },
+        }
+    ],
     "contradictions": [{"statement": ANY, "evidence": ANY}],
     "findings": [{"rule": ANY, "severity": ANY, "statement": ANY, "remedy": ANY, "evidence": ANY}],
     "questions": ANY,

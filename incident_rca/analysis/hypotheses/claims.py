@@ -8,7 +8,7 @@ from typing import TypeAlias
 from incident_rca.analysis.evidence import setting_as_evidence, source_as_evidence
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath
-from incident_rca.analysis.verdicts import Candidate, verdict_of
+from incident_rca.analysis.verdicts import SYSTEM_NAMES, Candidate, verdict_of
 from incident_rca.model import (
     Aspect,
     Basis,
@@ -57,15 +57,12 @@ def not_recorded(
     """The hypothesis of a kind that nothing was collected for: not supported, not ruled out."""
     sources = [s for s in seen.sources_of(system) if s.state is not SourceState.OK]
     cited = tuple(e for s in sources for e in source_as_evidence(seen.case, s))
-    cited = cited or setting_as_evidence(seen.case, f"no source of {system} holds it")
-    claims = (
-        claim_against(
-            Aspect.ABSENCE,
-            f"no complete evidence of {system} was collected: not recorded is not the same as "
-            "did not happen",
-            cited,
-        ),
-    )
+    text = f"{SYSTEM_NAMES[system]} did not answer in full"
+    if not cited:
+        cited = setting_as_evidence(seen.case, f"no source of {system} holds it")
+        text = f"nothing that {SYSTEM_NAMES[system]} recorded here tells of {thing}"
+    text += ": not recorded is not the same as did not happen"
+    claims = (claim_against(Aspect.ABSENCE, text, cited),)
     return Candidate(
         hypothesis=Hypothesis(
             kind=kind,
@@ -101,6 +98,9 @@ def by_path(
     if path is not None and path.failing:
         routes = (e.evidence for e in path.failing)
         text = f"{what} is behind {path.in_words}"
+        if path.names(what):
+            wait = "waits" if len(path.failing) == 1 else "wait"
+            text = f"{what} is what {path.routes_in_words} {wait} for"
         return [claim_for(Aspect.PATH, text, cited, *routes, path.evidence, basis=path.basis)]
     if seen.outage is None or not seen.knows_what_failed:
         return []

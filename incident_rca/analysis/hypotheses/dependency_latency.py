@@ -125,7 +125,7 @@ def _mechanism(shift: LatencyShift) -> str:
     if shift.plateau_basis in ("average", "interpolation"):
         hidden = f"{shift.aggregate} of {shift.metric} cannot show how long its calls took"
         return f"{hidden}, for its histogram hides it: {shift.plateau_in_words}"
-    return f"{shift.aggregate} of {shift.metric} stood at {shift.plateau_in_words}"
+    return f"{shift.aggregate} of {shift.metric} was {shift.plateau_in_words}"
 
 
 def _claims(

@@ -87,7 +87,7 @@ def _candidate(seen: Observations, turns: Turns) -> Candidate:
             claims=claims,
             confirm_by=CONFIRM_BY,
         ),
-        active=_active(seen, episode),
+        active=active_of(seen, episode),
         service=path.service if path else "",
         routes=frozenset(e.name for e in path.failing) if path else frozenset(),
         unsettled=open_order(seen, episode),
@@ -179,7 +179,7 @@ def _is_guess(seen: Observations, episode: LockEpisode) -> bool:
     return episode.root_holder.mode_basis == "candidate" or is_last_seen_before(seen, episode)
 
 
-def _active(seen: Observations, episode: LockEpisode) -> tuple[datetime, datetime | None]:
+def active_of(seen: Observations, episode: LockEpisode) -> tuple[datetime, datetime | None]:
     """When the lock made sessions wait; an end that is not recorded is its last sign.
 
     It stays open only where that sign is as late as its source can show.
@@ -203,7 +203,7 @@ def _too_few(seen: Observations, episode: LockEpisode, path: DependencyPath) -> 
     limit = path_pool_size(seen, path)
     if episode.peak_waiters >= (MANY_WAITERS if limit is None else HALF_OF_POOL * limit):
         return []
-    begun, until = _active(seen, episode)
+    begun, until = active_of(seen, episode)
     failures = seen.failures_of(path.failing)
     meanwhile = failures[failures["at"] >= begun]
     if until is not None:

@@ -94,7 +94,11 @@ def _claims(seen: Observations, surge: Surge, path: DependencyPath | None) -> li
     cited = [e for s in seen.latency_shifts if s.service == path.service for e in s.evidence]
     cited += seen.pool.evidence if seen.pool and seen.pool.owner == path.service else ()
     if shared:
-        text = f"{' and '.join(shared)}, whose traffic rose, call {path.service}, which was full"
+        is_full = seen.pool is not None and seen.pool.owner == path.service
+        text = (
+            f"traffic rose on {' and '.join(shared)}, behind which is {path.service}, "
+            f"{'whose pool was full' if is_full else 'which became slow'}"
+        )
         claims.append(
             claim_for(
                 Aspect.PATH,
