@@ -1,0 +1,10 @@
+"""All scenes, by the module that has them."""
+
+from __future__ import annotations
+
+from tests.lab.incidents.scenes import locks
+from tests.lab.incidents.stage import Scene
+
+SCENES: tuple[Scene, ...] = (*locks.SCENES,)
+
+BY_NAME = {scene.name: scene for scene in SCENES}

@@ -1,0 +1,148 @@
+"""The order service: HTTP in front, gRPC behind; its client measures what it waits for."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import grpc
+
+from tests.lab.incidents.services.process import (
+    QuickServer,
+    announce,
+    given,
+    side_door,
+)
+from tests.lab.incidents.services.telemetry import Numbers, Timings
+
+LOOKS_EACH_SECONDS = 0.02
+# As grpc-gateway turns codes into statuses (runtime/errors.go), where they are a server's fault.
+STATUS = {
+    grpc.StatusCode.OK: 200,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+RETRIED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+# A client that waits seconds before it connects again would outlast a server's restart.
+CHANNEL = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 300)]
+
+
+@dataclass
+class Told:
+    """The options of its calls: no deadline and one attempt at first; 0 is none."""
+
+    deadline_seconds: float = 0.0
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Client:
+    """The calls of the two services, measured by method and code."""
+
+    channels: Mapping[str, grpc.Channel]
+    told: Told
+    numbers: Numbers
+    timings: Timings
+
+    def call(self, service: str, method: str, request: Any, caller: socket.socket) -> int:
+        """The HTTP status that comes of a call; 0 where its own caller has hung up."""
+        for attempt in range(self.told.attempts):
+            code = self._attempt(service, method, json.dumps(request).encode(), caller)
+            if code is grpc.StatusCode.CANCELLED:
+                return 0
+            if code not in RETRIED or attempt + 1 == self.told.attempts:
+                break
+        return STATUS.get(code, 500)
+
+    def _attempt(
+        self, service: str, method: str, request: bytes, caller: socket.socket
+    ) -> grpc.StatusCode:
+        ask = self.channels[service].unary_unary(f"/{service}/{method}")
+        began = time.monotonic()
+        call = ask.future(request, timeout=self.told.deadline_seconds or None)
+        while not call.done():
+            # The call of a caller that has gone is cancelled, as servers that pass contexts on do.
+            if select.select([caller], [], [], LOOKS_EACH_SECONDS)[0] and not _speaks(caller):
+                call.cancel()
+        code = call.code()
+        tags = {"service": "order-service", "rpc.service": service, "rpc.method": method}
+        took = (time.monotonic() - began) * 1000
+        self.timings.send("grpc.client.duration", took, {**tags, "grpc.status": code.name})
+        self.numbers.count(
+            "grpc_client_handled_total",
+            grpc_service=service,
+            grpc_method=method,
+            grpc_code=code.name,
+        )
+        assert isinstance(code, grpc.StatusCode)
+        return code
+
+
+def _speaks(caller: socket.socket) -> bool:
+    try:
+        return bool(caller.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False
+
+
+def handler_of(client: Client) -> type[BaseHTTPRequestHandler]:
+    """What answers the service's four routes."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            name = self.path.rpartition("/")[2]
+            if self.path.startswith("/api/inventory/"):
+                self._call("inventory.Inventory", "GetStock", {"sku": name})
+            else:
+                self._answer(200)
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path == "/api/orders":
+                self._call("inventory.Inventory", "Reserve", body)
+            else:
+                self._call("payments.Payments", "CreateIntent", body)
+
+        def _call(self, service: str, method: str, request: Any) -> None:
+            status = client.call(service, method, request, self.connection)
+            if status:
+                self._answer(status)
+            else:
+                self.close_connection = True
+
+        def _answer(self, status: int) -> None:
+            body = b"{}"
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    return Handler
+
+
+def main() -> None:
+    options, told, numbers = given(), Told(), Numbers()
+    channels = {
+        service: grpc.insecure_channel(f"127.0.0.1:{port}", options=CHANNEL)
+        for service, port in options["services"].items()
+    }
+    client = Client(channels, told, numbers, Timings(options["timings"]))
+    server = QuickServer(("127.0.0.1", 0), handler_of(client))
+    announce(http=server.server_port, side=side_door(numbers, told))
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
