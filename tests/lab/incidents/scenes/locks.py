@@ -1,30 +1,170 @@
-"""Scenes in which sessions wait for a lock."""
+"""Scenes in which sessions wait for a lock that one session holds, and nobody else is to blame."""
 
 from __future__ import annotations
 
+import threading
+
+from tests.lab.incidents.load import ARTICLES
+from tests.lab.incidents.stack import Build
 from tests.lab.incidents.stage import LEAD_SECONDS, Scene, Stage
-from tests.lab.incidents.truth import RESERVATIONS, Expected, trigger
+from tests.lab.incidents.truth import (
+    RESERVATIONS,
+    SHIPMENTS,
+    STOCK,
+    Expected,
+    Part,
+    trigger,
+)
 
 HELD_SECONDS = 7.0
+RECOVERY_SECONDS = 5.0
+WHOLE = LEAD_SECONDS + HELD_SECONDS + RECOVERY_SECONDS
 BUILD_INDEX = "CREATE INDEX reservations_cart ON stock_reservations (cart)"
+ON_RESERVATIONS = trigger("lock_blocking", RESERVATIONS)
+ON_STOCK = trigger("lock_blocking", STOCK)
 
 
-def index_build(stage: Stage) -> None:
-    """A migration builds an index without CONCURRENTLY and keeps its transaction open."""
+def build_index(stage: Stage) -> None:
+    """A migration builds an index within a transaction and commits when it has held it."""
     migration = stage.session("migrate")
     stage.until(LEAD_SECONDS)
     with stage.beginning("lock"):
         migration.execute("BEGIN")
-        migration.execute(BUILD_INDEX)
+        migration.execute(BUILD_INDEX.encode())
     stage.until(LEAD_SECONDS + HELD_SECONDS)
     with stage.ending("lock"):
         migration.execute("COMMIT")
 
 
+def index_build(stage: Stage) -> None:
+    """An index is built without CONCURRENTLY, and the migration's transaction stays open."""
+    build_index(stage)
+
+
+def concurrent_build(stage: Stage) -> None:
+    """An index is built CONCURRENTLY: it waits for an old transaction, and nobody waits for it."""
+    old, migration = stage.session("reporting"), stage.session("migrate")
+    stage.until(LEAD_SECONDS)
+    old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    old.execute("SELECT count(*) FROM stock_reservations")
+    building = threading.Thread(
+        target=migration.execute, args=(BUILD_INDEX.replace("INDEX", "INDEX CONCURRENTLY").encode(),)
+    )
+    with stage.cause("build"):
+        building.start()
+        stage.until(LEAD_SECONDS + HELD_SECONDS)
+        old.execute("COMMIT")
+        building.join()
+
+
+def idle_holder(stage: Stage) -> None:
+    """A batch updates every article and leaves its transaction open."""
+    batch = stage.session("price-batch")
+    stage.until(LEAD_SECONDS)
+    with stage.beginning("lock"):
+        batch.execute("BEGIN")
+        batch.execute("UPDATE stock SET quantity = quantity + 0")
+    stage.until(LEAD_SECONDS + HELD_SECONDS)
+    with stage.ending("lock"):
+        batch.execute("ROLLBACK")
+
+
+def alter_behind_reader(stage: Stage) -> None:
+    """An ALTER TABLE waits for a reader's open transaction, and everybody else waits behind it."""
+    reader, migration = stage.session("reporting"), stage.session("migrate")
+    stage.until(LEAD_SECONDS - 2)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM stock")
+    stage.until(LEAD_SECONDS)
+    statement = b"ALTER TABLE stock ADD COLUMN shelf text"
+    altering = threading.Thread(target=migration.execute, args=(statement,))
+    with stage.beginning("lock"):
+        altering.start()
+    stage.until(LEAD_SECONDS + HELD_SECONDS)
+    with stage.ending("lock"):
+        reader.execute("COMMIT")
+    altering.join()
+
+
+def hot_basket(number: int, second: float) -> list[str]:
+    """While the rush lasts, everybody wants one article."""
+    is_rush = LEAD_SECONDS <= second < LEAD_SECONDS + HELD_SECONDS
+    return ["sku-7" if is_rush else f"sku-{100 + number % (ARTICLES - 100)}"]
+
+
+def hot_row(stage: Stage) -> None:
+    """All orders want one article, whose row each holds for a third of a second."""
+    stage.until(LEAD_SECONDS)
+    with stage.beginning("lock"):
+        stage.stack.tell("inventory", work_seconds=0.35)
+    stage.until(LEAD_SECONDS + HELD_SECONDS)
+    with stage.ending("lock"):
+        stage.stack.tell("inventory", work_seconds=0.0)
+
+
+def unrelated_lock(stage: Stage) -> None:
+    """An index of another table is built while the inventory waits for its slow supplier."""
+    migration = stage.session("migrate")
+    workers = [stage.session("warehouse-worker") for _ in range(3)]
+    stage.until(LEAD_SECONDS)
+    with stage.beginning("lock"):
+        migration.execute("BEGIN")
+        migration.execute("CREATE INDEX shipments_sku ON warehouse_shipments (sku)")
+    ship = b"INSERT INTO warehouse_shipments (sku, parcels) VALUES ('sku-1', 1)"
+    waiting = [threading.Thread(target=worker.execute, args=(ship,)) for worker in workers]
+    for thread in waiting:
+        thread.start()
+    stage.until(LEAD_SECONDS + 0.7)
+    with stage.beginning("slow supplier"):
+        stage.stack.tell("inventory", supplier_seconds=2.5)
+    stage.until(LEAD_SECONDS + HELD_SECONDS)
+    with stage.ending("slow supplier"):
+        stage.stack.tell("inventory", supplier_seconds=0.0)
+    with stage.ending("lock"):
+        migration.execute("COMMIT")
+    for thread in waiting:
+        thread.join()
+
+
+def recorder_off(stage: Stage) -> None:
+    """The index build again, but no recorder ran and the server's log is not kept."""
+    build_index(stage)
+
+
+def shifted_clock(stage: Stage) -> None:
+    """The index build again, but the gateway stamps its log 40 s late."""
+    build_index(stage)
+
+
+INSUFFICIENT = Part(
+    "lock_blocking", "a lock in PostgreSQL", "contributing", frozenset({"insufficient"})
+)
 SCENES = (
+    Scene(index_build, Expected((ON_RESERVATIONS,)), WHOLE),
+    Scene(concurrent_build, Expected(quiet=True), WHOLE),
+    Scene(idle_holder, Expected((ON_STOCK,)), WHOLE),
+    Scene(alter_behind_reader, Expected((ON_STOCK,)), WHOLE),
+    Scene(hot_row, Expected((ON_STOCK,)), WHOLE, basket=hot_basket, build=Build(pool_size=12)),
     Scene(
-        index_build,
-        Expected((trigger("lock_blocking", RESERVATIONS),)),
-        seconds=LEAD_SECONDS + HELD_SECONDS + 5,
+        unrelated_lock,
+        Expected(
+            (
+                trigger("dependency_latency", "inventory.Reserve"),
+                Part("lock_blocking", SHIPMENTS, "coincident", frozenset({"contradicted"})),
+            )
+        ),
+        WHOLE,
+    ),
+    Scene(
+        recorder_off,
+        Expected((INSUFFICIENT,)),
+        WHOLE,
+        build=Build(is_recorded=False, has_server_log=False),
+    ),
+    Scene(
+        shifted_clock,
+        Expected((ON_RESERVATIONS,)),
+        WHOLE,
+        build=Build(gateway_ahead_seconds=40.0),
     ),
 )

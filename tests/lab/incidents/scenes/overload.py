@@ -1,0 +1,84 @@
+"""Scenes of too much: a surge, retries, and transactions that deadlock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.lab.incidents.load import ARTICLES, ORDERS, Rush
+from tests.lab.incidents.scenes.locks import HELD_SECONDS, WHOLE
+from tests.lab.incidents.stack import Build
+from tests.lab.incidents.stage import LEAD_SECONDS, Scene, Stage
+from tests.lab.incidents.truth import STOCK, Expected, sustainer, trigger
+
+STALL_SECONDS, STORM_SECONDS = 4.0, 6.0
+PAIRS = 3
+
+
+def small_pool(stage: Stage) -> None:
+    """Three times as many orders come, and the pool of two connections cannot serve them."""
+    # The work of ordinary life: two connections serve 25 calls a second, half of them used.
+    stage.until(LEAD_SECONDS)
+    with stage.cause("surge"):
+        stage.until(LEAD_SECONDS + HELD_SECONDS)
+
+
+def retry_storm(stage: Stage) -> None:
+    """The inventory stalls for some seconds; then the retries of its callers keep it busy."""
+    stack = stage.stack
+    stack.tell("orders", deadline_seconds=0.5, attempts=4)
+    stage.until(LEAD_SECONDS)
+    with stage.beginning("stall"):
+        stack.tell("inventory", supplier_seconds=0.9)
+    stage.until(LEAD_SECONDS + STALL_SECONDS)
+    with stage.ending("stall"), stage.beginning("retries"):
+        stack.tell("inventory", supplier_seconds=0.08)
+    stage.until(LEAD_SECONDS + STALL_SECONDS + STORM_SECONDS)
+    with stage.ending("retries"):
+        stack.tell("orders", attempts=1)
+
+
+def crossed_basket(number: int, second: float) -> Sequence[str]:
+    """While the storm lasts, pairs of articles, each in both orders one after the other."""
+    if not LEAD_SECONDS <= second < LEAD_SECONDS + HELD_SECONDS:
+        return [f"sku-{100 + number % (ARTICLES - 100)}"]
+    pair = number // 2 % PAIRS
+    both = [f"sku-{2 * pair}", f"sku-{2 * pair + 1}"]
+    return both if number % 2 else both[::-1]
+
+
+def deadlock_storm(stage: Stage) -> None:
+    """Orders of two articles take their rows in whichever order they name them."""
+    stage.until(LEAD_SECONDS)
+    with stage.beginning("crossed orders"):
+        stage.stack.tell("inventory", work_seconds=0.15)
+    stage.until(LEAD_SECONDS + HELD_SECONDS)
+    with stage.ending("crossed orders"):
+        stage.stack.tell("inventory", work_seconds=0.0)
+
+
+SCENES = (
+    Scene(
+        small_pool,
+        Expected((trigger("traffic_surge", ORDERS), sustainer("pool_exhaustion", "inventory"))),
+        WHOLE,
+        build=Build(pool_size=2),
+        rushes=(Rush(ORDERS, LEAD_SECONDS, LEAD_SECONDS + HELD_SECONDS, 45.0),),
+    ),
+    Scene(
+        retry_storm,
+        Expected(
+            (
+                trigger("dependency_latency", "inventory.Reserve"),
+                sustainer("retry_storm", "inventory.Reserve"),
+            )
+        ),
+        LEAD_SECONDS + STALL_SECONDS + STORM_SECONDS + 6.0,
+        build=Build(workers=2),
+    ),
+    Scene(
+        deadlock_storm,
+        Expected((trigger("deadlock", STOCK),)),
+        WHOLE,
+        build=Build(pool_size=12),
+    ),
+)

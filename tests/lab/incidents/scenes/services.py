@@ -1,0 +1,89 @@
+"""Scenes in which a service or the gateway is to blame, and no lock."""
+
+from __future__ import annotations
+
+from tests.lab.incidents.load import ORDERS
+from tests.lab.incidents.scenes.locks import HELD_SECONDS, ON_RESERVATIONS, RECOVERY_SECONDS, WHOLE
+from tests.lab.incidents.stage import LEAD_SECONDS, Scene, Stage
+from tests.lab.incidents.truth import Expected, trigger
+
+ERRORS = trigger("backend_failure", "inventory.Reserve")
+PAUSE_SECONDS = 9.0
+
+
+def slow_dependency(stage: Stage) -> None:
+    """The payment service waits for its provider longer than the gateway waits for it."""
+    stage.until(LEAD_SECONDS)
+    with stage.beginning("slow provider"):
+        stage.stack.tell("payments", provider_seconds=2.5)
+    stage.until(LEAD_SECONDS + HELD_SECONDS)
+    with stage.ending("slow provider"):
+        stage.stack.tell("payments", provider_seconds=0.02)
+
+
+def inventory_crashed(stage: Stage) -> None:
+    """The inventory service is killed, and started again some seconds later."""
+    stage.until(LEAD_SECONDS)
+    with stage.beginning("crash"):
+        stage.stack.kill("inventory")
+    stage.until(LEAD_SECONDS + HELD_SECONDS)
+    with stage.ending("crash"):
+        stage.stack.start_again("inventory")
+
+
+def inventory_errors(stage: Stage) -> None:
+    """The inventory service answers every call with an error, at once."""
+    stage.until(LEAD_SECONDS)
+    with stage.beginning("errors"):
+        stage.stack.tell("inventory", fails=True)
+    stage.until(LEAD_SECONDS + HELD_SECONDS)
+    with stage.ending("errors"):
+        stage.stack.tell("inventory", fails=False)
+
+
+def gateway_misrouted(stage: Stage) -> None:
+    """A deployment of the gateway sends orders to a port where nobody listens."""
+    stage.until(LEAD_SECONDS)
+    with stage.beginning("wrong port"):
+        stage.stack.tell("proxy", ports={ORDERS: 9})
+    stage.until(LEAD_SECONDS + HELD_SECONDS)
+    with stage.ending("wrong port"):
+        stage.stack.tell("proxy", ports={})
+
+
+def two_incidents(stage: Stage) -> None:
+    """A lock, and when all is well again an inventory service that answers with errors."""
+    migration = stage.session("migrate")
+    stage.until(LEAD_SECONDS)
+    with stage.beginning("lock"):
+        migration.execute("BEGIN")
+        migration.execute("CREATE INDEX reservations_cart ON stock_reservations (cart)")
+    stage.until(LEAD_SECONDS + HELD_SECONDS)
+    with stage.ending("lock"):
+        migration.execute("COMMIT")
+    second = LEAD_SECONDS + HELD_SECONDS + PAUSE_SECONDS
+    stage.until(second)
+    with stage.beginning("errors"):
+        stage.stack.tell("inventory", fails=True)
+    stage.until(second + HELD_SECONDS)
+    with stage.ending("errors"):
+        stage.stack.tell("inventory", fails=False)
+
+
+def quiet_hour(stage: Stage) -> None:
+    """Nothing happens but ordinary life."""
+    stage.until(WHOLE)
+
+
+SCENES = (
+    Scene(slow_dependency, Expected((trigger("dependency_latency", "payments.CreateIntent"),)), WHOLE),
+    Scene(inventory_crashed, Expected((ERRORS,)), WHOLE),
+    Scene(inventory_errors, Expected((ERRORS,)), WHOLE),
+    Scene(gateway_misrouted, Expected((trigger("gateway_configuration", ORDERS),)), WHOLE),
+    Scene(
+        two_incidents,
+        Expected((ON_RESERVATIONS, ERRORS)),
+        LEAD_SECONDS + HELD_SECONDS + PAUSE_SECONDS + HELD_SECONDS + RECOVERY_SECONDS,
+    ),
+    Scene(quiet_hour, Expected(quiet=True), WHOLE),
+)
