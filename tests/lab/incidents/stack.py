@@ -41,6 +41,7 @@ class Build:
     workers: int = 64  # calls that the inventory works on at a time
     limit_seconds: float = 1.5  # the gateway's time-out: 29 s there
     gateway_ahead_seconds: float = 0.0
+    lock_timeout_ms: int = 0  # of the inventory's sessions; 0 is none
     is_recorded: bool = True
     has_server_log: bool = True
 
@@ -151,7 +152,7 @@ def running_stack(build: Build, folder: Path) -> Iterator[Stack]:
         end.callback(stack.close)
         stack.launch(("agent", {}))
         inventory = {
-            "dsn": stack.dsn,
+            "dsn": f"{stack.dsn}?options=-c%20lock_timeout%3D{build.lock_timeout_ms}",
             "pool_size": build.pool_size,
             "patience_seconds": build.patience_seconds,
             "workers": build.workers,

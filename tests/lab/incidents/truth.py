@@ -110,16 +110,21 @@ def disagreements(expected: Expected, report: Mapping[str, Any]) -> Iterator[str
         same = [h for h in hypotheses if (h["kind"], h["object"]) == (part.kind, part.object)]
         if not same:
             yield f"does not name {part.kind} ({part.object})"
-        for found in same[:1]:
-            said = f"{found['role']}, {found['verdict']}"
-            if found["role"] != part.role or found["verdict"] not in part.verdicts:
-                yield f"calls {part.kind} ({part.object}) {said}, not {part.role}"
-            elif part.says not in found["statement"]:
-                yield f"does not say {part.says!r} of {part.kind}: {found['statement']}"
+        if same and not any(_is(found, part) for found in same):
+            said = " and ".join(f"{h['role']}, {h['verdict']}" for h in same)
+            yield f"calls {part.kind} ({part.object}) {said}: {same[0]['statement']}"
     if expected.quiet:
         for h in hypotheses:
             if h["verdict"] == "supported":
                 yield f"supports {h['kind']} ({h['object']}) as {h['role']}"
+
+
+def _is(found: Mapping[str, Any], part: Part) -> bool:
+    return (
+        found["role"] == part.role
+        and found["verdict"] in part.verdicts
+        and part.says in found["statement"]
+    )
 
 
 def in_words(report: Mapping[str, Any]) -> str:

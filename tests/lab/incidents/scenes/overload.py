@@ -11,12 +11,14 @@ from tests.lab.incidents.stage import LEAD_SECONDS, Scene, Stage
 from tests.lab.incidents.truth import STOCK, Expected, sustainer, trigger
 
 STALL_SECONDS, STORM_SECONDS = 4.0, 6.0
+USUAL_SUPPLIER_SECONDS = 0.1
 PAIRS = 3
 
 
 def small_pool(stage: Stage) -> None:
-    """Three times as many orders come, and the pool of two connections cannot serve them."""
-    # The work of ordinary life: two connections serve 25 calls a second, half of them used.
+    """Five times as many orders come, and the pool of two connections cannot serve them."""
+    # Two connections serve 40 calls a second so; 13 come in ordinary life.
+    stage.stack.tell("inventory", work_seconds=0.05)
     stage.until(LEAD_SECONDS)
     with stage.cause("surge"):
         stage.until(LEAD_SECONDS + HELD_SECONDS)
@@ -24,14 +26,17 @@ def small_pool(stage: Stage) -> None:
 
 def retry_storm(stage: Stage) -> None:
     """The inventory stalls for some seconds; then the retries of its callers keep it busy."""
+    # Two workers serve 20 orders a second so; 8 come in ordinary life, thrice as many calls with
+    # the attempts that fit into the gateway's patience.
     stack = stage.stack
     stack.tell("orders", deadline_seconds=0.5, attempts=4)
+    stack.tell("inventory", supplier_seconds=USUAL_SUPPLIER_SECONDS)
     stage.until(LEAD_SECONDS)
     with stage.beginning("stall"):
         stack.tell("inventory", supplier_seconds=0.9)
     stage.until(LEAD_SECONDS + STALL_SECONDS)
     with stage.ending("stall"), stage.beginning("retries"):
-        stack.tell("inventory", supplier_seconds=0.08)
+        stack.tell("inventory", supplier_seconds=USUAL_SUPPLIER_SECONDS)
     stage.until(LEAD_SECONDS + STALL_SECONDS + STORM_SECONDS)
     with stage.ending("retries"):
         stack.tell("orders", attempts=1)
@@ -80,5 +85,6 @@ SCENES = (
         Expected((trigger("deadlock", STOCK),)),
         WHOLE,
         build=Build(pool_size=12),
+        basket=crossed_basket,
     ),
 )

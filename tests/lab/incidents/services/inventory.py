@@ -23,7 +23,7 @@ READ = "SELECT quantity FROM stock WHERE sku = %s"
 class Told:
     """What is wrong with it; nothing at first.
 
-    `supplier_seconds` it waits before it asks for a connection, `work_seconds` its database works in
+    `supplier_seconds` an order waits before it asks for a connection, `work_seconds` its database works in
     each transaction, `fails` makes it refuse every call at once. With `loses` a call whose caller
     has gone never commits, and never gives its connection back.
     """
@@ -45,13 +45,16 @@ class Inventory:
         """Takes one of each article, in the order of the request, and notes the reservation."""
         order = json.loads(request)
         self._before(context)
+        if self.told.supplier_seconds:
+            time.sleep(self.told.supplier_seconds)
+        trace = _comment(context)
         try:
             with self.pool.lent() as connection:
                 try:
                     for sku in order["skus"]:
-                        connection.execute(TAKE, [sku])
+                        connection.execute((TAKE + trace).encode(), [sku])
                         self._work(connection)
-                    connection.execute(RESERVE, [order["skus"][0], order["cart"]])
+                    connection.execute((RESERVE + trace).encode(), [order["skus"][0], order["cart"]])
                     if self.told.loses and not context.is_active():
                         self.pool.lose(connection)
                         return b"{}"
@@ -78,12 +81,16 @@ class Inventory:
     def _before(self, context: grpc.ServicerContext) -> None:
         if self.told.fails:
             context.abort(grpc.StatusCode.INTERNAL, "stock cache is not initialised")
-        if self.told.supplier_seconds:
-            time.sleep(self.told.supplier_seconds)
 
     def _work(self, connection: psycopg.Connection) -> None:
         if self.told.work_seconds:
             connection.execute("SELECT pg_sleep(%s)", [self.told.work_seconds])
+
+
+def _comment(context: grpc.ServicerContext) -> str:
+    """The trace of a call as sqlcommenter puts it behind a statement."""
+    given = dict(context.invocation_metadata())
+    return f" /*traceparent='{given['traceparent']}'*/" if "traceparent" in given else ""
 
 
 def main() -> None:

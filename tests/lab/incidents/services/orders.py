@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import select
 import socket
 import time
@@ -50,10 +51,10 @@ class Client:
     numbers: Numbers
     timings: Timings
 
-    def call(self, service: str, method: str, request: Any, caller: socket.socket) -> int:
-        """The HTTP status that comes of a call; 0 where its own caller has hung up."""
+    def call(self, path: str, request: Any, trace: str, caller: socket.socket) -> int:
+        """The HTTP status that comes of calling a method; 0 where its own caller has hung up."""
         for attempt in range(self.told.attempts):
-            code = self._attempt(service, method, json.dumps(request).encode(), caller)
+            code = self._attempt(path, json.dumps(request).encode(), trace, caller)
             if code is grpc.StatusCode.CANCELLED:
                 return 0
             if code not in RETRIED or attempt + 1 == self.told.attempts:
@@ -61,11 +62,13 @@ class Client:
         return STATUS.get(code, 500)
 
     def _attempt(
-        self, service: str, method: str, request: bytes, caller: socket.socket
+        self, path: str, request: bytes, trace: str, caller: socket.socket
     ) -> grpc.StatusCode:
-        ask = self.channels[service].unary_unary(f"/{service}/{method}")
+        service, method = path.split("/")
+        ask = self.channels[service].unary_unary(f"/{path}")
+        metadata = (("traceparent", traceparent(trace)),)
         began = time.monotonic()
-        call = ask.future(request, timeout=self.told.deadline_seconds or None)
+        call = ask.future(request, self.told.deadline_seconds or None, metadata)
         while not call.done():
             # The call of a caller that has gone is cancelled, as servers that pass contexts on do.
             if select.select([caller], [], [], LOOKS_EACH_SECONDS)[0] and not _speaks(caller):
@@ -84,6 +87,16 @@ class Client:
         return code
 
 
+def traceparent(xray: str) -> str:
+    """The W3C header of a trace of X-Ray: the same 32 digits, and a span of our own.
+
+    >>> traceparent("Root=1-5759e988-bd862e3fe1be46a994272793")[:36]
+    '00-5759e988bd862e3fe1be46a994272793-'
+    """
+    _, epoch, rest = xray.removeprefix("Root=").split("-")
+    return f"00-{epoch}{rest}-{secrets.token_hex(8)}-01"
+
+
 def _speaks(caller: socket.socket) -> bool:
     try:
         return bool(caller.recv(1, socket.MSG_PEEK))
@@ -100,19 +113,20 @@ def handler_of(client: Client) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             name = self.path.rpartition("/")[2]
             if self.path.startswith("/api/inventory/"):
-                self._call("inventory.Inventory", "GetStock", {"sku": name})
+                self._call("inventory.Inventory/GetStock", {"sku": name})
             else:
                 self._answer(200)
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path == "/api/orders":
-                self._call("inventory.Inventory", "Reserve", body)
+                self._call("inventory.Inventory/Reserve", body)
             else:
-                self._call("payments.Payments", "CreateIntent", body)
+                self._call("payments.Payments/CreateIntent", body)
 
-        def _call(self, service: str, method: str, request: Any) -> None:
-            status = client.call(service, method, request, self.connection)
+        def _call(self, path: str, request: Any) -> None:
+            trace = self.headers["X-Amzn-Trace-Id"]
+            status = client.call(path, request, trace, self.connection)
             if status:
                 self._answer(status)
             else:
