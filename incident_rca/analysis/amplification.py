@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.call_counts import callers_of
@@ -84,7 +85,11 @@ def _amplification(
     usual_calls, usual_requests = _sum(calls, before), _sum(requests, before)
     if usual_requests <= 0 or usual_calls <= 0:
         return None
-    usual = usual_calls / usual_requests
+    # Calls that queue already before the first failure have not ended: of all buckets together
+    # fewer calls a request are seen than are made, but not of most of them.
+    each = [calls[b] / requests[b] for b in before if requests.get(b)]
+    usual = max(usual_calls / usual_requests, median(each))
+    pending = usual_requests - usual_calls / usual
     storm = [
         b
         for b in calls
@@ -100,10 +105,11 @@ def _amplification(
         return None
     first, last = min(storm), max(storm)
     # Calls are counted when they end: those that hung come in one bucket, more than were asked for
-    # in it. Since the outage began they are no more than the requests, unless callers try again.
+    # in it. Since the outage began they are no more than the requests, with those that waited
+    # then, unless callers try again.
     begun = seen.outage.start.lo - width
     number = sum(n for b, n in calls.items() if begun < b <= last)
-    asked = sum(n for b, n in requests.items() if begun < b <= last)
+    asked = pending + sum(n for b, n in requests.items() if begun < b <= last)
     if not asked or number / asked < STORM_FACTOR * usual:
         return None
     cited = rows[(rows["at"] > begun) & (rows["at"] <= last)]

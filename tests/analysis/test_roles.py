@@ -196,6 +196,18 @@ def test_calls_that_hang_and_end_together_are_no_retries() -> None:
     assert the(analysis, Kind.RETRY_STORM).role is Role.RULED_OUT
 
 
+def test_calls_that_queued_before_the_first_failure_are_no_retries() -> None:
+    """Ten requests a second come for 20 s and five are served: the rest end within the outage."""
+    gateway = [served(s, ORDERS, requests=10 if -20 <= s < 0 else 2) for s in steps(-600, 600, 1)]
+    counts = [row for s in steps(-600, -20, 10) for row in codes(s, ok=20)]
+    counts += [row for s in steps(-20, 20, 10) for row in codes(s, ok=50)]
+    counts += [*codes(20, ok=60), *(row for s in steps(30, 600, 10) for row in codes(s, ok=20))]
+    # Each request is one call: as many have come as have ended.
+    assert sum(r["requests"] for r in gateway) == sum(row["value"] for row in counts)
+    analysis = analysed(failures=failing(steps(0, 20, 1), ORDERS), gateway=gateway, metrics=counts)
+    assert the(analysis, Kind.RETRY_STORM).role is Role.RULED_OUT
+
+
 def test_sessions_that_take_turns_are_one_cause() -> None:
     turns = [
         row
