@@ -19,7 +19,7 @@ PAYMENTS, STATUS = "POST /api/payments/intent", "GET /api/orders/{id}"
 USUAL_PER_SECOND: Mapping[str, float] = MappingProxyType(
     {ORDERS: 8.0, READS: 5.0, PAYMENTS: 4.0, STATUS: 3.0}
 )
-ARTICLES = 2_000
+ARTICLES = 2_000  # as many as stack.TABLES makes
 AT_ONCE = 300
 PATIENCE_SECONDS = 20.0
 
@@ -54,7 +54,7 @@ class Planned:
 def schedule(
     seconds: float, rushes: Sequence[Rush] = (), basket: Basket = usual_basket
 ) -> list[Planned]:
-    """Every request of a scene: even, but for a jitter of half a step that is the same each time."""
+    """Every request of a scene: even, but for a jitter of half a step, the same each time."""
     rng = random.Random(5)
     planned = []
     for route, per_second in USUAL_PER_SECOND.items():

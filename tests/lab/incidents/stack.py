@@ -1,4 +1,4 @@
-"""All programs of the lab, running: a server, its services, the gateway, the agent, the recorder."""
+"""All programs of the lab, running: server, services, gateway, agent and recorder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.lab.incidents.load import ARTICLES
 from tests.lab.incidents.truth import DATABASE
 from tests.lab.servers import Server, running_server
 
@@ -21,11 +20,11 @@ PROGRAMS = "tests.lab.incidents.services"
 PROBE_INTERVAL = "1s"
 END_SECONDS = 10
 
-TABLES = f"""
+TABLES = """
 CREATE TABLE stock (sku text PRIMARY KEY, quantity int NOT NULL);
 CREATE TABLE stock_reservations (id bigint GENERATED ALWAYS AS IDENTITY, sku text, cart int);
 CREATE TABLE warehouse_shipments (id bigint GENERATED ALWAYS AS IDENTITY, sku text, parcels int);
-INSERT INTO stock SELECT 'sku-' || n, 1000000 FROM generate_series(0, {ARTICLES - 1}) AS n;
+INSERT INTO stock SELECT 'sku-' || n, 1000000 FROM generate_series(0, 1999) AS n;
 INSERT INTO stock_reservations (sku, cart) SELECT 'sku-0', n FROM generate_series(1, 20000) AS n;
 INSERT INTO warehouse_shipments (sku, parcels) SELECT 'sku-0', n FROM generate_series(1, 5000) AS n;
 ANALYZE;
@@ -141,7 +140,6 @@ def _started(name: str, options: dict[str, Any]) -> subprocess.Popen[str]:
 @contextmanager
 def running_stack(build: Build, folder: Path) -> Iterator[Stack]:
     """Everything but the recorder, serving; ended at the end."""
-    folder.mkdir(parents=True)
     with ExitStack() as end:
         server = end.enter_context(running_server(18))
         with server.connect() as connection:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from typing import Any
 import psycopg
 
 from tests.lab.incidents.load import Basket, Rush, schedule, send_all, usual_basket
+from tests.lab.incidents.recordings import SETTINGS, TRUTH
 from tests.lab.incidents.stack import ROOT, Build, Stack, post, recorder, running_stack
 from tests.lab.incidents.truth import DATABASE, Expected, Measured, as_json
 
@@ -37,7 +40,7 @@ METRICS = {
         "max:db.client.connections.pending_requests{*} by {pool.name}",
     ),
 }
-SETTINGS = """# The lab runs twenty times as fast as production: its gateway waits 1.5 s, not 29 s.
+TEMPLATE = """# The lab runs twenty times as fast as production: its gateway waits 1.5 s, not 29 s.
 [analysis]
 plausible_deadline_seconds = 0.5
 
@@ -83,7 +86,7 @@ timeout_seconds = {limit}
 
 @dataclass
 class Stage:
-    """What an actor has: the programs, the time since the first request, and notes of what is true."""
+    """What an actor has: the programs, the second of the scene, and notes of what is true."""
 
     stack: Stack
     began: float
@@ -104,14 +107,6 @@ class Stage:
         made = self.stack.server.connect(DATABASE, application_name=application)
         self.sessions.append(made)
         return made
-
-    @contextmanager
-    def cause(self, name: str) -> Iterator[None]:
-        """Notes when something began, and when it ended."""
-        with self._noted(self.measured.ended, name):
-            with self._noted(self.measured.began, name):
-                pass
-            yield
 
     @contextmanager
     def beginning(self, name: str) -> Iterator[None]:
@@ -135,6 +130,9 @@ class Stage:
 Script = Callable[[Stage], None]
 
 
+USUAL = Build()
+
+
 @dataclass(frozen=True)
 class Scene:
     """A scene: what is true of it, how long it is, how it is set up, and what its actor does."""
@@ -142,10 +140,11 @@ class Scene:
     script: Script
     expected: Expected
     seconds: float
-    build: Build = Build()
+    build: Build = USUAL
     rushes: tuple[Rush, ...] = ()
     basket: Basket = usual_basket
     gateway_clock: tuple[float, float] = (-0.05, 0.05)
+    symptom: str = "Orders fail"
 
     @property
     def name(self) -> str:
@@ -163,25 +162,29 @@ def rfc3339(at: datetime) -> str:
 
 
 def run(scene: Scene, case: Path) -> dict[str, Any]:
-    """Plays a scene and leaves its case in a new folder, `truth.json` and report.json in it.
+    """Plays a scene and leaves its case in a new folder, with its truth, settings and report.
 
     Returns the report.
     """
-    work = case.with_name(f"{case.name}.work")
-    with running_stack(scene.build, work) as stack:
-        start, end, measured = _play(scene, stack)
-        files = list(_evidence(scene.build, stack, start, end))
+    with tempfile.TemporaryDirectory(prefix="incident-rca-lab-") as temporary:
+        work = Path(temporary)
+        with running_stack(scene.build, work) as stack:
+            start, end, measured = _play(scene, stack)
+            files = list(_evidence(scene.build, stack, start, end))
+        settings = work / SETTINGS
+        settings.write_text(_settings(scene), encoding="utf-8")
+        window = ["--from", rfc3339(start), "--to", rfc3339(end), "--config", str(settings)]
+        command("import", case, *files, *window, "--title", scene.symptom)
+        shutil.copyfile(settings, case / SETTINGS)
     truth = as_json(scene.name, scene.about, scene.expected, measured)
-    settings = work / "incident-rca.toml"
-    low, high = scene.gateway_clock
-    text = SETTINGS.format(
-        pool_size=scene.build.pool_size, limit=scene.build.limit_seconds, low=low, high=high
-    )
-    settings.write_text(text, encoding="utf-8")
-    window = ["--from", rfc3339(start), "--to", rfc3339(end), "--config", str(settings)]
-    command("import", case, *files, *window, "--title", scene.about)
-    (case / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    (case / TRUTH).write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     return report_of(case)
+
+
+def _settings(scene: Scene) -> str:
+    low, high = scene.gateway_clock
+    build = scene.build
+    return TEMPLATE.format(pool_size=build.pool_size, limit=build.limit_seconds, low=low, high=high)
 
 
 def report_of(case: Path) -> dict[str, Any]:

@@ -37,6 +37,11 @@ class Expected:
     parts: tuple[Part, ...] = ()
     quiet: bool = False
 
+    @property
+    def names(self) -> frozenset[tuple[str, str, str]]:
+        """Role, kind and object of each part."""
+        return frozenset((p.role, p.kind, p.object) for p in self.parts)
+
 
 @dataclass
 class Measured:
@@ -91,13 +96,12 @@ def expected_of(document: Mapping[str, Any]) -> Expected:
 
 def wrongly_blamed(expected: Expected, report: Mapping[str, Any]) -> list[str]:
     """The hypotheses that hold as trigger or sustainer and are none: `role kind (object)`."""
-    true = {(p.role, p.kind, p.object) for p in expected.parts}
     return [
         f"{h['role']} {h['kind']} ({h['object']})"
         for h in report["hypotheses"]
         if h["role"] in ("trigger", "sustainer")
         and h["verdict"] in HOLDS
-        and (h["role"], h["kind"], h["object"]) not in true
+        and (h["role"], h["kind"], h["object"]) not in expected.names
     ]
 
 

@@ -47,12 +47,12 @@ def concurrent_build(stage: Stage) -> None:
     stage.until(LEAD_SECONDS)
     old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
     old.execute("SELECT count(*) FROM stock_reservations")
-    building = threading.Thread(
-        target=migration.execute, args=(BUILD_INDEX.replace("INDEX", "INDEX CONCURRENTLY").encode(),)
-    )
-    with stage.cause("build"):
+    statement = BUILD_INDEX.replace("INDEX", "INDEX CONCURRENTLY").encode()
+    building = threading.Thread(target=migration.execute, args=(statement,))
+    with stage.beginning("build"):
         building.start()
-        stage.until(LEAD_SECONDS + HELD_SECONDS)
+    stage.until(LEAD_SECONDS + HELD_SECONDS)
+    with stage.ending("build"):
         old.execute("COMMIT")
         building.join()
 
@@ -136,6 +136,7 @@ def shifted_clock(stage: Stage) -> None:
     build_index(stage)
 
 
+QUIET = "Is anything wrong?"
 # What the product assumes of a clock that nobody measured.
 ASSUMED = (-2.0, 2.0)
 INSUFFICIENT = Part(
@@ -143,7 +144,7 @@ INSUFFICIENT = Part(
 )
 SCENES = (
     Scene(index_build, Expected((ON_RESERVATIONS,)), WHOLE),
-    Scene(concurrent_build, Expected(quiet=True), WHOLE),
+    Scene(concurrent_build, Expected(quiet=True), WHOLE, symptom=QUIET),
     Scene(idle_holder, Expected((ON_STOCK,)), WHOLE),
     Scene(alter_behind_reader, Expected((ON_STOCK,)), WHOLE),
     Scene(hot_row, Expected((ON_STOCK,)), WHOLE, basket=hot_basket, build=Build(pool_size=12)),

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from tests.lab.incidents.load import ORDERS
-from tests.lab.incidents.scenes.locks import HELD_SECONDS, ON_RESERVATIONS, RECOVERY_SECONDS, WHOLE
+from tests.lab.incidents.scenes.locks import (
+    HELD_SECONDS,
+    ON_RESERVATIONS,
+    QUIET,
+    RECOVERY_SECONDS,
+    WHOLE,
+)
 from tests.lab.incidents.stage import LEAD_SECONDS, Scene, Stage
 from tests.lab.incidents.truth import Expected, trigger
 
 ERRORS = trigger("backend_failure", "inventory.Reserve")
+SLOW_PAYMENTS = trigger("dependency_latency", "payments.CreateIntent")
 PAUSE_SECONDS = 9.0
 
 
@@ -76,7 +83,7 @@ def quiet_hour(stage: Stage) -> None:
 
 
 SCENES = (
-    Scene(slow_dependency, Expected((trigger("dependency_latency", "payments.CreateIntent"),)), WHOLE),
+    Scene(slow_dependency, Expected((SLOW_PAYMENTS,)), WHOLE, symptom="Payments fail"),
     Scene(inventory_crashed, Expected((ERRORS,)), WHOLE),
     Scene(inventory_errors, Expected((ERRORS,)), WHOLE),
     Scene(gateway_misrouted, Expected((trigger("gateway_configuration", ORDERS),)), WHOLE),
@@ -85,5 +92,5 @@ SCENES = (
         Expected((ON_RESERVATIONS, ERRORS)),
         LEAD_SECONDS + HELD_SECONDS + PAUSE_SECONDS + HELD_SECONDS + RECOVERY_SECONDS,
     ),
-    Scene(quiet_hour, Expected(quiet=True), WHOLE),
+    Scene(quiet_hour, Expected(quiet=True), WHOLE, symptom=QUIET),
 )

@@ -1,8 +1,8 @@
 """The metrics agent: takes DogStatsD, scrapes Prometheus text each second, answers as Datadog does.
 
 A duration belongs to the second in which it came, a scraped value to that of the scrape; of a
-counter the increase since the scrape before is kept, also where it is zero, as the OpenMetrics check
-does. A second without a value has none.
+counter the increase since the scrape before is kept, also where it is zero, as the OpenMetrics
+check does. A second without a value has none.
 """
 
 from __future__ import annotations

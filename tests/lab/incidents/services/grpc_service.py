@@ -24,7 +24,7 @@ def serve(
     timings: Timings,
 ) -> tuple[grpc.Server, int]:
     """A running server of these methods on a port (0 for any), and that port."""
-    handlers = {
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         name: grpc.unary_unary_rpc_method_handler(
             _measured(work, service, name, owner, numbers, timings)
         )

@@ -23,9 +23,9 @@ READ = "SELECT quantity FROM stock WHERE sku = %s"
 class Told:
     """What is wrong with it; nothing at first.
 
-    `supplier_seconds` an order waits before it asks for a connection, `work_seconds` its database works in
-    each transaction, `fails` makes it refuse every call at once. With `loses` a call whose caller
-    has gone never commits, and never gives its connection back.
+    `supplier_seconds` an order waits before it asks for a connection, `work_seconds` its database
+    works in each transaction, `fails` makes it refuse every call at once. With `loses` a call whose
+    caller has gone never commits, and never gives its connection back.
     """
 
     supplier_seconds: float = 0.0
@@ -54,7 +54,9 @@ class Inventory:
                     for sku in order["skus"]:
                         connection.execute((TAKE + trace).encode(), [sku])
                         self._work(connection)
-                    connection.execute((RESERVE + trace).encode(), [order["skus"][0], order["cart"]])
+                    connection.execute(
+                        (RESERVE + trace).encode(), [order["skus"][0], order["cart"]]
+                    )
                     if self.told.loses and not context.is_active():
                         self.pool.lose(connection)
                         return b"{}"
@@ -89,8 +91,10 @@ class Inventory:
 
 def _comment(context: grpc.ServicerContext) -> str:
     """The trace of a call as sqlcommenter puts it behind a statement."""
-    given = dict(context.invocation_metadata())
-    return f" /*traceparent='{given['traceparent']}'*/" if "traceparent" in given else ""
+    for key, value in context.invocation_metadata():
+        if key == "traceparent" and isinstance(value, str):
+            return f" /*traceparent='{value}'*/"
+    return ""
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -30,6 +30,8 @@ STATUS = {
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
 RETRIED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+# A method by its bytes.
+Ask: TypeAlias = "grpc.UnaryUnaryMultiCallable[bytes, bytes]"
 # A client that waits seconds before it connects again would outlast a server's restart.
 CHANNEL = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 300)]
 
@@ -65,7 +67,7 @@ class Client:
         self, path: str, request: bytes, trace: str, caller: socket.socket
     ) -> grpc.StatusCode:
         service, method = path.split("/")
-        ask = self.channels[service].unary_unary(f"/{path}")
+        ask: Ask = self.channels[service].unary_unary(f"/{path}")
         metadata = (("traceparent", traceparent(trace)),)
         began = time.monotonic()
         call = ask.future(request, self.told.deadline_seconds or None, metadata)

@@ -1,4 +1,4 @@
-"""What a program publishes of itself: counters and gauges as Prometheus text, timings by DogStatsD."""
+"""What a program publishes of itself: numbers as Prometheus text, timings by DogStatsD."""
 
 from __future__ import annotations
 
