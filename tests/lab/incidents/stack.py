@@ -18,6 +18,7 @@ from tests.lab.servers import Server, running_server
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = "tests.lab.incidents.services"
 PROBE_INTERVAL = "1s"
+LONGEST = "5m"  # a recorder ends by itself where nobody is left to end it
 END_SECONDS = 10
 
 TABLES = """
@@ -178,7 +179,8 @@ def recorder(stack: Stack) -> Iterator[None]:
     """`incident-rca record` beside the server, ended by SIGTERM as a service manager does."""
     command = [sys.executable, "-m", "incident_rca", "record", "--quiet"]
     command += ["--dsn", stack.dsn, "--to", str(stack.folder / "recordings")]
-    process = subprocess.Popen([*command, "--interval", PROBE_INTERVAL], cwd=ROOT)
+    command += ["--interval", PROBE_INTERVAL, "--for", LONGEST]
+    process = subprocess.Popen(command, cwd=ROOT)
     try:
         yield
     finally:

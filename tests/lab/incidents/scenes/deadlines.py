@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lab.incidents.scenes.locks import (
+from tests.lab.incidents.scenes.acts import (
     ON_RESERVATIONS,
     RECOVERY_SECONDS,
     WHOLE,
@@ -30,15 +30,11 @@ def deadline_too_long(stage: Stage) -> None:
 
 def leaked_connections(stage: Stage) -> None:
     """A lock ends, and calls whose callers had gone never give their connections back."""
-    migration, operator = stage.session("migrate"), stage.session("psql")
+    operator = stage.session("psql")
     stage.stack.tell("inventory", loses=True)
-    stage.until(LEAD_SECONDS)
-    with stage.beginning("lock"):
-        migration.execute("BEGIN")
-        migration.execute("CREATE INDEX reservations_cart ON stock_reservations (cart)")
-    stage.until(LEAD_SECONDS + SHORT_LOCK_SECONDS)
-    with stage.ending("lock"), stage.beginning("leaked connections"):
-        migration.execute("COMMIT")
+    build_index(stage, SHORT_LOCK_SECONDS)
+    with stage.beginning("leaked connections"):
+        pass  # they were left meanwhile; from now on they are the cause
     stage.until(LEAD_SECONDS + SHORT_LOCK_SECONDS + LEFT_SECONDS)
     with stage.ending("leaked connections"):
         operator.execute(

@@ -5,10 +5,18 @@ from __future__ import annotations
 import threading
 
 from tests.lab.incidents.load import ARTICLES
+from tests.lab.incidents.scenes.acts import (
+    BUILD_INDEX,
+    HELD_SECONDS,
+    ON_RESERVATIONS,
+    QUIET,
+    WHOLE,
+    build_index,
+    misbehave,
+)
 from tests.lab.incidents.stack import Build
 from tests.lab.incidents.stage import LEAD_SECONDS, Scene, Stage
 from tests.lab.incidents.truth import (
-    RESERVATIONS,
     SHIPMENTS,
     STOCK,
     Expected,
@@ -16,24 +24,7 @@ from tests.lab.incidents.truth import (
     trigger,
 )
 
-HELD_SECONDS = 7.0
-RECOVERY_SECONDS = 5.0
-WHOLE = LEAD_SECONDS + HELD_SECONDS + RECOVERY_SECONDS
-BUILD_INDEX = "CREATE INDEX reservations_cart ON stock_reservations (cart)"
-ON_RESERVATIONS = trigger("lock_blocking", RESERVATIONS)
 ON_STOCK = trigger("lock_blocking", STOCK)
-
-
-def build_index(stage: Stage) -> None:
-    """A migration builds an index within a transaction and commits when it has held it."""
-    migration = stage.session("migrate")
-    stage.until(LEAD_SECONDS)
-    with stage.beginning("lock"):
-        migration.execute("BEGIN")
-        migration.execute(BUILD_INDEX.encode())
-    stage.until(LEAD_SECONDS + HELD_SECONDS)
-    with stage.ending("lock"):
-        migration.execute("COMMIT")
 
 
 def index_build(stage: Stage) -> None:
@@ -94,12 +85,7 @@ def hot_basket(number: int, second: float) -> list[str]:
 
 def hot_row(stage: Stage) -> None:
     """All orders want one article, whose row each holds for a third of a second."""
-    stage.until(LEAD_SECONDS)
-    with stage.beginning("lock"):
-        stage.stack.tell("inventory", work_seconds=0.35)
-    stage.until(LEAD_SECONDS + HELD_SECONDS)
-    with stage.ending("lock"):
-        stage.stack.tell("inventory", work_seconds=0.0)
+    misbehave(stage, "lock", "inventory", {"work_seconds": 0.35}, {"work_seconds": 0.0})
 
 
 def unrelated_lock(stage: Stage) -> None:
@@ -136,7 +122,6 @@ def shifted_clock(stage: Stage) -> None:
     build_index(stage)
 
 
-QUIET = "Is anything wrong?"
 # What the product assumes of a clock that nobody measured.
 ASSUMED = (-2.0, 2.0)
 INSUFFICIENT = Part(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.lab.incidents.load import ARTICLES, ORDERS, Rush
-from tests.lab.incidents.scenes.locks import HELD_SECONDS, WHOLE
+from tests.lab.incidents.scenes.acts import HELD_SECONDS, WHOLE, misbehave
 from tests.lab.incidents.stack import Build
 from tests.lab.incidents.stage import LEAD_SECONDS, Scene, Stage
 from tests.lab.incidents.truth import STOCK, Expected, sustainer, trigger
@@ -56,12 +56,8 @@ def crossed_basket(number: int, second: float) -> Sequence[str]:
 
 def deadlock_storm(stage: Stage) -> None:
     """Orders of two articles take their rows in whichever order they name them."""
-    stage.until(LEAD_SECONDS)
-    with stage.beginning("crossed orders"):
-        stage.stack.tell("inventory", work_seconds=0.15)
-    stage.until(LEAD_SECONDS + HELD_SECONDS)
-    with stage.ending("crossed orders"):
-        stage.stack.tell("inventory", work_seconds=0.0)
+    worse, usual = {"work_seconds": 0.15}, {"work_seconds": 0.0}
+    misbehave(stage, "crossed orders", "inventory", worse, usual)
 
 
 SCENES = (

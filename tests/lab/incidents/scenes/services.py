@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tests.lab.incidents.load import ORDERS
-from tests.lab.incidents.scenes.locks import (
+from tests.lab.incidents.scenes.acts import (
     HELD_SECONDS,
     ON_RESERVATIONS,
     QUIET,
     RECOVERY_SECONDS,
     WHOLE,
+    build_index,
+    misbehave,
 )
 from tests.lab.incidents.stage import LEAD_SECONDS, Scene, Stage
 from tests.lab.incidents.truth import Expected, trigger
@@ -20,12 +22,8 @@ PAUSE_SECONDS = 9.0
 
 def slow_dependency(stage: Stage) -> None:
     """The payment service waits for its provider longer than the gateway waits for it."""
-    stage.until(LEAD_SECONDS)
-    with stage.beginning("slow provider"):
-        stage.stack.tell("payments", provider_seconds=2.5)
-    stage.until(LEAD_SECONDS + HELD_SECONDS)
-    with stage.ending("slow provider"):
-        stage.stack.tell("payments", provider_seconds=0.02)
+    worse, usual = {"provider_seconds": 2.5}, {"provider_seconds": 0.02}
+    misbehave(stage, "slow provider", "payments", worse, usual)
 
 
 def inventory_crashed(stage: Stage) -> None:
@@ -40,41 +38,19 @@ def inventory_crashed(stage: Stage) -> None:
 
 def inventory_errors(stage: Stage) -> None:
     """The inventory service answers every call with an error, at once."""
-    stage.until(LEAD_SECONDS)
-    with stage.beginning("errors"):
-        stage.stack.tell("inventory", fails=True)
-    stage.until(LEAD_SECONDS + HELD_SECONDS)
-    with stage.ending("errors"):
-        stage.stack.tell("inventory", fails=False)
+    misbehave(stage, "errors", "inventory", {"fails": True}, {"fails": False})
 
 
 def gateway_misrouted(stage: Stage) -> None:
     """A deployment of the gateway sends orders to a port where nobody listens."""
-    stage.until(LEAD_SECONDS)
-    with stage.beginning("wrong port"):
-        stage.stack.tell("proxy", ports={ORDERS: 9})
-    stage.until(LEAD_SECONDS + HELD_SECONDS)
-    with stage.ending("wrong port"):
-        stage.stack.tell("proxy", ports={})
+    misbehave(stage, "wrong port", "proxy", {"ports": {ORDERS: 9}}, {"ports": {}})
 
 
 def two_incidents(stage: Stage) -> None:
     """A lock, and when all is well again an inventory service that answers with errors."""
-    migration = stage.session("migrate")
-    stage.until(LEAD_SECONDS)
-    with stage.beginning("lock"):
-        migration.execute("BEGIN")
-        migration.execute("CREATE INDEX reservations_cart ON stock_reservations (cart)")
-    stage.until(LEAD_SECONDS + HELD_SECONDS)
-    with stage.ending("lock"):
-        migration.execute("COMMIT")
-    second = LEAD_SECONDS + HELD_SECONDS + PAUSE_SECONDS
-    stage.until(second)
-    with stage.beginning("errors"):
-        stage.stack.tell("inventory", fails=True)
-    stage.until(second + HELD_SECONDS)
-    with stage.ending("errors"):
-        stage.stack.tell("inventory", fails=False)
+    build_index(stage)
+    again = LEAD_SECONDS + HELD_SECONDS + PAUSE_SECONDS
+    misbehave(stage, "errors", "inventory", {"fails": True}, {"fails": False}, start=again)
 
 
 def quiet_hour(stage: Stage) -> None:

@@ -16,10 +16,15 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from tests.lab.incidents.services.process import QuickServer, announce, given, wait_for_end
+from tests.lab.incidents.services.process import (
+    QuietHandler,
+    announce,
+    given,
+    serving,
+    wait_for_end,
+)
 
 Tags = tuple[tuple[str, str], ...]
 MS = {"family": "time", "name": "millisecond", "short_name": "ms", "scale_factor": 0.001, "id": 10}
@@ -157,12 +162,12 @@ def scrape_all(store: Store, scrapers: list[Scraper]) -> None:
             scraper.scrape(store)
 
 
-def handler_of(store: Store, scrapers: list[Scraper]) -> type[BaseHTTPRequestHandler]:
+def handler_of(store: Store, scrapers: list[Scraper]) -> type[QuietHandler]:
     """What answers queries, and is told of endpoints."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
-            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            said = self.said()
             if self.path == "/scrape":
                 scrapers[:] = [s for s in scrapers if s.name != said["name"]]
                 scrapers.append(Scraper(said["name"], said["port"]))
@@ -170,15 +175,7 @@ def handler_of(store: Store, scrapers: list[Scraper]) -> type[BaseHTTPRequestHan
             else:
                 attributes = store.answer(said["data"]["attributes"])
                 body = {"data": {"type": "timeseries_response", "attributes": attributes}}
-            data = json.dumps(body).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
+            self.answer(200, json.dumps(body).encode())
 
     return Handler
 
@@ -190,9 +187,8 @@ def main() -> None:
     incoming.bind(("127.0.0.1", 0))
     threading.Thread(target=listen, args=(store, incoming), daemon=True).start()
     threading.Thread(target=scrape_all, args=(store, scrapers), daemon=True).start()
-    server = QuickServer(("127.0.0.1", 0), handler_of(store, scrapers))
-    announce(http=server.server_port, timings=incoming.getsockname()[1])
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = serving(handler_of(store, scrapers))
+    announce(http=port, timings=incoming.getsockname()[1])
     wait_for_end()
 
 

@@ -9,16 +9,17 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler
 from typing import Any, TypeAlias
 
 import grpc
 
 from tests.lab.incidents.services.process import (
-    QuickServer,
+    QuietHandler,
     announce,
     given,
+    serving,
     side_door,
+    wait_for_end,
 )
 from tests.lab.incidents.services.telemetry import Numbers, Timings
 
@@ -106,10 +107,10 @@ def _speaks(caller: socket.socket) -> bool:
         return False
 
 
-def handler_of(client: Client) -> type[BaseHTTPRequestHandler]:
+def handler_of(client: Client) -> type[QuietHandler]:
     """What answers the service's four routes."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -117,10 +118,10 @@ def handler_of(client: Client) -> type[BaseHTTPRequestHandler]:
             if self.path.startswith("/api/inventory/"):
                 self._call("inventory.Inventory/GetStock", {"sku": name})
             else:
-                self._answer(200)
+                self.answer(200)
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.said()
             if self.path == "/api/orders":
                 self._call("inventory.Inventory/Reserve", body)
             else:
@@ -130,20 +131,9 @@ def handler_of(client: Client) -> type[BaseHTTPRequestHandler]:
             trace = self.headers["X-Amzn-Trace-Id"]
             status = client.call(path, request, trace, self.connection)
             if status:
-                self._answer(status)
+                self.answer(status)
             else:
                 self.close_connection = True
-
-        def _answer(self, status: int) -> None:
-            body = b"{}"
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
 
     return Handler
 
@@ -155,9 +145,8 @@ def main() -> None:
         for service, port in options["services"].items()
     }
     client = Client(channels, told, numbers, Timings(options["timings"]))
-    server = QuickServer(("127.0.0.1", 0), handler_of(client))
-    announce(http=server.server_port, side=side_door(numbers, told))
-    server.serve_forever()
+    announce(http=serving(handler_of(client)), side=side_door(numbers, told))
+    wait_for_end()
 
 
 if __name__ == "__main__":

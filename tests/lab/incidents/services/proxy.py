@@ -14,11 +14,17 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from tests.lab.incidents.services.process import QuickServer, announce, given, side_door
+from tests.lab.incidents.services.process import (
+    QuietHandler,
+    announce,
+    given,
+    serving,
+    side_door,
+    wait_for_end,
+)
 from tests.lab.incidents.services.telemetry import Numbers
 
 NETWORK_ERROR = "Network error communicating with endpoint"
@@ -108,30 +114,24 @@ def route_of(path: str) -> str:
     return path
 
 
-def handler_of(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
+def handler_of(gateway: Gateway) -> type[QuietHandler]:
     """What answers the gateway's clients."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
-            self._answer(b"")
+            self._pass_on(b"")
 
         def do_POST(self) -> None:
-            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+            self._pass_on(self.body())
 
-        def _answer(self, body: bytes) -> None:
+        def _pass_on(self, body: bytes) -> None:
             arrived, began = gateway.now_ms(), time.monotonic()
             trace = f"Root=1-{arrived // 1000:08x}-{uuid.uuid4().hex[:24]}"
             headers = {"X-Amzn-Trace-Id": trace, "Content-Type": "application/json"}
             outcome = gateway.pass_on(self.command, self.path, body, headers)
             took = round((time.monotonic() - began) * 1000)
             gateway.write(arrived, self.command, self.path, trace, took, outcome)
-            self.send_response(outcome.status)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
+            self.answer(outcome.status)
 
     return Handler
 
@@ -142,9 +142,8 @@ def main() -> None:
         gateway = Gateway(
             options["port"], options["limit_seconds"], options["ahead_seconds"], told, log
         )
-        server = QuickServer(("127.0.0.1", 0), handler_of(gateway))
-        announce(http=server.server_port, side=side_door(Numbers(), told))
-        server.serve_forever()
+        announce(http=serving(handler_of(gateway)), side=side_door(Numbers(), told))
+        wait_for_end()
 
 
 if __name__ == "__main__":
