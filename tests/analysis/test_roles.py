@@ -208,6 +208,26 @@ def test_calls_that_queued_before_the_first_failure_are_no_retries() -> None:
     assert the(analysis, Kind.RETRY_STORM).role is Role.RULED_OUT
 
 
+def test_a_method_whose_server_was_fast_waited_behind_the_one_that_was_slow() -> None:
+    """Calls of both hang for their callers, `read` first; its server answers it as ever."""
+    slow, usual_ms = levels(20, 8_000, 0, 130), levels(20, 20, 0, 0)
+    by_caller = [*p99(slow), *p99(levels(20, 8_000, -10, 130), method="read")]
+    by_server = p99(slow, metric="grpc.server.duration")
+    of_read = p99(usual_ms, metric="grpc.server.duration", method="read")
+
+    def found(*metrics: Row) -> dict[str, Role]:
+        analysis = incident(failures(), metrics=metrics)
+        latencies = [h for h in analysis.hypotheses if h.kind is Kind.DEPENDENCY_LATENCY]
+        return {h.object.rpartition(".")[2].lower(): h.role for h in latencies}
+
+    trigger, symptom = Role.TRIGGER, Role.SYMPTOM
+    assert found(*by_caller) == {"read": trigger, "reserve": symptom}
+    both = (*by_caller, *by_server, *of_read)
+    assert found(*both) == {"read": symptom, "reserve": trigger}
+    # Without its server's word it may have been slow itself.
+    assert found(*by_caller, *by_server) == {"read": trigger, "reserve": symptom}
+
+
 def test_sessions_that_take_turns_are_one_cause() -> None:
     turns = [
         row
