@@ -85,10 +85,7 @@ def _amplification(
     usual_calls, usual_requests = _sum(calls, before), _sum(requests, before)
     if usual_requests <= 0 or usual_calls <= 0:
         return None
-    # Calls that queue already before the first failure have not ended: of all buckets together
-    # fewer calls a request are seen than are made, but not of most of them.
-    each = [calls[b] / requests[b] for b in before if requests.get(b)]
-    usual = max(usual_calls / usual_requests, median(each))
+    usual = _usual(calls, requests, before)
     pending = usual_requests - usual_calls / usual
     storm = [
         b
@@ -134,6 +131,18 @@ def _amplification(
             count=round(number),
         ),
     )
+
+
+def _usual(
+    calls: Mapping[datetime, float], requests: Mapping[datetime, float], buckets: list[datetime]
+) -> float:
+    """The calls that a request makes, by buckets before the outage.
+
+    Calls that queue already before the first failure have not ended: of all buckets together fewer
+    calls a request are seen than are made, but not of most of them.
+    """
+    each = [calls[b] / requests[b] for b in buckets if requests.get(b)]
+    return max(_sum(calls, buckets) / _sum(requests, buckets), median(each))
 
 
 def _sum(counts: Mapping[datetime, float], buckets: list[datetime]) -> float:
