@@ -3,10 +3,11 @@
 #   make test    set up and run all tests
 #   make check   every gate that a change must pass
 #   make test-system   tests against servers of other packages (apt: prometheus)
+#   make lab    twenty real incidents, re-enacted now, beside what their reports say
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: bench check check-readme check-wheel clean demo format lint test test-system types
+.PHONY: bench check check-readme check-wheel clean demo format lab lint test test-system types
 
 SHELL := /bin/sh
 VENV := .venv
@@ -68,6 +69,10 @@ check-wheel: $(VENV)/dev.stamp
 	[ -n "$$(find . -name report.md -size +0)" ] \
 	  || { echo "check-wheel: the demo of the wheel left no report.md" >&2; exit 1; }; \
 	echo "check-wheel: ok"
+
+# Ten minutes on real servers; `python -m tests.lab.incidents --help` plays single scenes.
+lab: $(VENV)/test.stamp
+	$(BIN)/python -m tests.lab.incidents --all
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python bench/run.py

@@ -1,7 +1,8 @@
-"""The packaged sample, copied to where a user can look at it."""
+"""The packaged samples, one of which is copied to where a user can look at it."""
 
 from __future__ import annotations
 
+import difflib
 import shutil
 from pathlib import Path
 
@@ -9,13 +10,20 @@ from incident_rca import case as case_folder
 from incident_rca.errors import BadInput
 from incident_rca.packaged import packaged_path
 
+# The first one is shown where none is named. Each is in pyproject.toml too, to travel in the wheel.
+SAMPLES = ("inc-2847", "lab-index-build", "lab-unrelated-lock")
 
-def prepare_demo(target: Path) -> Path:
-    """A copy of the packaged sample in `target`; an earlier copy is used again.
 
-    Raises BadInput where `target` holds something else.
+def prepare_demo(target: Path, name: str = SAMPLES[0]) -> Path:
+    """A copy of the packaged sample of this name in `target`; an earlier copy is used again.
+
+    Raises BadInput where there is no such sample, and where `target` holds something else.
     """
-    sample = packaged_path("samples", "inc-2847")
+    if name not in SAMPLES:
+        near = difflib.get_close_matches(name, SAMPLES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"the samples are: {', '.join(SAMPLES)}"
+        raise BadInput(f"there is no sample {name!r}", hint=hint)
+    sample = packaged_path("samples", name)
     known = case_folder.read_case(sample)
     if target.exists() and not target.is_dir():
         raise BadInput(f"{target}: is a file", hint="name a folder: --into DIR")

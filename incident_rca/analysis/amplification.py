@@ -97,12 +97,13 @@ def _amplification(
     found = _storm(calls, requests, failure - width)
     if found is None:
         return None
-    usual, storm = found
+    usual, pending, storm = found
     first, last = storm.index[0].to_pydatetime(), storm.index[-1].to_pydatetime()
     # Calls are counted when they end: those that hung come in one bucket, more than were asked for
-    # in it. Since the outage began they are no more than the requests, unless callers try again.
+    # in it. Since the outage began they are no more than the requests, with those that waited
+    # then, unless callers try again.
     begun = seen.outage.start.lo - width
-    number, asked = _between(calls, begun, last), _between(all_requests, begun, last)
+    number, asked = _between(calls, begun, last), pending + _between(all_requests, begun, last)
     if not asked or number / asked < STORM_FACTOR * usual:
         return None
     cited = rows[(rows["at"] > begun) & (rows["at"] <= last)]
@@ -131,20 +132,27 @@ def _amplification(
 
 def _storm(
     calls: pd.Series[Any], requests: pd.Series[Any], before: datetime
-) -> tuple[float, pd.Series[Any]] | None:
-    """The usual calls a request, in buckets up to `before`, and those of each bucket with more."""
+) -> tuple[float, float, pd.Series[Any]] | None:
+    """The usual calls a request, the requests whose calls were under way at the outage's start (by
+    buckets up to `before`), and the calls a request of each bucket with more than that.
+
+    Calls that queue already before the first failure have not ended: of all buckets together fewer
+    calls a request are seen than are made, but not of most of them.
+    """
+    each = (calls / requests)[requests > 0]
+    usually = each[each.index <= before]
     is_before = calls.index <= before
     usual_calls, usual_requests = float(calls[is_before].sum()), float(requests[is_before].sum())
     if usual_requests <= 0 or usual_calls <= 0:
         return None
-    usual, seconds = usual_calls / usual_requests, max(1.0, usual_requests)
-    each = (calls / requests)[requests > 0]
+    usual = max(usual_calls / usual_requests, float(usually.median()))
+    pending, seconds = usual_requests - usual_calls / usual, max(1.0, usual_requests)
     each = each[(each >= STORM_FACTOR * usual) & (each.index > before)]
     counted = zip(calls[each.index], requests[each.index], strict=True)
     storm = each[
         [chance_of_more(round(n), r, round(usual_calls), seconds) < CHANCE for n, r in counted]
     ]
-    return (usual, storm) if len(storm) else None
+    return (usual, pending, storm) if len(storm) else None
 
 
 def _between(counts: pd.Series[Any], after: datetime, last: datetime) -> float:

@@ -220,13 +220,14 @@ def _sessions(rows: pd.DataFrame) -> tuple[Session, ...]:
 def _session(rows: pd.DataFrame) -> Session:
     """A holder as the best row shows it: modes that were seen granted before inferred ones.
 
-    The statement may come from another source: what its last statement was says less than which
-    one took a lock of that mode.
+    A row that shows no statement comes last. The statement may come from another source: what its
+    last statement was says less than which one took a lock of that mode.
     """
+    unsaid = rows["holder_statement_basis"].map({"running": 0, "recovered": 1}).fillna(2)
     ranked = rows.assign(
         rank=[0 if basis == "granted" else 1 for basis in rows["holder_mode_basis"]],
         row=rows["lock_type"].isin(sorted(ROW_TYPES)),
-        unsaid=rows["holder_statement_basis"].map({"running": 0, "recovered": 1}).fillna(2),
+        unsaid=unsaid.where(rows["holder_statement"].fillna("") != "", 3),
     ).sort_values(["rank", "row", "unsaid", "at"], kind="stable")
     columns = ("application", "mode", "state", "statement", "statement_basis", "mode_basis")
     best = ranked.iloc[:1]

@@ -12,20 +12,31 @@ from incident_rca.cli.terminal import Json, Quiet, progress, say
 
 
 def demo(
+    sample: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SAMPLE]",
+            help="inc-2847, lab-index-build or lab-unrelated-lock.",
+            show_default=False,
+        ),
+    ] = "inc-2847",
     into: Annotated[
         Path, typer.Option("--into", help="The folder to write the case and its report to.")
     ] = Path("incident-rca-demo"),
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the root-cause analysis of a reconstructed incident: no network, no set-up.
+    """Write the root-cause analysis of a sample incident: no network, no set-up.
+
+    The first sample is reconstructed from an incident's document, the others were re-enacted on
+    real servers: an index build, and a lock that has nothing to do with the outage beside it.
 
     Example: incident-rca demo
     """
     from incident_rca import pipeline
     from incident_rca.demo import prepare_demo
 
-    case = prepare_demo(into)
+    case = prepare_demo(into, sample)
     with progress(quiet=quiet) as step:
         analysis = pipeline.analyse_case(case, step)
     pipeline.write_reports(case, analysis)

@@ -196,6 +196,38 @@ def test_calls_that_hang_and_end_together_are_no_retries() -> None:
     assert the(analysis, Kind.RETRY_STORM).role is Role.RULED_OUT
 
 
+def test_calls_that_queued_before_the_first_failure_are_no_retries() -> None:
+    """Ten requests a second come for 20 s and five are served: the rest end within the outage."""
+    gateway = [served(s, ORDERS, requests=10 if -20 <= s < 0 else 2) for s in steps(-600, 600, 1)]
+    counts = [row for s in steps(-600, -20, 10) for row in codes(s, ok=20)]
+    counts += [row for s in steps(-20, 20, 10) for row in codes(s, ok=50)]
+    counts += [*codes(20, ok=60), *(row for s in steps(30, 600, 10) for row in codes(s, ok=20))]
+    # Each request is one call: as many have come as have ended.
+    assert sum(r["requests"] for r in gateway) == sum(row["value"] for row in counts)
+    analysis = analysed(failures=failing(steps(0, 20, 1), ORDERS), gateway=gateway, metrics=counts)
+    assert the(analysis, Kind.RETRY_STORM).role is Role.RULED_OUT
+
+
+def test_a_method_whose_server_was_fast_waited_behind_the_one_that_was_slow() -> None:
+    """Calls of both hang for their callers, `read` first; its server answers it as ever."""
+    slow, usual_ms = levels(20, 8_000, 0, 130), levels(20, 20, 0, 0)
+    by_caller = [*p99(slow), *p99(levels(20, 8_000, -10, 130), method="read")]
+    by_server = p99(slow, metric="grpc.server.duration")
+    of_read = p99(usual_ms, metric="grpc.server.duration", method="read")
+
+    def found(*metrics: Row) -> dict[str, Role]:
+        analysis = incident(failures(), metrics=metrics)
+        latencies = [h for h in analysis.hypotheses if h.kind is Kind.DEPENDENCY_LATENCY]
+        return {h.object.rpartition(".")[2].lower(): h.role for h in latencies}
+
+    trigger, symptom = Role.TRIGGER, Role.SYMPTOM
+    assert found(*by_caller) == {"read": trigger, "reserve": symptom}
+    both = (*by_caller, *by_server, *of_read)
+    assert found(*both) == {"read": symptom, "reserve": trigger}
+    # Without its server's word it may have been slow itself.
+    assert found(*by_caller, *by_server) == {"read": trigger, "reserve": symptom}
+
+
 def test_sessions_that_take_turns_are_one_cause() -> None:
     turns = [
         row

@@ -78,6 +78,10 @@ def differences(seen: Watched, episodes: tuple[LockEpisode, ...]) -> Iterator[st
         known = {h.mode for h in truth.holds if h.pid == hold.pid}
         if not modes <= known:
             yield f"modes {modes} of {hold.pid}, not {known}"
+        named = {episode.root_holder.application for episode in found}
+        # A server's own process has no name of its own.
+        if found and hold.application and named != {hold.application}:
+            yield f"{hold.pid} is called {named}, not {hold.application}"
         waiting = {w.pid for h in truth.holds if h.pid == hold.pid for w in h.waiters}
         if hold.pid in seen.deadlocked:
             waiting = {w.pid for h in truth.holds for w in h.waiters}

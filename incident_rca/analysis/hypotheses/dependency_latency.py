@@ -25,6 +25,7 @@ from incident_rca.analysis.verdicts import Candidate, verdict_of
 from incident_rca.model import (
     Aspect,
     Claim,
+    Evidence,
     Hypothesis,
     Kind,
     LatencyShift,
@@ -73,11 +74,19 @@ def _none(seen: Observations) -> Candidates:
 def _candidate(seen: Observations, shifts: list[LatencyShift]) -> Candidate:
     """A method's candidate by all that measured it; its server says best when it was slow."""
     shift = shifts[0]
-    measured = next((s for s in shifts if BY_SERVER in s.metric.casefold()), shift)
+    measured = next((s for s in shifts if _is_by_server(s.metric)), shift)
     path = path_from_service(seen, shift.service)
     claims = tuple(_claims(seen, shifts, measured, path))
     name = f"{shift.service}.{shift.method}"
     hangs = seen.outage is not None and path is not None and bool(path.failing)
+    role = Role.TRIGGER if hangs else Role.CONTRIBUTING
+    if hangs and (queued := _queued(seen, measured)):
+        text = (
+            f"{shift.service} itself answered {name} as fast as before and was slow in another "
+            "method: these callers waited before it"
+        )
+        claims = (*claims, claim_against(Aspect.DOSE, text, queued, shift.evidence))
+        role = Role.SYMPTOM
     same = [s for s in shifts if s.metric == measured.metric]
     start = min(s.onset.first for s in same)
     ends = [s.offset.hi for s in same]
@@ -85,7 +94,7 @@ def _candidate(seen: Observations, shifts: list[LatencyShift]) -> Candidate:
         hypothesis=Hypothesis(
             kind=Kind.DEPENDENCY_LATENCY,
             object=name,
-            role=Role.TRIGGER if hangs else Role.CONTRIBUTING,
+            role=role,
             verdict=verdict_of(claims, needs_are_met=seen.has_metrics()),
             statement=(
                 f"Calls of {name} took {shift.plateau_in_words} instead of "
@@ -99,6 +108,34 @@ def _candidate(seen: Observations, shifts: list[LatencyShift]) -> Candidate:
         routes=frozenset(e.name for e in path.failing) if path else frozenset(),
         hidden=_hidden(seen, shift, path),
     )
+
+
+def _queued(seen: Observations, measured: LatencyShift) -> tuple[Evidence, ...]:
+    """The latencies by a method's server, where these did not rise and those of another method did.
+
+    Empty where the server measured this method slow as well, or no method, or nobody recorded it.
+    """
+    service = measured.service
+    others = [s for s in seen.latency_shifts if s.service == service and _is_by_server(s.metric)]
+    if not others or _is_by_server(measured.metric):
+        return ()
+    metrics = seen.tables.metrics
+    rows = metrics[
+        metrics["aggregate"].isin(AGGREGATES)
+        & metrics["metric"].map(_is_by_server)
+        & (metrics["service"] + "/" + metrics["method"]).eq(measured.full_method).fillna(False)
+        & metrics["value"].notna()
+        & (metrics["at"] >= measured.onset.first)
+    ]
+    if rows.empty:
+        return ()
+    at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last bucket")
+    told = f"{measured.service} took at most {rows['value'].max():,.0f} ms for {measured.method}"
+    return rows_as_evidence(rows, system=System.GRPC_METRICS, at=at, seen=told, first="row")
+
+
+def _is_by_server(metric: str) -> bool:
+    return BY_SERVER in metric.casefold()
 
 
 def _hidden(seen: Observations, shift: LatencyShift, path: DependencyPath | None) -> str:
