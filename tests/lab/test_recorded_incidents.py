@@ -64,11 +64,20 @@ def test_the_recorded_truth_is_the_one_that_was_stated(scene: Scene) -> None:
     assert (document["scene"], document["about"]) == (scene.name, scene.about)
 
 
+# A report that fits another truth as well. No id ties the clock of the metrics to the gateway's, so
+# what they show is ruled out there by a clock that is wrong: a missing deadline, too.
+FITS_TOO = {"shifted_clock": "deadline_set"}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_report_passes_for_that_of_another_truth(name: str, reports: Mapping[str, Json]) -> None:
     """The comparison can fail: it does for each scene that another truth is told of."""
     mine = expected_of(truth_of(name))
-    others = [scene.expected for scene in SCENES if not scene.expected.names <= mine.names]
+    others = [
+        scene.expected
+        for scene in SCENES
+        if not scene.expected.names <= mine.names and scene.name != FITS_TOO.get(name)
+    ]
     assert len(others) > 10
     assert all(list(disagreements(other, reports[name])) for other in others)
 
