@@ -102,8 +102,11 @@ def _beside(candidate: Candidate) -> Role:
 
 
 def _outlasts(candidate: Candidate, triggers: Sequence[Candidate]) -> bool:
-    """Whether its state went on when each trigger was over; more traffic lasts as long as it."""
-    if candidate.active is None:
+    """Whether its state went on when each trigger was over; more traffic lasts as long as it.
+
+    Where no trigger is known, nobody knows whether it did: then it only took part.
+    """
+    if candidate.active is None or not triggers:
         return False
     until = candidate.active[1]
     for trigger in triggers:

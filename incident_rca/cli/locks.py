@@ -155,7 +155,7 @@ def _rendered(look: LiveLocks) -> RenderableType:
 def _as_json(look: LiveLocks) -> list[dict[str, Any]]:
     """The episodes in the shape of report.json, each with its server and what would end it."""
     from incident_rca.analysis.evidence import short_ids
-    from incident_rca.report.contract import lock_episodes
+    from incident_rca.report.contract_episodes import lock_episodes
 
     ids = short_ids([e for episode in look.episodes for e in episode.evidence])
     ways = {blocker.session.session: blocker.way_out for blocker in look.blockers}

@@ -103,10 +103,18 @@ def test_without_metrics_nothing_is_known_of_a_pool() -> None:
 
 def test_a_gauge_that_fell_silent_was_not_seen_full() -> None:
     """Missing buckets are missing: the pool explains the time in which it was seen full."""
-    analysis = with_gauge([*levels(5, 100, 20, 50)[:65], *[None] * 55])
+    metrics = gauge([*levels(5, 100, 20, 50)[:65], *[None] * 55])
+    analysis = analysed(
+        failures=OUTAGE, gateway=counted(OUTAGE), metrics=metrics, locks=blocked(-1, 10)
+    )
     explained = the(analysis, Kind.POOL_EXHAUSTION).explains_seconds
     assert 20 <= explained <= 40
-    assert explained + analysis.unexplained_seconds == 118
+    assert 10 + explained + analysis.unexplained_seconds == 118
+
+
+def test_a_pool_sustains_nothing_where_no_trigger_is_known() -> None:
+    pool = the(with_gauge(levels(5, 100, 20, 110)), Kind.POOL_EXHAUSTION)
+    assert (pool.role, pool.explains_seconds) == (Role.CONTRIBUTING, 0)
 
 
 def test_two_full_buckets_minutes_apart_are_not_one_state() -> None:

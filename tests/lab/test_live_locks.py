@@ -19,7 +19,7 @@ from incident_rca.formats.lock_recording import frames_of_records
 from incident_rca.formats.parsed import RawInput
 from incident_rca.model import LockEpisode, Session
 from incident_rca.model.live import Blocker, LiveLocks, Waiting
-from incident_rca.report.contract import lock_episodes
+from incident_rca.report.contract_episodes import lock_episodes
 from incident_rca.report.live_tree import live_view
 from tests.lab import scenes
 from tests.lab.scenes import NOT_YET, SCENES, Hold, Scene, Truth, Wait

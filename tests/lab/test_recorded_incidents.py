@@ -35,25 +35,13 @@ def truth_of(name: str) -> Json:
     return document
 
 
-# What is known to be wrong, each with its reason; a scene whose report has become true must go.
-NOT_YET_RIGHT = {
-    "recorder_off": "a pool that was full sustains where no trigger is known to have ended",
-}
-
-
-@pytest.mark.parametrize("name", sorted(NOT_YET_RIGHT))
-def test_what_is_listed_as_wrong_is_wrong(name: str, reports: Mapping[str, Json]) -> None:
-    assert list(disagreements(expected_of(truth_of(name)), reports[name]))
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in NOT_YET_RIGHT])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_report_reads_true(name: str, reports: Mapping[str, Json]) -> None:
     assert list(disagreements(expected_of(truth_of(name)), reports[name])) == []
 
 
 def test_nothing_is_blamed_wrongly(reports: Mapping[str, Json]) -> None:
-    right = [name for name in NAMES if name not in NOT_YET_RIGHT]
-    blamed = {n: wrongly_blamed(expected_of(truth_of(n)), reports[n]) for n in right}
+    blamed = {n: wrongly_blamed(expected_of(truth_of(n)), reports[n]) for n in NAMES}
     assert {name: wrong for name, wrong in blamed.items() if wrong} == {}
 
 
