@@ -21,12 +21,11 @@ from incident_rca.model import (
     LockEpisode,
     PoolState,
     Session,
-    SourceStatus,
     Span,
     Starvation,
     Stretch,
-    TimeWindow,
 )
+from incident_rca.report.contract_sources import source_of, window_of
 from incident_rca.report.numbers import optional, rounded, share
 from incident_rca.report.state_rows import UNEXPLAINED
 from incident_rca.window import format_instant
@@ -47,7 +46,7 @@ def to_contract(analysis: Analysis) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "tool_version": analysis.case.tool_version,
         "incident": _incident(analysis),
-        "sources": [_source(analysis, source) for source in analysis.case.sources],
+        "sources": [source_of(analysis, source) for source in analysis.case.sources],
         "evidence": [_evidence(analysis, evidence) for evidence in analysis.evidence],
         "outage": None if analysis.outage is None else _outage(analysis, analysis.outage),
         "impact": {
@@ -100,12 +99,6 @@ def _span(span: Span) -> list[str | None]:
     return [_instant(span.lo), _instant(span.hi)]
 
 
-def _window(window: TimeWindow | None) -> dict[str, str] | None:
-    if window is None:
-        return None
-    return {"start": format_instant(window.start), "end": format_instant(window.end)}
-
-
 def _counts(counts: Mapping[Any, int]) -> dict[str, int]:
     return {str(key): counts[key] for key in sorted(counts)}
 
@@ -119,7 +112,7 @@ def _incident(analysis: Analysis) -> dict[str, Any]:
     return {
         "id": analysis.case.id,
         "title": analysis.case.title,
-        "window": _window(analysis.case.window),
+        "window": window_of(analysis.case.window),
         "baselines": [_baseline(analysis, baseline) for baseline in analysis.baselines],
     }
 
@@ -132,26 +125,6 @@ def _baseline(analysis: Analysis, baseline: Baseline) -> dict[str, Any]:
         "records": baseline.records,
         "failed": _counts(baseline.failures_by_status),
         "evidence": _ids(analysis, baseline.evidence),
-    }
-
-
-def _source(analysis: Analysis, source: SourceStatus) -> dict[str, Any]:
-    clock = analysis.clock_of(source)
-    return {
-        "name": source.name,
-        "system": source.system.value,
-        "state": source.state.value,
-        "asked": _window(source.asked),
-        "covered": _window(source.covered),
-        "rows": source.rows,
-        "unparsed": source.unparsed,
-        "resolution_seconds": optional(source.resolution_seconds),
-        "clock_offset_seconds": [rounded(bound) for bound in clock.bounds],
-        "clock_offset_basis": clock.basis.value,
-        "clock_moved_seconds": clock.moved_seconds,
-        "reason": source.reason,
-        "query": source.query,
-        "files": [{"path": file.path, "sha256": file.sha256} for file in source.files],
     }
 
 
