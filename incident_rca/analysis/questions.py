@@ -41,9 +41,10 @@ def _topology(seen: Observations) -> Iterator[str]:
     if seen.case.topology:
         yield from _unconfirmed(seen)
         return
+    by_ids = " that shared ids of requests do not carry" if seen.clocks.link else ""
     yield (
         "Which service owns which tables and methods, and which routes call them? Without "
-        "[services.NAME] and [[routes]] in incident-rca.toml no verdict is above weak."
+        f"[services.NAME] and [[routes]] in incident-rca.toml no verdict{by_ids} is above weak."
     )
     for shift in seen.latency_shifts:
         yield f"Is this so? Then add it to incident-rca.toml: {'; '.join(_lines(seen, shift))}"

@@ -24,9 +24,9 @@ from tests.analysis.cases import (
 )
 
 REQUESTS = 20
-RELEASED = 30.0
+RELEASED = 22.0
 QUEUED = 0.05
-JOB = 20.0
+JOB = 12.0
 
 
 def trace(number: int) -> str:
