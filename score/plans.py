@@ -111,12 +111,12 @@ def _hot_row(d: Draft) -> Made:
 
 
 def _deadlocks(d: Draft) -> Made:
-    d.world = resized(d.world, per_second=d.rng.uniform(4, 6), pool_size=40)
+    d.world = resized(d.world, per_second=d.rng.uniform(2.5, 4), pool_size=40)
     end = d.start + d.rng.uniform(120, 200)
     cause = CrossedRows(
         table=d.world.service(MAIN).tables[0],
-        rows=d.rng.randint(8, 12),
-        pause=d.rng.uniform(0.2, 0.4),
+        rows=d.rng.randint(10, 14),
+        pause=d.rng.uniform(0.2, 0.35),
         start=d.start,
         end=end,
     )
