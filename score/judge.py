@@ -17,6 +17,7 @@ from score.truth import Expected, Onset, TrueIncident, Truth
 
 # Instants are written in milliseconds.
 ROUNDED = 0.001
+BY_WAIT = "the wait that took the last connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def judged(plan: Plan, truth: Truth, analysis: Analysis) -> Judged:
         named=tuple(named),
         supports_in_quiet=truth.is_quiet and bool(supported),
         onsets=tuple(_found(plan, onset, span) for onset, span in known if span is not None),
-        orders=(*_orders(plan, known, analysis), *_claimed(truth, analysis)),
+        orders=(*_orders(plan, known, analysis), *_claimed(pairs, analysis)),
         explained=tuple(
             e
             for (incident, number), verdict in zip(pairs, named, strict=False)
@@ -147,9 +148,11 @@ def matched_onsets(
             system="gateway",
             object="",
             at=incident.outage[0],
+            since=incident.outage[0],
             until=incident.outage[1],
             resolution=ROUNDED,
             is_ramp=incident.is_ramp,
+            is_shown=plan.observation.has("gateway"),
         )
         outages = [analysis.outage, *(i.outage for i in analysis.other_incidents)]
         shift = plan.observation.offsets["gateway"]
@@ -179,12 +182,14 @@ def _span_of(plan: Plan, onset: Onset, analysis: Analysis) -> Span | None:
 
 
 def _found(plan: Plan, onset: Onset, span: Span) -> Found:
-    at = onset.at + plan.observation.offsets[onset.system]
+    # A pool's instant may come from a wait for a lock: then it is by the clock that told of that.
+    system = "postgres" if span.reason == BY_WAIT else onset.system
+    shift = plan.observation.offsets[system]
     lo, hi = _seconds(span.lo), _seconds(span.hi)
     low, high = -inf if lo is None else lo, inf if hi is None else hi
     return Found(
         what=onset.what,
-        is_inside=low - ROUNDED <= at <= high + ROUNDED,
+        is_inside=low - ROUNDED <= onset.at + shift and onset.since + shift <= high + ROUNDED,
         width=(high - low) / onset.resolution,
         is_ramp=onset.is_ramp,
     )
@@ -218,21 +223,24 @@ def _is_determinable(plan: Plan, one: Onset, other: Onset) -> bool:
     seen = plan.observation
     left = one.resolution + other.resolution
     left += 2 * (seen.bounds[one.system] + seen.bounds[other.system])
-    is_sharp = not one.is_ramp and not other.is_ramp
+    left += (one.at - one.since) + (other.at - other.since)
+    is_sharp = not one.is_ramp and not other.is_ramp and one.is_shown and other.is_shown
     return is_sharp and abs(one.at - other.at) > left and not seen.outside
 
 
-def _claimed(truth: Truth, analysis: Analysis) -> Iterator[Ordered]:
-    """Each claim of an order: `for` says that it began before the failures, `against` denies it.
+def _claimed(pairs: Sequence[tuple[TrueIncident, int]], analysis: Analysis) -> Iterator[Ordered]:
+    """Each claim of an order in what is said of a true cause: it did begin before the failures.
 
-    What a scene's cause is did begin before them, so a claim against its order is wrong.
+    Of several hypotheses of one kind and object only the first is of the cause itself: the others
+    are of other sessions that held the same table at another time.
     """
-    for hypothesis in analysis.hypotheses:
-        for claim in hypothesis.claims:
-            if claim.aspect is Aspect.ORDER:
-                is_cause = any(_is_of(hypothesis, i) for i in truth.incidents)
-                wrong = is_cause and claim.stance is Stance.AGAINST
-                yield Ordered(is_determinable=False, is_asserted=True, is_wrong=wrong)
+    for incident, number in pairs:
+        of_cause = [
+            h for h in analysis.hypotheses if h.incident == number and _is_of(h, incident)
+        ]
+        for claim in (c for h in of_cause[:1] for c in h.claims if c.aspect is Aspect.ORDER):
+            is_wrong = claim.stance is Stance.AGAINST
+            yield Ordered(is_determinable=False, is_asserted=True, is_wrong=is_wrong)
 
 
 def _is_of(hypothesis: Hypothesis, incident: TrueIncident) -> bool:

@@ -21,7 +21,7 @@ from score.causes import (
 )
 from score.lock_table import ACCESS_EXCLUSIVE, ROW, conflict
 from score.plans import Plan
-from score.simulator import Simulation
+from score.simulator import DEADLOCK_TIMEOUT, Simulation
 from score.trace import Trace
 from score.world import Method, Service
 
@@ -29,6 +29,8 @@ from score.world import Method, Service
 FEWEST_FAILURES = 20
 # So many of the failing requests must have been ended as deadlocks for these to be the cause.
 MOST = 0.8
+# A level that lasts so many buckets is one, and no outlier.
+FEWEST_BUCKETS = 4
 LOCKS = (HeldTable, BehindReader, HeldRow)
 
 
@@ -44,16 +46,20 @@ class Expected(StrEnum):
 class Onset:
     """When a thing truly began: `what` is `lock`, `latency` or `pool`, `object` as reports name it.
 
-    `resolution` is that of the source that shows it. A pool's is that of its longest full stretch.
+    `resolution` is that of the source that shows it. A pool that is full fills by and by: it begins
+    to touch its limit at `since` and stays there from `at` on; for all else the two are the same.
+    `is_shown`: a source that was collected is fine enough to show it at all.
     """
 
     what: str
     system: str
     object: str
     at: float
+    since: float
     until: float
     resolution: float
     is_ramp: bool = False
+    is_shown: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,15 +240,8 @@ def _onsets(plan: Plan, simulation: Simulation) -> Iterator[Onset]:
             for method in service.methods:
                 starts = [c.started for c in trace.calls if c.method == method.full]
                 first = min((s for s in starts if s >= begin), default=begin)
-                yield Onset(
-                    what="latency",
-                    system="grpc_metrics",
-                    object=object_of(service.name, method),
-                    at=begin if cause.ramp else first,
-                    until=end,
-                    resolution=seen.bucket_seconds,
-                    is_ramp=cause.ramp > 0,
-                )
+                begun = begin if cause.ramp else first
+                yield _of_latency(plan, service, method, begun, end, is_ramp=cause.ramp > 0)
     for service in plan.world.services:
         yield from _of_pool(plan, trace, service)
 
@@ -257,13 +256,25 @@ def _of_holder(
     mode = cause.mode if isinstance(cause, HeldTable) else ACCESS_EXCLUSIVE
     mode = ROW if isinstance(cause, HeldRow) else mode
     seen = plan.observation
+    longest = max(
+        [
+            (w.ended if w.ended is not None else plan.seconds) - w.began
+            for w in trace.waits
+            if w.tag[0] == cause.table and hold.granted <= w.began < hold.released
+        ],
+        default=0.0,
+    )
+    by_recorder = seen.has("recorder") and not _meets(seen.recorder_gap, (hold.granted, hold.released))
     yield Onset(
         what="lock",
         system="postgres",
         object=f"{plan.world.database}.{cause.table}",
         at=hold.granted,
+        since=hold.granted,
         until=hold.released,
         resolution=seen.interval_seconds,
+        is_shown=(by_recorder and longest > seen.interval_seconds)
+        or (seen.has("log") and longest > DEADLOCK_TIMEOUT),
     )
     for service in plan.world.services:
         for method in service.methods:
@@ -274,36 +285,64 @@ def _of_holder(
                 if w.tag[0] == cause.table and w.mode == wanted and begin <= w.began < hold.released
             ]
             if method.table == cause.table and conflict(mode, wanted) and began:
-                yield Onset(
-                    what="latency",
-                    system="grpc_metrics",
-                    object=object_of(service.name, method),
-                    at=min(began),
-                    until=hold.released,
-                    resolution=seen.bucket_seconds,
-                )
+                yield _of_latency(plan, service, method, min(began), hold.released)
+
+
+def _of_latency(
+    plan: Plan,
+    service: Service,
+    method: Method,
+    begun: float,
+    end: float,
+    *,
+    is_ramp: bool = False,
+) -> Onset:
+    seen = plan.observation
+    return Onset(
+        what="latency",
+        system="grpc_metrics",
+        object=object_of(service.name, method),
+        at=begun,
+        since=begun,
+        until=end,
+        resolution=seen.bucket_seconds,
+        is_ramp=is_ramp,
+        is_shown=seen.has("metrics") and end - begun > FEWEST_BUCKETS * seen.bucket_seconds,
+    )
 
 
 def _of_pool(plan: Plan, trace: Trace, service: Service) -> Iterator[Onset]:
     """The longest time in which a pool was full, but for pauses that no bucket shows."""
     width = plan.observation.bucket_seconds
-    stretches: list[list[float]] = []
-    for (at, used, _), (until, _, _) in pairwise(
-        [*trace.pools.get(service.name, ()), (plan.seconds, 0, 0)]
-    ):
-        if used != service.pool_size:
-            continue
-        if stretches and at - stretches[-1][1] < width:
-            stretches[-1][1] = until
+    full = [
+        (at, until)
+        for (at, used, _), (until, _, _) in pairwise(
+            [*trace.pools.get(service.name, ()), (plan.seconds, 0, 0)]
+        )
+        if used == service.pool_size
+    ]
+    stretches: list[list[tuple[float, float]]] = []
+    whole: list[tuple[float, float]] = []
+    for begin, end in full:
+        if whole and whole[-1][1] == begin:
+            whole[-1] = (whole[-1][0], end)
         else:
-            stretches.append([at, until])
+            whole.append((begin, end))
+    for begin, end in whole:
+        if stretches and begin - stretches[-1][-1][1] < width:
+            stretches[-1].append((begin, end))
+        else:
+            stretches.append([(begin, end)])
     if stretches:
-        begin, end = max(stretches, key=lambda s: s[1] - s[0])
+        longest = max(stretches, key=lambda s: s[-1][1] - s[0][0])
+        for_good = max(longest, key=lambda piece: piece[1] - piece[0])
         yield Onset(
             what="pool",
             system="grpc_metrics",
             object=service.name,
-            at=begin,
-            until=end,
+            at=for_good[0],
+            since=longest[0][0],
+            until=longest[-1][1],
             resolution=width,
+            is_shown=plan.observation.has("metrics") and for_good[1] - for_good[0] > 2 * width,
         )
