@@ -210,11 +210,11 @@ def _orders(
             if a is not None and b is not None:
                 systems = System(one.system), System(other.system)
                 order = order_of(analysis.case, a, systems[0], b, systems[1]).sequence
-            first = Order.BEFORE if one.at < other.at else Order.AFTER
             yield Ordered(
                 is_determinable=_is_determinable(plan, one, other),
                 is_asserted=order is not Order.INSEPARABLE,
-                is_wrong=order is not Order.INSEPARABLE and order is not first,
+                is_wrong=(order is Order.BEFORE and one.since >= other.at)
+                or (order is Order.AFTER and other.since >= one.at),
             )
 
 

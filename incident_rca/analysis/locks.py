@@ -13,7 +13,7 @@ from incident_rca.analysis.frames import distinct, pieces, values
 from incident_rca.analysis.lock_graph import UNKNOWN, with_roots
 from incident_rca.analysis.lock_places import placed
 from incident_rca.analysis.lock_words import ROW_TYPES
-from incident_rca.analysis.waits import peak_of, waits_of
+from incident_rca.analysis.waits import Wait, peak_of, waits_of
 from incident_rca.model import Case, Evidence, LockEpisode, Session, Span, System
 from incident_rca.tables import Tables
 from incident_rca.trace_ids import split_ids
@@ -179,6 +179,7 @@ def _episode(
         deadlocked=bool(edges["deadlocked"].any()),
         outcomes=dict(sorted(Counter(w.outcome for w in waits if w.outcome).items())),
         waiter_ids=_waiter_ids(edges),
+        waits=_number(waits, edges),
         start_evidence=started,
         peak_evidence=peaked,
         end_evidence=ended,
@@ -192,6 +193,13 @@ def _waiter_ids(edges: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
     known = edges[edges["waiter_trace_ids"].notna()]
     carried = set(values(known, "waiter", "waiter_trace_ids"))
     return tuple(split_ids(ids) for _, ids in sorted(carried))
+
+
+def _number(waits: tuple[Wait, ...], edges: pd.DataFrame) -> int:
+    """How many waits there were; of those whose start is not recorded, at least one a session."""
+    is_dated = edges["wait_start"].notna()
+    dated = waits if is_dated.all() else waits_of(edges[is_dated])
+    return max(len(dated), len({w.session for w in waits}))
 
 
 def _amplifying(edges: pd.DataFrame, root: str) -> pd.DataFrame:
