@@ -73,7 +73,10 @@ def _by_baselines(case: Told) -> Mapping[str, tuple[Named, ...]]:
                 s
                 for s in spans
                 if incident is None
-                or (s[0] <= incident.outage[1] + shift + 1 and s[1] >= incident.outage[0] + shift - 1)
+                or (
+                    s[0] <= incident.outage[1] + shift + 1
+                    and s[1] >= incident.outage[0] + shift - 1
+                )
             ]
             blame = baseline(signals, met[0]) if met else None
             named.append(named_by(incident, [blame] if blame else []))

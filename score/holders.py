@@ -14,12 +14,17 @@ from score.lock_table import (
 )
 from score.simulator import Simulation
 from score.trace import Hold, Logged
+from score.world import CHANGES
+
+COUNTS = "SELECT count(*) FROM that"
 
 
 def hold_table(simulation: Simulation, number: int, cause: HeldTable) -> Process[None]:
     """Takes the table as soon as it gets it and keeps it to the end; idle where `last` is said."""
     session = simulation.connect(cause.application)
-    granted = yield from _take(simulation, session, (cause.table, None), cause.mode, cause.statement)
+    granted = yield from _take(
+        simulation, session, (cause.table, None), cause.mode, cause.statement
+    )
     if cause.last:
         session.state, session.query = "idle in transaction", cause.last
         session.state_since = simulation.engine.now
@@ -31,8 +36,7 @@ def hold_table(simulation: Simulation, number: int, cause: HeldTable) -> Process
 def read_and_forget(simulation: Simulation, number: int, cause: BehindReader) -> Process[None]:
     """Reads, stays idle in its transaction, and ends it when somebody notices."""
     reader = simulation.connect("reporting")
-    name = cause.table.rpartition(".")[2]
-    query = f"SELECT count(*) FROM {name}"
+    query = COUNTS.replace("that", cause.table.rpartition(".")[2])
     granted = yield from _take(simulation, reader, (cause.table, None), ACCESS_SHARE, query)
     reader.state, reader.state_since = "idle in transaction", simulation.engine.now
     simulation.engine.start(_alter(simulation, cause), at=cause.alter_at)
@@ -53,8 +57,7 @@ def _alter(simulation: Simulation, cause: BehindReader) -> Process[None]:
 def hold_row(simulation: Simulation, number: int, cause: HeldRow) -> Process[None]:
     """Changes the hot row and leaves its transaction open."""
     session = simulation.connect(cause.application)
-    name = cause.table.rpartition(".")[2]
-    statement = f"UPDATE {name} SET amount = $1 WHERE id = $2"
+    statement = CHANGES.replace("that", cause.table.rpartition(".")[2])
     yield from _take(simulation, session, (cause.table, None), ROW_EXCLUSIVE, statement)
     granted = yield from _take(simulation, session, (cause.table, 1), ROW, statement)
     session.state, session.state_since = "idle in transaction", simulation.engine.now

@@ -9,7 +9,16 @@ from math import inf
 
 from incident_rca.analysis.clocks import Sequence as Order
 from incident_rca.analysis.clocks import order_of
-from incident_rca.model import Analysis, Aspect, ErrorBurst, Hypothesis, Span, Stance, System, Verdict
+from incident_rca.model import (
+    Analysis,
+    Aspect,
+    ErrorBurst,
+    Hypothesis,
+    Span,
+    Stance,
+    System,
+    Verdict,
+)
 from score.blame import Blame, asserted
 from score.evidence import START
 from score.plans import Plan
@@ -100,7 +109,9 @@ def judged(plan: Plan, truth: Truth, analysis: Analysis) -> Judged:
 
 def named_by(incident: TrueIncident | None, blames: Sequence[Blame]) -> Named:
     """What these blames make of an incident; of none at all each of them is wrong."""
-    right = [b for b in blames if incident and b.kind == incident.kind and b.object in incident.objects]
+    right = [
+        b for b in blames if incident and b.kind == incident.kind and b.object in incident.objects
+    ]
     return Named(
         expected=incident.expected if incident else None,
         is_right=bool(right) and len(right) == len(blames),
@@ -162,7 +173,9 @@ def matched_onsets(
 
 def _span_of(plan: Plan, onset: Onset, analysis: Analysis) -> Span | None:
     if onset.what == "lock":
-        found = [(e.held_start, e.held_end) for e in analysis.lock_episodes if e.object == onset.object]
+        found = [
+            (e.held_start, e.held_end) for e in analysis.lock_episodes if e.object == onset.object
+        ]
     elif onset.what == "latency":
         found = [
             (s.onset, s.offset)
@@ -235,9 +248,7 @@ def _claimed(pairs: Sequence[tuple[TrueIncident, int]], analysis: Analysis) -> I
     are of other sessions that held the same table at another time.
     """
     for incident, number in pairs:
-        of_cause = [
-            h for h in analysis.hypotheses if h.incident == number and _is_of(h, incident)
-        ]
+        of_cause = [h for h in analysis.hypotheses if h.incident == number and _is_of(h, incident)]
         for claim in (c for h in of_cause[:1] for c in h.claims if c.aspect is Aspect.ORDER):
             is_wrong = claim.stance is Stance.AGAINST
             yield Ordered(is_determinable=False, is_asserted=True, is_wrong=is_wrong)

@@ -20,8 +20,8 @@ from score.causes import (
 )
 from score.lock_table import ACCESS_EXCLUSIVE, SHARE, SHARE_UPDATE_EXCLUSIVE
 from score.observation import Observation, usual_observation, with_wrong_clock, without
-from score.worlds import MAIN, OTHER, PLAIN, drawn_world, resized, with_behaviour
 from score.world import World
+from score.worlds import MAIN, OTHER, PLAIN, drawn_world, resized, with_behaviour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +267,7 @@ def _quiet(d: Draft) -> Made:
 
 
 def _quiet_but_busy(d: Draft) -> Made:
-    """What happens every day: a build with CONCURRENTLY, a lock for a moment, somewhat more load."""
+    """Any day: an index built CONCURRENTLY, a lock for a moment, somewhat more load."""
     name = d.world.service(MAIN).tables[0]
     short = name.rpartition(".")[2]
     routes = tuple(r.name for r in d.world.routes)

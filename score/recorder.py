@@ -212,9 +212,7 @@ def xid_of(session: Session) -> int:
     return 5_000_000 + session.pid * 97 + int((session.since or 0.0) * 10)
 
 
-def _wait_event(
-    session: Session, waiting: dict[int, Request]
-) -> tuple[str | None, str | None]:
+def _wait_event(session: Session, waiting: dict[int, Request]) -> tuple[str | None, str | None]:
     request = waiting.get(session.pid)
     if request is not None:
         return "Lock", _lock_type(request.tag)

@@ -1,4 +1,4 @@
-"""`make score`: plays 500 seeds, judges what is said of them, prints a table, writes build/score.json.
+"""`make score`: plays 500 seeds, judges what is said of them, prints and writes the figures.
 
 `SEED=n` takes other seeds. Even seeds may be looked at while the analysis is worked on
 (`python score/show.py SEED`); odd ones are held out and only ever counted.
@@ -42,7 +42,9 @@ def main() -> int:
     Console(highlight=False, markup=False).print(as_table(halves, others))
     print("\n".join(_notes(tuning, held_out)))
     took = time.monotonic() - start
-    print(f"seeds {first} to {first + SEEDS - 1}, {took:.0f} s; written to {TARGET.relative_to(ROOT)}")
+    print(
+        f"seeds {first} to {first + SEEDS - 1}, {took:.0f} s; written to {TARGET.relative_to(ROOT)}"
+    )
     misses = missed(halves[0])
     print("\n".join(misses) or "every goal is met")
     return 1 if misses else 0
@@ -63,14 +65,18 @@ def as_table(halves: Sequence[Sequence[Figure]], others: Sequence[Sequence[Figur
     words = {True: "yes", False: "MISSED", None: ""}
     for row, name in enumerate(GOALS):
         values = [_shown(half[row]) for half in halves]
-        compared = [_shown(o[OF_BASELINES.index(name)]) if name in OF_BASELINES else "" for o in others]
+        compared = [
+            _shown(o[OF_BASELINES.index(name)]) if name in OF_BASELINES else "" for o in others
+        ]
         whole = halves[0][row]
         table.add_row(name, whole.goal or "", *values, words[whole.met], *compared)
     return table
 
 
 def _shown(figure: Figure) -> str:
-    return f"{figure.value:.3f}" if figure.unit in ("share", "x resolution") else f"{figure.value:.0f}"
+    return (
+        f"{figure.value:.3f}" if figure.unit in ("share", "x resolution") else f"{figure.value:.0f}"
+    )
 
 
 def _notes(tuning: Sequence[Scored], held_out: Sequence[Scored]) -> list[str]:

@@ -33,7 +33,9 @@ def lines_of(case: Told) -> list[str]:
     lines = [f"seed {plan.seed}: {plan.kind}", f"  {plan.observation}", f"  {plan.world.behaviour}"]
     lines += [f"  did: {cause}" for cause in plan.causes]
     lines += [f"  true: {incident}" for incident in truth.incidents]
-    lines += [f"  onset: {onset} -> {span}" for onset, span in matched_onsets(plan, truth, analysis)]
+    lines += [
+        f"  onset: {onset} -> {span}" for onset, span in matched_onsets(plan, truth, analysis)
+    ]
     lines.append(f"  judged: {judged(plan, truth, analysis)}")
     for h in analysis.hypotheses:
         what = f"{h.kind} {h.object}: {h.role}, {h.verdict}, {h.explains_seconds:.0f} s"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from incident_rca.analysis.frames import pieces
 from incident_rca.tables import Tables
 from score.evidence import START, Collected
 from score.world import World
@@ -35,27 +36,33 @@ def signals_of(collected: Collected) -> tuple[Signal, ...]:
     """All series of a case, by the name of what they stand for."""
     tables, world = collected.tables, collected.simulation.world
     end = (collected.case.window.end - START).total_seconds()
-    found = [*_of_metrics(tables, world), *_of_gateway(tables, end), *_of_postgres(tables, world, end)]
+    found = [
+        *_of_metrics(tables, world),
+        *_of_gateway(tables, end),
+        *_of_postgres(tables, world, end),
+    ]
     return tuple(sorted(found, key=lambda s: (s.kind, s.object)))
 
 
 def _of_metrics(tables: Tables, world: World) -> Iterator[Signal]:
     """Latency percentiles, calls that failed and used connections, in the store's own buckets."""
     names = {
-        tuple(m.full.casefold().split("/")): f"{s.name}.{m.full.rpartition('/')[2]}"
+        m.full.casefold(): f"{s.name}.{m.full.rpartition('/')[2]}"
         for s in world.services
         for m in s.methods
     }
     metrics = tables.metrics
-    for key, rows in metrics[metrics["aggregate"] == "p99"].groupby(["service", "method"]):
-        yield Signal("dependency_latency", names[key], _points(rows, "value"))
+    for (service, method), rows in pieces(
+        metrics[metrics["aggregate"] == "p99"], "service", "method"
+    ):
+        yield Signal("dependency_latency", names[f"{service}/{method}"], _points(rows, "value"))
     counts = metrics[metrics["aggregate"] == "count"]
-    for key, rows in counts.groupby(["service", "method"]):
-        failed = rows["value"].where(rows["status"] != "OK", 0.0)
-        summed = rows.assign(failed=failed).groupby("at", as_index=False)["failed"].sum()
-        yield Signal("backend_failure", names[key], _points(summed, "failed"))
+    for (service, method), rows in pieces(counts, "service", "method"):
+        failed = rows.assign(failed=rows["value"].where(rows["status"] != "OK", 0.0))
+        by_bucket = failed.groupby("at")["failed"].sum().reset_index()
+        yield Signal("backend_failure", names[f"{service}/{method}"], _points(by_bucket, "failed"))
     used = metrics[metrics["metric"].str.endswith(".usage")]
-    for owner, rows in used.groupby("owner"):
+    for (owner,), rows in pieces(used, "owner"):
         yield Signal("pool_exhaustion", str(owner).removesuffix("-db"), _points(rows, "value"))
 
 
@@ -67,7 +74,7 @@ def _points(rows: pd.DataFrame, column: str) -> tuple[tuple[float, float], ...]:
 def _of_gateway(tables: Tables, end: float) -> Iterator[Signal]:
     """Requests of each route, and those that nobody answered."""
     gateway = tables.gateway
-    for (method, route), rows in gateway.groupby(["method", "route"]):
+    for (method, route), rows in pieces(gateway, "method", "route"):
         name = f"{method} {route}"
         unanswered = rows["requests"].where(rows["error_type"] == "integration_network", 0)
         at = [_seconds(second) for second in rows["second"]]
@@ -80,14 +87,14 @@ def _of_postgres(tables: Tables, world: World, end: float) -> Iterator[Signal]:
     waits = tables.locks[tables.locks["waiter_pid"].notna()]
     known = {t.rpartition(".")[2]: t for s in world.services for t in s.tables}
     short = waits["relation"].str.split(".").str[-1]
-    for relation, rows in waits.assign(short=short).groupby("short"):
+    for (relation,), rows in pieces(waits.assign(short=short), "short"):
         seen = rows.drop_duplicates(["at", "waiter_pid"])
         at = [_seconds(instant) for instant in seen["at"]]
         name = f"{world.database}.{known.get(str(relation), relation)}"
         yield Signal("lock_blocking", name, _binned(at, [1] * len(at), end))
     events = tables.server_events
     dead = events[events["kind"] == "deadlock"]
-    for statement, rows in dead.groupby("statement"):
+    for (statement,), rows in pieces(dead, "statement"):
         table = next((full for name, full in known.items() if f" {name} " in str(statement)), "")
         at = [_seconds(instant) for instant in rows["at"]]
         yield Signal("deadlock", f"{world.database}.{table}", _binned(at, [1] * len(at), end))

@@ -151,7 +151,8 @@ class Simulation:
         self.engine.start(self._serve(service, call))
         by_deadline = how.deadline_seconds is not None and how.deadline_seconds < left
         limit = how.deadline_seconds if by_deadline else left
-        answered = yield (call.done, limit)
+        yield (call.done, limit)
+        answered = call.done.fired
         code = call.code if answered else "DEADLINE_EXCEEDED" if by_deadline else how.cut_code
         if not answered:
             call.is_abandoned = True
@@ -252,21 +253,26 @@ class Simulation:
         self.trace.waits.append(request)
         if gone is not None:
             self.engine.start(self._cancel_with(gone, request))
-        if not (yield (request.over, DEADLOCK_TIMEOUT)):
-            hard, soft = self.locks.blockers(request)
+        yield (request.over, DEADLOCK_TIMEOUT)
+        if not request.outcome:
             queue = self.locks.locks[request.tag].queue
             is_circle = self.locks.circle(request)
-            self._log("deadlock" if is_circle else "waiting", request, [*hard], [r for r in queue])
+            holders = [s for s, _ in self.locks.locks[request.tag].granted]
+            if request.tag[1] is not None and queue[0] is not request:
+                holders = [queue[0].session]  # a row's own lock is that of who waits first for it
+            self._log("deadlock" if is_circle else "waiting", request, holders, queue)
             if is_circle:
                 self.locks.withdraw(request, "deadlock")
                 self.locks.release(request.session)
             else:
                 yield (request.over, None)
-                if request.outcome == "granted":
-                    self._log("acquired", request, [], [])
-                elif request.outcome == "cancelled":
-                    self._log("cancelled", request, [], [])
+                self._log_end(request)
         return request.outcome
+
+    def _log_end(self, request: Request) -> None:
+        said = {"granted": "acquired", "cancelled": "cancelled"}.get(request.outcome)
+        if said is not None:
+            self._log(said, request, [], [])
 
     def _cancel_with(self, gone: Signal, request: Request) -> Process[None]:
         if (yield (gone, None)) and not request.outcome:

@@ -67,7 +67,7 @@ class TrueIncident:
     """One incident: its trigger by kind and objects that name it, and the seconds it explains.
 
     `outage` is from the first to the last arrival that failed because of it. `trigger_seconds` of
-    it fall in the time in which its cause acted; `sustained_seconds` come after, and None means that
+    it fall in the time in which its cause acted; `sustained_seconds` come after, and are None where
     the scene makes no promise of what they are.
     """
 
@@ -92,7 +92,9 @@ class Truth:
 
 def truth_of(plan: Plan, simulation: Simulation) -> Truth:
     """The truth of a plan as it was played."""
-    failed = sorted(r.arrival for r in simulation.trace.requests if r.status >= 500 and not r.is_noise)
+    failed = sorted(
+        r.arrival for r in simulation.trace.requests if r.status >= 500 and not r.is_noise
+    )
     acts = [acting(plan, simulation.trace, n) for n in plan.culprits]
     ends = [*(begin for begin, _ in acts[1:]), inf][: len(acts)]
     incidents = [
@@ -191,7 +193,9 @@ def _expected(
     seen = plan.observation
     if not seen.has("gateway"):
         return Expected.ABSTAIN
-    watched = seen.has("recorder") and not _meets(seen.recorder_gap, (act[0], max(act[1], outage[1])))
+    watched = seen.has("recorder") and not _meets(
+        seen.recorder_gap, (act[0], max(act[1], outage[1]))
+    )
     if isinstance(cause, LOCKS):
         return _of_lock(plan, watched)
     if isinstance(cause, CrossedRows):
@@ -230,7 +234,7 @@ def _meets(gap: tuple[float, float] | None, span: tuple[float, float]) -> bool:
 
 
 def _onsets(plan: Plan, simulation: Simulation) -> Iterator[Onset]:
-    seen, trace = plan.observation, simulation.trace
+    trace = simulation.trace
     for number, cause in enumerate(plan.causes):
         begin, end = acting(plan, trace, number)
         if isinstance(cause, LOCKS):
@@ -264,7 +268,9 @@ def _of_holder(
         ],
         default=0.0,
     )
-    by_recorder = seen.has("recorder") and not _meets(seen.recorder_gap, (hold.granted, hold.released))
+    by_recorder = seen.has("recorder") and not _meets(
+        seen.recorder_gap, (hold.granted, hold.released)
+    )
     yield Onset(
         what="lock",
         system="postgres",

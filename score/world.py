@@ -7,6 +7,10 @@ from typing import Literal
 
 from score.lock_table import ACCESS_SHARE, ROW_EXCLUSIVE
 
+# What a method runs on its table.
+CHANGES = "UPDATE that SET amount = amount - $1 WHERE id = $2"
+READS = "SELECT amount FROM that WHERE id = $1"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
@@ -27,15 +31,12 @@ class Method:
 
     @property
     def statement(self) -> str:
-        name = self.table.rpartition(".")[2]
-        if self.writes:
-            return f"UPDATE {name} SET amount = amount - $1 WHERE id = $2"
-        return f"SELECT amount FROM {name} WHERE id = $1"
+        return (CHANGES if self.writes else READS).replace("that", self.table.rpartition(".")[2])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A service; without a pool it has no database. `application` is what its sessions are named."""
+    """A service; without a pool it has no database. `application` is the name of its sessions."""
 
     name: str
     methods: tuple[Method, ...]

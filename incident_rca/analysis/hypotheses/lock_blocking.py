@@ -197,8 +197,9 @@ def active_of(seen: Observations, episode: LockEpisode) -> tuple[datetime, datet
 def _too_few(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:
     """A claim against a lock that far fewer statements waited for than requests failed meanwhile.
 
-    One request waits once; a session whose caller gave up waits again for the next. Where the pool is full, or so many sessions wait that it may
-    be, the others wait for a connection instead: then the numbers say nothing.
+    One request waits once; a session whose caller gave up waits again for the next. Where the pool
+    is full, or so many sessions wait that it may be, the others wait for a connection instead: then
+    the numbers say nothing.
     """
     limit = path_pool_size(seen, path)
     if episode.peak_waiters >= (MANY_WAITERS if limit is None else HALF_OF_POOL * limit):
