@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -255,7 +254,7 @@ class Simulation:
             self.engine.start(self._cancel_with(gone, request))
         yield (request.over, DEADLOCK_TIMEOUT)
         if not request.outcome:
-            queue = self.locks.locks[request.tag].queue
+            queue = list(self.locks.locks[request.tag].queue)
             is_circle = self.locks.circle(request)
             holders = [s for s, _ in self.locks.locks[request.tag].granted]
             if request.tag[1] is not None and queue[0] is not request:
@@ -266,13 +265,10 @@ class Simulation:
                 self.locks.release(request.session)
             else:
                 yield (request.over, None)
-                self._log_end(request)
+                said = {"granted": "acquired", "cancelled": "cancelled"}.get(request.outcome)
+                if said is not None:
+                    self._log(said, request, holders, queue)
         return request.outcome
-
-    def _log_end(self, request: Request) -> None:
-        said = {"granted": "acquired", "cancelled": "cancelled"}.get(request.outcome)
-        if said is not None:
-            self._log(said, request, [], [])
 
     def _cancel_with(self, gone: Signal, request: Request) -> Process[None]:
         if (yield (gone, None)) and not request.outcome:
@@ -309,16 +305,3 @@ class Simulation:
         for call in list(self.in_flight[cause.service].values()):
             self.engine.fire(call.gone)
         self.engine.fire(self.restarts[cause.service])
-
-
-def usual_load(service: Service, world: World) -> float:
-    """The share of a pool's connections that is in use on average: Little's law; 0 without one."""
-    if not service.pool_size:
-        return 0.0
-    busy = math.fsum(
-        route.per_second * method.work_seconds
-        for route in world.routes
-        for method in service.methods
-        if method.full in route.calls
-    )
-    return busy / service.pool_size

@@ -1,4 +1,4 @@
-"""What an incident happens in: services with their tables and pools, routes, and how they behave."""
+"""What an incident happens in: services with tables and pools, routes, and how they behave."""
 
 from __future__ import annotations
 
