@@ -76,7 +76,7 @@ def test_arrivals_are_as_many_as_their_rates_say() -> None:
 
 
 def test_connections_in_use_are_arrivals_times_the_time_each_is_held() -> None:
-    """Little's law (1961), with the service times that the world states, not those that came out."""
+    """Little's law (1961), with the service times that the world states, not what came out."""
     plan = well()
     simulation = run_of(plan)
     service = plan.world.service(MAIN)
@@ -125,9 +125,7 @@ def test_nobody_writes_a_table_while_it_is_held_in_share() -> None:
 
 def test_who_fails_at_once_and_who_is_not_reached() -> None:
     plan = well()
-    down = Failing(
-        service=PLAIN, share=1.0, code="UNAVAILABLE", seconds=0.004, start=100, end=200
-    )
+    down = Failing(service=PLAIN, share=1.0, code="UNAVAILABLE", seconds=0.004, start=100, end=200)
     away = Misrouted(route=plan.world.routes[0].name, start=300, end=400)
     trace = run_of(replace(plan, causes=(down, away))).trace
     plain = plan.world.service(PLAIN).methods[0].full
