@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from incident_rca.analysis.analyse import analyse
 from incident_rca.model import Analysis
 from score.baselines import BASELINES
-from score.evidence import START, Collected, collected
+from score.evidence import Collected, collected
 from score.judge import Judged, Named, judged, named_by
+from score.manifest import START
 from score.plans import Plan, plan_of
 from score.signals import signals_of
 from score.truth import Truth, truth_of

@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from incident_rca.formats import lock_recording, postgres_log
 from incident_rca.formats.parsed import RawInput, frame_of
-from incident_rca.model import Case, Gap, SourceState, SourceStatus, System, TimeWindow, Topology
-from incident_rca.model import Route as StatedRoute
-from incident_rca.model import Service as StatedService
+from incident_rca.model import Case
 from incident_rca.tables import TABLE_NAMES, Tables
 from score import server_log
 from score.gateway_view import log_rows
+from score.manifest import case_of, instant
 from score.metrics_view import bucket_rows
 from score.plans import Plan
 from score.play import played
+from score.raw_files import from_access_log, from_datadog
 from score.simulator import Simulation
-from score.world import World
 
 if TYPE_CHECKING:
     import pandas as pd
 
-START = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
-KINDS: Mapping[str, tuple[System, str]] = {
-    "recorder": (System.POSTGRES, "lock_recording"),
-    "log": (System.POSTGRES, "postgres_log"),
-    "metrics": (System.GRPC_METRICS, "datadog_metrics"),
-    "gateway": (System.GATEWAY, "access_log"),
-}
 Frames = dict[str, "list[pd.DataFrame]"]
 
 
@@ -44,11 +36,6 @@ class Collected:
     case: Case
     tables: Tables
     simulation: Simulation
-
-
-def instant(seconds: float) -> datetime:
-    """An instant of the simulation as a time of day."""
-    return START + timedelta(seconds=round(seconds, 6))
 
 
 def collected(plan: Plan) -> Collected:
@@ -67,19 +54,9 @@ def collected(plan: Plan) -> Collected:
     if seen.has("log"):
         _add(frames, _log_frames(simulation, recorder.oids, shift))
     if seen.has("metrics"):
-        rows = _metric_rows(plan, simulation)
-        _add(frames, {"metrics": frame_of("metrics", _numbered(rows), _raw("metrics", Path(".")))})
+        frames["metrics"] = _metrics(plan, simulation)
     if seen.has("gateway"):
-        shift_of_gateway = seen.offsets["gateway"]
-        gateway, failures = log_rows(
-            simulation.trace.requests,
-            plan.world.routes,
-            plan.seconds,
-            lambda at: instant(at + shift_of_gateway),
-        )
-        raw = _raw("gateway", Path("."))
-        made = {"gateway": frame_of("gateway", gateway, raw)}
-        _add(frames, made | {"failures": frame_of("failures", failures, raw)})
+        _add(frames, _gateway(plan, simulation))
     return Collected(case_of(plan), _tables(frames), simulation)
 
 
@@ -87,14 +64,30 @@ def _raw(name: str, path: Path) -> RawInput:
     return RawInput(path=path, file=f"raw/{name}", source=name, work=path.parent)
 
 
-def _numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"row": n, **row} for n, row in enumerate(rows, start=1)]
+def _gateway(plan: Plan, simulation: Simulation) -> Mapping[str, pd.DataFrame]:
+    """The gateway's log; its clock is written in milliseconds."""
+    shift = plan.observation.offsets["gateway"]
+    known = (simulation.trace.requests, plan.world.routes, plan.seconds)
+
+    def clock(at: float) -> datetime:
+        return instant(round(at + shift, 3))
+
+    if plan.observation.as_files:
+        with tempfile.TemporaryDirectory() as folder:
+            return from_access_log(*known, clock, Path(folder))
+    gateway, failures = log_rows(*known, clock)
+    raw = _raw("gateway", Path("."))
+    return {
+        "gateway": frame_of("gateway", gateway, raw),
+        "failures": frame_of("failures", failures, raw),
+    }
 
 
-def _metric_rows(plan: Plan, simulation: Simulation) -> list[dict[str, Any]]:
+def _metrics(plan: Plan, simulation: Simulation) -> list[pd.DataFrame]:
+    """What the metrics store answers."""
     seen = plan.observation
     offset = seen.offsets["grpc_metrics"]
-    return bucket_rows(
+    rows = bucket_rows(
         simulation.trace.calls,
         {name: (p.size, simulation.trace.pools[name]) for name, p in simulation.pools.items()},
         seconds=plan.seconds,
@@ -104,6 +97,11 @@ def _metric_rows(plan: Plan, simulation: Simulation) -> list[dict[str, Any]]:
         clock=lambda at: instant(at + offset),
         rng=random.Random(f"metrics {plan.seed}"),
     )
+    if seen.as_files:
+        with tempfile.TemporaryDirectory() as folder:
+            return from_datadog(rows, seen.bucket_seconds, Path(folder))
+    numbered = ({"row": n, **row} for n, row in enumerate(rows, start=1))
+    return [frame_of("metrics", numbered, _raw("metrics", Path(".")))]
 
 
 def _log_frames(
@@ -135,72 +133,3 @@ def _tables(frames: Frames) -> Tables:
         parts = [f for f in frames.get(name, ()) if len(f)]
         whole[name] = pd.concat(parts, ignore_index=True) if parts else frame_of(name, (), raw)
     return Tables(**whole)
-
-
-# --- the case -----------------------------------------------------------------------------------
-
-
-def case_of(plan: Plan) -> Case:
-    """The manifest: what was collected, which clocks were declared, and the topology."""
-    seen = plan.observation
-    window = TimeWindow(START, instant(plan.seconds))
-    resolutions = {
-        "recorder": seen.interval_seconds,
-        "log": 0.001,
-        "metrics": seen.bucket_seconds,
-        "gateway": 0.001,
-    }
-    sources = [
-        _status(plan, name, window, resolutions[name], lambda at: instant(at)) for name in KINDS
-    ]
-    return Case(
-        id=f"SEED-{plan.seed}",
-        title=plan.kind,
-        window=window,
-        topology=stated(plan.world) if seen.topology == "stated" else Topology(),
-        sources=tuple(sources),
-    )
-
-
-def _status(
-    plan: Plan,
-    name: str,
-    window: TimeWindow,
-    resolution: float,
-    clock: Callable[[float], datetime],
-) -> SourceStatus:
-    seen, (system, kind) = plan.observation, KINDS[name]
-    bound, there = seen.bounds[system.value], seen.has(name)
-    gaps = []
-    if name == "recorder" and seen.recorder_gap and there:
-        begin, end = (clock(at + seen.offsets["postgres"]) for at in seen.recorder_gap)
-        gaps = [Gap(TimeWindow(begin, end))]
-    return SourceStatus(
-        name=name,
-        system=system,
-        kind=kind,
-        state=SourceState.OK if there else SourceState.SKIPPED,
-        covered=window if there else None,
-        resolution_seconds=resolution,
-        clock_offset_seconds=(-bound, bound),
-        reason="" if there else "not configured",
-        gaps=tuple(gaps),
-    )
-
-
-def stated(world: World) -> Topology:
-    """The topology as people state it."""
-    return Topology(
-        services=tuple(
-            StatedService(
-                name=s.name,
-                grpc=tuple(m.full for m in s.methods),
-                tables=s.tables,
-                pool_size=s.pool_size,
-            )
-            for s in world.services
-        ),
-        routes=tuple(
-            StatedRoute(method=r.method, path=r.path, calls=r.calls) for r in world.routes
-        ),
-    )

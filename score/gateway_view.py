@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,21 +13,22 @@ from score.world import Route
 Row = dict[str, Any]
 
 
+def written(requests: Iterable[Served], seconds: float) -> list[Served]:
+    """The requests that ended in the window; a line is written when one ends, so in that order."""
+    return sorted((r for r in requests if r.ended < seconds), key=lambda r: (r.ended, r.arrival))
+
+
 def log_rows(
     requests: Sequence[Served],
     routes: Sequence[Route],
     seconds: float,
     clock: Callable[[float], datetime],
 ) -> tuple[list[Row], list[Row]]:
-    """The requests that ended in the window, each at its arrival by the gateway's clock.
-
-    A line is written when a request ends, so the lines are in that order.
-    """
+    """The rows of `gateway` and of `failures`: each request at its arrival by the clock."""
     latencies: Mapping[tuple[Any, ...], Counter[int]] = defaultdict(Counter)
     lines: dict[tuple[Any, ...], tuple[int, int]] = {}
     failures: list[Row] = []
-    written = sorted((r for r in requests if r.ended < seconds), key=lambda r: (r.ended, r.arrival))
-    for line, request in enumerate(written, start=1):
+    for line, request in enumerate(written(requests, seconds), start=1):
         at, route = clock(request.arrival), routes[request.route]
         kind = request.error_type or None
         key = (at.replace(microsecond=0), route.method, route.path, request.status, kind)

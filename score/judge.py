@@ -20,7 +20,7 @@ from incident_rca.model import (
     Verdict,
 )
 from score.blame import Blame, asserted
-from score.evidence import START
+from score.manifest import START
 from score.plans import Plan
 from score.truth import Expected, Onset, TrueIncident, Truth
 

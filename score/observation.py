@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 SYSTEMS = ("postgres", "grpc_metrics", "gateway")
-SOURCES = ("recorder", "log", "metrics", "gateway")
+FILES_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,7 @@ class Observation:
 
     `missing` sources were not collected. In `recorder_gap` the recorder did not run. `topology`:
     `stated` by people, or `none`. `lost_buckets` is the share of metric buckets that never came.
+    `as_files`: the gateway's log and the metrics were kept as raw files.
     """
 
     bucket_seconds: float = 10.0
@@ -28,6 +29,7 @@ class Observation:
     recorder_gap: tuple[float, float] | None = None
     lost_buckets: float = 0.0
     topology: Literal["stated", "none"] = "stated"
+    as_files: bool = False
 
     @property
     def outside(self) -> tuple[str, ...]:
@@ -52,6 +54,7 @@ def usual_observation(rng: random.Random) -> Observation:
         offsets={s: rng.uniform(-b, b) for s, b in bounds.items()},
         missing=frozenset() if rng.random() < 0.7 else frozenset({"log"}),
         lost_buckets=rng.choice((0.0, 0.0, 0.02, 0.1)),
+        as_files=rng.random() < FILES_SHARE,
     )
 
 

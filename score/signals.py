@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from incident_rca.analysis.frames import pieces
 from incident_rca.tables import Tables
-from score.evidence import START, Collected
+from score.evidence import Collected
+from score.manifest import START
 from score.world import World
 
 if TYPE_CHECKING:

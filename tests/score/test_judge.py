@@ -10,8 +10,8 @@ from incident_rca.analysis.analyse import analyse
 from incident_rca.model import Aspect, Claim, Kind, Role, Span, Stance, Verdict
 from score.blame import Blame, asserted
 from score.cases import Told, told
-from score.evidence import instant
 from score.judge import judged, named_by
+from score.manifest import instant
 from score.plans import SCENES
 from score.truth import Expected, TrueIncident
 
