@@ -62,7 +62,11 @@ class Session:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Request:
-    """A wait in the queue of one lock; `granted` fires when it is over, however it ended."""
+    """A wait in the queue of one lock; `over` fires when it is over, however it ended.
+
+    `turn` fires when it is the first of its queue, or over: for a row, who is first then waits for
+    the transaction that has it, and no longer for the row's own lock.
+    """
 
     session: Session
     tag: Tag
@@ -71,7 +75,7 @@ class Request:
     over: Signal = field(default_factory=Signal)
     ended: float | None = None
     outcome: str = ""
-    # Since when it is the first of its queue: for a row that is another wait of pg_locks.
+    turn: Signal = field(default_factory=Signal)
     first_since: float | None = None
 
 
@@ -167,7 +171,9 @@ class LockTable:
     def _note_first(self, lock: Lock) -> None:
         if lock.queue and lock.queue[0].first_since is None:
             lock.queue[0].first_since = self.engine.now
+            self.engine.fire(lock.queue[0].turn)
 
     def _end(self, request: Request, outcome: str) -> None:
         request.outcome, request.ended = outcome, self.engine.now
+        self.engine.fire(request.turn)
         self.engine.fire(request.over)

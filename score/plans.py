@@ -104,19 +104,19 @@ def _alter_behind_reader(d: Draft) -> Made:
 
 
 def _hot_row(d: Draft) -> Made:
-    d.world = resized(d.world, hot_share=d.rng.uniform(0.4, 1.0))
+    d.world = resized(d.world, hot_share=d.rng.uniform(0.15, 0.4))
     name = d.world.service(MAIN).tables[0]
     end = d.start + d.long_enough()
     return [HeldRow(table=name, application="batch", start=d.start, end=end)], [0]
 
 
 def _deadlocks(d: Draft) -> Made:
-    d.world = resized(d.world, per_second=d.rng.uniform(2.5, 4), pool_size=40)
-    end = d.start + d.rng.uniform(120, 200)
+    d.world = resized(d.world, per_second=d.rng.uniform(2.7, 3.3), pool_size=40)
+    end = d.start + d.rng.uniform(120, 180)
     cause = CrossedRows(
         table=d.world.service(MAIN).tables[0],
-        rows=d.rng.randint(10, 14),
-        pause=d.rng.uniform(0.2, 0.35),
+        rows=5,
+        pause=d.rng.uniform(0.25, 0.4),
         start=d.start,
         end=end,
     )

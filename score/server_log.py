@@ -49,7 +49,10 @@ def _message(said: Logged, oids: Mapping[str, int]) -> Mapping[str, str]:
         return {**error, "statement": said.text}
     if said.kind == "deadlock":
         return _deadlock(said, request, oids)
-    ms = 1000 * (said.at - request.began)
+    since = request.began
+    if request.tag[1] is not None and said.is_first and request.first_since is not None:
+        since = request.first_since
+    ms = 1000 * (said.at - since)
     verb = "acquired" if said.kind == "acquired" else "still waiting for"
     what = f"{_mode(said, request)} on {_place(said, request, oids)}"
     message = f"process {said.session.pid} {verb} {what} after {ms:.3f} ms"
@@ -62,21 +65,17 @@ def _message(said: Logged, oids: Mapping[str, int]) -> Mapping[str, str]:
     return {"message": message, "detail": detail, "statement": said.text, **_context(request)}
 
 
-def _is_first(said: Logged, request: Request) -> bool:
-    return not said.queue or said.queue[0] == request.session.pid
-
-
 def _mode(said: Logged, request: Request) -> str:
     if request.tag[1] is None:
         return request.mode
-    return "ShareLock" if _is_first(said, request) else "ExclusiveLock"
+    return "ShareLock" if said.is_first else "ExclusiveLock"
 
 
 def _place(said: Logged, request: Request, oids: Mapping[str, int]) -> str:
     table, row = request.tag
     if row is None:
         return f"relation {oids[table]} of database {DATABASE_OID}"
-    if _is_first(said, request):
+    if said.is_first:
         return f"transaction {said.holders[0] if said.holders else 0}"
     return f"tuple (0,{row}) of relation {oids[table]} of database {DATABASE_OID}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from score.causes import (
@@ -252,41 +252,54 @@ class Simulation:
         self.trace.waits.append(request)
         if gone is not None:
             self.engine.start(self._cancel_with(gone, request))
-        yield (request.over, DEADLOCK_TIMEOUT)
+        if request.tag[1] is not None and not request.turn.fired:
+            yield from self._until(request, request.turn)
         if not request.outcome:
-            queue = list(self.locks.locks[request.tag].queue)
-            is_circle = self.locks.circle(request)
-            holders = [s for s, _ in self.locks.locks[request.tag].granted]
-            if request.tag[1] is not None and queue[0] is not request:
-                holders = [queue[0].session]  # a row's own lock is that of who waits first for it
-            self._log("deadlock" if is_circle else "waiting", request, holders, queue)
-            if is_circle:
-                self.locks.withdraw(request, "deadlock")
-                self.locks.release(request.session)
-            else:
-                yield (request.over, None)
-                said = {"granted": "acquired", "cancelled": "cancelled"}.get(request.outcome)
-                if said is not None:
-                    self._log(said, request, holders, queue)
+            yield from self._until(request, request.over)
         return request.outcome
+
+    def _until(self, request: Request, end: Signal) -> Process[None]:
+        """One wait of the server's own: it looks for a circle and logs it after a second."""
+        yield (end, DEADLOCK_TIMEOUT)
+        if end.fired:
+            return
+        is_circle = self.locks.circle(request)
+        said = self._said("deadlock" if is_circle else "waiting", request)
+        self.trace.log.append(said)
+        if is_circle:
+            self.locks.withdraw(request, "deadlock")
+            self.locks.release(request.session)
+            return
+        yield (end, None)
+        if request.outcome in ("", "granted"):
+            self.trace.log.append(replace(said, at=self.engine.now, kind="acquired"))
+        elif request.outcome == "cancelled":
+            self.trace.log.append(replace(said, at=self.engine.now, kind="cancelled"))
 
     def _cancel_with(self, gone: Signal, request: Request) -> Process[None]:
         if (yield (gone, None)) and not request.outcome:
             self.locks.withdraw(request, "cancelled")
 
-    def _log(
-        self, kind: str, request: Request, holders: list[Session], queue: list[Request]
-    ) -> None:
-        self.trace.log.append(
-            Logged(
-                at=self.engine.now,
-                kind=kind,
-                session=request.session,
-                text=request.session.query,
-                request=request,
-                holders=tuple(s.pid for s in holders),
-                queue=tuple(r.session.pid for r in queue),
-            )
+    def _said(self, kind: str, request: Request) -> Logged:
+        """What the server says of a wait, with who holds the lock and who queues for it.
+
+        Who waits first for a row waits for the transaction that has it, and holds the row's own
+        lock, which the others wait for.
+        """
+        lock = self.locks.locks[request.tag]
+        holders, queue = [s for s, _ in lock.granted], [r.session for r in lock.queue]
+        is_first = lock.queue[0] is request
+        if request.tag[1] is not None:
+            holders, queue = (holders, queue[:1]) if is_first else (queue[:1], queue[1:])
+        return Logged(
+            at=self.engine.now,
+            kind=kind,
+            session=request.session,
+            text=request.session.query,
+            request=request,
+            holders=tuple(s.pid for s in holders),
+            queue=tuple(s.pid for s in queue),
+            is_first=is_first,
         )
 
     def _work(self, service: Service, method: Method) -> float:

@@ -50,6 +50,7 @@ class Logged:
     request: Request | None = None
     holders: tuple[int, ...] = ()
     queue: tuple[int, ...] = ()
+    is_first: bool = True
 
 
 @dataclass(slots=True)

@@ -275,7 +275,8 @@ def _of_holder(
         what="lock",
         system="postgres",
         object=f"{plan.world.database}.{cause.table}",
-        at=hold.granted,
+        # A reader's lock stops nobody before somebody asks for more: no source dates it before.
+        at=cause.alter_at if isinstance(cause, BehindReader) else hold.granted,
         since=hold.granted,
         until=hold.released,
         resolution=seen.interval_seconds,
