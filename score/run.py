@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "build" / "score.json"
 SEEDS = 500
 PROCESSES = 2
+TOLD_EACH = 50
 TUNING, HOLD_OUT = " (tuning)", " (hold-out)"
 
 
@@ -51,9 +52,14 @@ def main() -> int:
 
 
 def played(seeds: Sequence[int]) -> list[Scored]:
-    """The scores of these seeds, in their order."""
+    """The scores of these seeds, in their order; how many are played goes to stderr."""
+    cases = []
     with ProcessPoolExecutor(PROCESSES) as processes:
-        return list(processes.map(scored, seeds, chunksize=5))
+        for number, case in enumerate(processes.map(scored, seeds, chunksize=5), start=1):
+            cases.append(case)
+            if number % TOLD_EACH == 0:
+                print(f"played: {number} of {len(seeds)}", file=sys.stderr, flush=True)
+    return cases
 
 
 def as_table(halves: Sequence[Sequence[Figure]], others: Sequence[Sequence[Figure]]) -> Table:
