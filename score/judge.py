@@ -96,7 +96,9 @@ def judged(plan: Plan, truth: Truth, analysis: Analysis) -> Judged:
         kind=plan.kind,
         named=tuple(named),
         supports_in_quiet=truth.is_quiet and bool(supported),
-        onsets=tuple(_found(plan, onset, span) for onset, span in known if span is not None),
+        onsets=tuple(
+            _found(plan, onset, span, analysis) for onset, span in known if span is not None
+        ),
         orders=(*_orders(plan, known, analysis), *_claimed(pairs, analysis)),
         explained=tuple(
             e
@@ -122,7 +124,7 @@ def named_by(incident: TrueIncident | None, blames: Sequence[Blame]) -> Named:
 
 def _incidents(plan: Plan, truth: Truth, analysis: Analysis) -> Iterator[tuple[TrueIncident, int]]:
     """Each true incident with the number of the reported one that meets it; 0 where none does."""
-    shift = plan.observation.offsets["gateway"]
+    shift = _shift(plan, analysis, "gateway")
     numbers = [1, *(i.number for i in analysis.other_incidents)]
     for incident in truth.incidents:
         met = 0
@@ -138,6 +140,12 @@ def _meets(outage: ErrorBurst, incident: TrueIncident, shift: float) -> bool:
     start, end = _seconds(outage.start.lo), _seconds(outage.end.lo)
     assert start is not None and end is not None
     return start <= incident.outage[1] + shift + 1 and end >= incident.outage[0] + shift - 1
+
+
+def _shift(plan: Plan, analysis: Analysis, system: str) -> float:
+    """How far a system's times in a report are off: its clock, less what the analysis took off."""
+    moved = [c.moved_seconds for c in analysis.clocks.sources if c.system.value == system]
+    return plan.observation.offsets[system] - (moved[0] if moved else 0)
 
 
 def _seconds(at: datetime | None) -> float | None:
@@ -166,7 +174,7 @@ def matched_onsets(
             is_shown=plan.observation.has("gateway"),
         )
         outages = [analysis.outage, *(i.outage for i in analysis.other_incidents)]
-        shift = plan.observation.offsets["gateway"]
+        shift = _shift(plan, analysis, "gateway")
         met = [o.start for o in outages if o is not None and _meets(o, incident, shift)]
         yield onset, met[0] if met else None
 
@@ -186,7 +194,7 @@ def _span_of(plan: Plan, onset: Onset, analysis: Analysis) -> Span | None:
         pool = analysis.pool
         is_it = pool is not None and pool.owner == onset.object
         found = [(pool.exhausted_at, pool.exhausted_until)] if pool is not None and is_it else []
-    shift = plan.observation.offsets[onset.system]
+    shift = _shift(plan, analysis, onset.system)
     for start, end in found:
         first, last = _seconds(start.hi or start.lo), _seconds(end.hi)
         if first is not None and first <= onset.until + shift and (last or inf) >= onset.at + shift:
@@ -194,10 +202,10 @@ def _span_of(plan: Plan, onset: Onset, analysis: Analysis) -> Span | None:
     return None
 
 
-def _found(plan: Plan, onset: Onset, span: Span) -> Found:
+def _found(plan: Plan, onset: Onset, span: Span, analysis: Analysis) -> Found:
     # A pool's instant may come from a wait for a lock: then it is by the clock that told of that.
     system = "postgres" if span.reason == BY_WAIT else onset.system
-    shift = plan.observation.offsets[system]
+    shift = _shift(plan, analysis, system)
     lo, hi = _seconds(span.lo), _seconds(span.hi)
     low, high = -inf if lo is None else lo, inf if hi is None else hi
     return Found(
@@ -222,7 +230,7 @@ def _orders(
             order = Order.INSEPARABLE
             if a is not None and b is not None:
                 systems = System(one.system), System(other.system)
-                order = order_of(analysis.case, a, systems[0], b, systems[1]).sequence
+                order = order_of(analysis.clocks, a, systems[0], b, systems[1]).sequence
             yield Ordered(
                 is_determinable=_is_determinable(plan, one, other),
                 is_asserted=order is not Order.INSEPARABLE,
