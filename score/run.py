@@ -1,7 +1,7 @@
 """`make score`: plays 500 seeds, judges what is said of them, prints and writes the figures.
 
-`SEED=n` takes other seeds, `CASES=n` fewer of them. Even seeds may be looked at while the analysis is
-worked on (`python score/show.py SEED`); odd ones are held out and only ever counted.
+`SEED=n` takes other seeds, `CASES=n` fewer of them. Even seeds may be looked at while the analysis
+is worked on (`python score/show.py SEED`); odd ones are held out and only ever counted.
 """
 
 from __future__ import annotations
