@@ -2,12 +2,13 @@
 #   make demo    set up and report on the sample incident
 #   make test    set up and run all tests
 #   make check   every gate that a change must pass
+#   make score   play 500 made incidents and judge what is said of them; SEED=n for others
 #   make test-system   tests against servers of other packages (apt: prometheus)
 #   make lab    twenty real incidents, re-enacted now, beside what their reports say
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: bench check check-readme check-wheel clean demo format lab lint test test-system types
+.PHONY: bench check check-readme check-wheel clean demo format lab lint score test test-system types
 
 SHELL := /bin/sh
 VENV := .venv
@@ -77,9 +78,12 @@ lab: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python bench/run.py
 
+score: $(VENV)/test.stamp
+	$(BIN)/python score/run.py
+
 clean:
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find bench incident_rca samples tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find bench incident_rca samples score tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- the environment: each stamp says what has been installed since the pins last changed ---------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant
@@ -29,15 +30,16 @@ class _Links:
     """For each waiter whom it waits for: at the instants of samples, and over logged waits."""
 
     sampled: Mapping[tuple[str, datetime, str], tuple[str, ...]] = field(hash=False)
-    logged: Mapping[str, tuple[tuple[datetime, datetime, str], ...]] = field(hash=False)
+    logged: Mapping[str, tuple[tuple[datetime, datetime, tuple[str, ...]], ...]] = field(hash=False)
 
     def ahead(self, source: str, at: datetime, waiter: str) -> tuple[str, ...]:
         """Whom `waiter` waits for at an instant of a source; who waits for nobody: none."""
         known = self.sampled.get((source, at, waiter))
         if known is not None:
             return known
-        spans = self.logged.get(waiter, ())
-        return tuple(dict.fromkeys(h for begun, ended, h in spans if begun <= at <= ended))
+        waits = self.logged.get(waiter, ())
+        holders = [known for begun, ended, known in waits if begun <= at <= ended]
+        return tuple(dict.fromkeys(chain.from_iterable(holders)))
 
 
 def session_keys(locks: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +102,8 @@ def with_roots(edges: pd.DataFrame) -> pd.DataFrame:
 
 def _links(edges: pd.DataFrame) -> _Links:
     sampled: dict[tuple[str, datetime, str], list[str]] = {}
-    logged: dict[str, list[tuple[datetime, datetime, str]]] = {}
+    # By wait: a queue for one row has many rows a wait, and each of them asks for all before it.
+    logged: dict[str, dict[tuple[datetime, datetime], list[str]]] = {}
     columns = ("source", "at", "waiter", "holder", "wait_start", "wait_end")
     for source, at, waiter, holder, begun, ended in values(edges, *columns):
         if holder is None:
@@ -108,10 +111,13 @@ def _links(edges: pd.DataFrame) -> _Links:
         sampled.setdefault((source, at, waiter), []).append(holder)
         start, end = instant(begun), instant(ended)
         if start is not None and end is not None:
-            logged.setdefault(waiter, []).append((start, end, holder))
+            logged.setdefault(waiter, {}).setdefault((start, end), []).append(holder)
     return _Links(
         {key: tuple(dict.fromkeys(holders)) for key, holders in sampled.items()},
-        {key: tuple(spans) for key, spans in logged.items()},
+        {
+            waiter: tuple((*span, tuple(dict.fromkeys(holders))) for span, holders in waits.items())
+            for waiter, waits in logged.items()
+        },
     )
 
 
@@ -125,14 +131,36 @@ def _roots(links: _Links, source: str, at: datetime, holder: str) -> Iterable[Ro
             # A patched server may name a session as its own blocker; it does not wait for itself.
             ahead[session] = tuple(h for h in links.ahead(source, at, session) if h != session)
             waiting += ahead[session]
-    reached = {session: _reachable(ahead, session) for session in ahead}
+    endless = _endless(ahead)
+    reached = {session: _reachable(endless, session) for session in endless}
     circles = {
         frozenset(s for s in reached[session] if session in reached[s])
-        for session in ahead
+        for session in endless
         if session in reached[session]
     }
     yield from (Root(session) for session, onwards in ahead.items() if not onwards)
     yield from (Root(min(circle), deadlocked=True) for circle in circles)
+
+
+def _endless(ahead: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+    """Those that are on a circle or lead to one: what is left when all others have gone on.
+
+    In the order in which sessions go on (Kahn, 1962), so in a queue of many it is soon none.
+    """
+    behind: dict[str, list[str]] = {}
+    for session, onwards in ahead.items():
+        for other in onwards:
+            behind.setdefault(other, []).append(session)
+    open_ways = {session: len(onwards) for session, onwards in ahead.items()}
+    free = [session for session, number in open_ways.items() if not number]
+    while free:
+        gone = free.pop()
+        del open_ways[gone]
+        for session in behind.get(gone, ()):
+            open_ways[session] -= 1
+            if not open_ways[session]:
+                free.append(session)
+    return {s: tuple(h for h in ahead[s] if h in open_ways) for s in open_ways}
 
 
 def _reachable(ahead: Mapping[str, tuple[str, ...]], start: str) -> frozenset[str]:
@@ -143,5 +171,5 @@ def _reachable(ahead: Mapping[str, tuple[str, ...]], start: str) -> frozenset[st
         session = waiting.pop()
         if session not in found:
             found.add(session)
-            waiting += ahead[session]
+            waiting += [h for h in ahead[session] if h not in found]
     return frozenset(found)

@@ -81,6 +81,7 @@ def _as_one(run: list[LockEpisode]) -> Turns:
             peak_at=busiest.peak_at,
             peak_evidence=busiest.peak_evidence,
             waiters_total=sum(e.waiters_total for e in run),
+            waits=sum(e.waits for e in run),
             waiter_seconds=sum(e.waiter_seconds for e in run),
             waiter_modes=_united(e.waiter_modes for e in run),
             waiter_applications=_united(e.waiter_applications for e in run),

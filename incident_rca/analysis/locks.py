@@ -13,7 +13,7 @@ from incident_rca.analysis.frames import distinct, pieces, values
 from incident_rca.analysis.lock_graph import UNKNOWN, with_roots
 from incident_rca.analysis.lock_places import placed
 from incident_rca.analysis.lock_words import ROW_TYPES
-from incident_rca.analysis.waits import peak_of, waits_of
+from incident_rca.analysis.waits import Wait, peak_of, waits_of
 from incident_rca.model import Case, Evidence, LockEpisode, Session, Span, System
 from incident_rca.tables import Tables
 from incident_rca.trace_ids import split_ids
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 POSTGRES_LOGS = ("postgres_log", "cloudwatch_postgres_log")
 # Nobody waits for this long: what comes then is another episode.
 PAUSE = timedelta(seconds=2)
+# So many samples without a waiter are a pause, one may come late.
+SAMPLES = 2
+RECORDING = "lock_recording"
 NOBODY = Session(
     pid=None, application="", mode="", state="", statement="", statement_basis="last", mode_basis=""
 )
@@ -38,7 +41,7 @@ def lock_episodes(case: Case, tables: Tables) -> tuple[LockEpisode, ...]:
     episodes = [
         _episode(relation, root, stretch, locks, tables)
         for (_, relation, root), edges in pieces(waiting, "database", "relation", "root")
-        for stretch in _stretches(edges, root)
+        for stretch in _stretches(edges, root, _pause(case))
     ]
     return tuple(sorted(episodes, key=lambda e: (-e.waiter_seconds, e.object)))
 
@@ -93,7 +96,13 @@ def _tellers(known: pd.DataFrame, unknown: pd.DataFrame) -> tuple[list[int], lis
     return told_of, tellers
 
 
-def _stretches(edges: pd.DataFrame, root: str) -> Iterable[pd.DataFrame]:
+def _pause(case: Case) -> timedelta:
+    """How long nobody may be seen to wait within one episode: between two samples nobody is."""
+    recordings = [s.resolution_seconds or 0.0 for s in case.sources if s.kind == RECORDING]
+    return max(PAUSE, timedelta(seconds=SAMPLES * max(recordings, default=0.0)))
+
+
+def _stretches(edges: pd.DataFrame, root: str, pause: timedelta) -> Iterable[pd.DataFrame]:
     """The rows of one root and relation, cut where nobody waited, or another transaction held."""
     begins = edges["wait_start"].fillna(edges["at"])
     cuts: list[Any] = []
@@ -103,7 +112,7 @@ def _stretches(edges: pd.DataFrame, root: str) -> Iterable[pd.DataFrame]:
     for wait in waits_of(edges):
         # Who got the lock from the root shows that the root had let it go.
         is_let_go = any(end < wait.start for end in granted)
-        if until is not None and (wait.start > until + PAUSE or is_let_go):
+        if until is not None and (wait.start > until + pause or is_let_go):
             cuts.append(wait.start)
             granted = []
         until = max(until, wait.until) if until else wait.until
@@ -179,6 +188,7 @@ def _episode(
         deadlocked=bool(edges["deadlocked"].any()),
         outcomes=dict(sorted(Counter(w.outcome for w in waits if w.outcome).items())),
         waiter_ids=_waiter_ids(edges),
+        waits=_number(waits, edges),
         start_evidence=started,
         peak_evidence=peaked,
         end_evidence=ended,
@@ -192,6 +202,13 @@ def _waiter_ids(edges: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
     known = edges[edges["waiter_trace_ids"].notna()]
     carried = set(values(known, "waiter", "waiter_trace_ids"))
     return tuple(split_ids(ids) for _, ids in sorted(carried))
+
+
+def _number(waits: tuple[Wait, ...], edges: pd.DataFrame) -> int:
+    """How many waits there were; of those whose start is not recorded, at least one a session."""
+    is_dated = edges["wait_start"].notna()
+    dated = waits if is_dated.all() else waits_of(edges[is_dated])
+    return max(len(dated), len({w.session for w in waits}))
 
 
 def _amplifying(edges: pd.DataFrame, root: str) -> pd.DataFrame:

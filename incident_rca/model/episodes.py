@@ -40,6 +40,7 @@ class LockEpisode:
     where that is another relation (its waiters hold this one), else "". `deadlocked`: the root
     stands in a circle. `outcomes` counts how the waits ended, as far as the server's log says.
     `waiter_ids` are the ids of requests that each waiting statement carries, of those that do.
+    `waiters_total` are sessions; `waits` may be more: one of a pool waits again and again.
     """
 
     database: str
@@ -61,6 +62,7 @@ class LockEpisode:
     deadlocked: bool = False
     outcomes: Mapping[str, int] = field(default_factory=dict, hash=False)
     waiter_ids: tuple[tuple[str, ...], ...] = ()
+    waits: int = 0
     start_evidence: tuple[Evidence, ...] = ()
     peak_evidence: tuple[Evidence, ...] = ()
     end_evidence: tuple[Evidence, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,8 +24,10 @@ from tests.analysis.cases import (
     made_case,
     of_kind,
     second_of,
+    steps,
     the,
     usual,
+    with_source,
 )
 
 GATEWAY = [*counted(OUTAGE), *usual("GET /items"), *usual("POST /mail")]
@@ -263,6 +266,23 @@ def test_minutes_apart_are_two_episodes() -> None:
     ends = sorted((second_of(e.held_start.hi), second_of(e.held_end.hi)) for e in found)
     assert ends == [(-1, 60), (300, 350)]
     assert [e.waiters_total for e in found] == [5, 5]
+
+
+def test_waits_that_only_slow_samples_show_are_one_episode() -> None:
+    """A probe each 5 s sees somebody wait each time, a deadline of 3 s ends each of the waits.
+
+    Two probes that saw nobody are a pause, for whoever had waited was gone.
+    """
+
+    def seen(interval: float, *stretches: tuple[float, float]) -> int:
+        probes = [at for start, end in stretches for at in steps(start, end, 5)]
+        rows = [edge(at, 100 + n, 7, wait_start=None) for n, at in enumerate(probes)]
+        slow = with_source(made_case(), "locks", lambda s: replace(s, resolution_seconds=interval))
+        return len(with_locks(rows, case=slow).lock_episodes)
+
+    assert seen(5.0, (0, 60)) == 1
+    assert seen(1.0, (0, 60)) == 12
+    assert seen(5.0, (0, 30), (45, 60)) == 2
 
 
 def test_only_the_episode_of_the_first_failure_is_the_trigger() -> None:

@@ -93,6 +93,18 @@ def test_a_lock_that_few_waited_for_is_not_blamed_for_many() -> None:
     assert Kind.LOCK_BLOCKING not in [h.kind for h in triggers(analysis)]
 
 
+def test_sessions_of_a_pool_that_wait_again_and_again_count_each_time() -> None:
+    """Two connections, a deadline of 2 s: each request of the path waits in its turn, and fails."""
+    waits = [
+        row
+        for n, start in enumerate(steps(0, 120, 2))
+        for row in blocked(start, start + 1.9, waiters=1, first_pid=100 + n % 2, held_until=122)
+    ]
+    analysis = incident(failures(latency_ms=2_000.0), metrics=SLOW, locks=waits)
+    (found,) = triggers(analysis)
+    assert (found.kind, found.object) == (Kind.LOCK_BLOCKING, "shop.public.items")
+
+
 def test_calls_that_are_refused_at_once_are_a_backend_failure() -> None:
     counts = [*codes(-60, ok=100), *codes(20, unavailable=61), *codes(60, unavailable=20)]
     (found,) = triggers(incident(failures(latency_ms=9.0), metrics=counts))

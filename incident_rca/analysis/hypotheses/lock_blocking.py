@@ -195,10 +195,11 @@ def active_of(seen: Observations, episode: LockEpisode) -> tuple[datetime, datet
 
 
 def _too_few(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:
-    """A claim against a lock for which far fewer sessions waited than requests failed meanwhile.
+    """A claim against a lock that far fewer statements waited for than requests failed meanwhile.
 
-    One request waits in one session. Where the pool is full, or so many sessions wait that it may
-    be, the others wait for a connection instead: then the numbers say nothing.
+    One request waits once; a session whose caller gave up waits again for the next. Where the pool
+    is full, or so many sessions wait that it may be, the others wait for a connection instead: then
+    the numbers say nothing.
     """
     limit = path_pool_size(seen, path)
     if episode.peak_waiters >= (MANY_WAITERS if limit is None else HALF_OF_POOL * limit):
@@ -209,11 +210,12 @@ def _too_few(seen: Observations, episode: LockEpisode, path: DependencyPath) -> 
     if until is not None:
         meanwhile = meanwhile[meanwhile["at"] <= until]
     failed = len(meanwhile)
-    if failed < FEWEST_FAILURES or episode.waiters_total >= FEW_SHARE * failed:
+    if failed < FEWEST_FAILURES or episode.waits >= FEW_SHARE * failed:
         return []
     text = (
-        f"only {counted(episode.waiters_total, 'session')} waited for it while {failed:,} requests "
-        "of its path failed: most of them waited for something else"
+        f"only {counted(episode.waiters_total, 'session')} waited for it "
+        f"({counted(episode.waits, 'wait')}) while {failed:,} requests of its path failed: most of "
+        "them waited for something else"
     )
     cited = (episode.peak_evidence, *(e.evidence for e in path.failing))
     return [claim_against(Aspect.MECHANISM, text, *cited)]

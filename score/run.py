@@ -1,0 +1,100 @@
+"""`make score`: plays 500 seeds, judges what is said of them, prints and writes the figures.
+
+`SEED=n` takes other seeds, `CASES=n` fewer of them. Even seeds may be looked at while the analysis
+is worked on (`python score/show.py SEED`); odd ones are held out and only ever counted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when run as a script
+from bench.figures import Figure, missed, write_json
+from score.baselines import BASELINES
+from score.cases import Scored, scored
+from score.figures import GOALS, MEANINGS, OF_BASELINES, figures_of, numbers_of, of_baseline
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "build" / "score.json"
+SEEDS = 500
+PROCESSES = 2
+TOLD_EACH = 50
+TUNING, HOLD_OUT = " (tuning)", " (hold-out)"
+
+
+def main() -> int:
+    """Scores all seeds; 1 where a goal is missed."""
+    start = time.monotonic()
+    first = int(os.environ.get("SEED", 0)) * SEEDS
+    last = first + int(os.environ.get("CASES", SEEDS)) - 1
+    cases = played(range(first, last + 1))
+    tuning = [c for c in cases if c.is_tuning]
+    held_out = [c for c in cases if not c.is_tuning]
+    halves = [figures_of(cases), figures_of(tuning, TUNING), figures_of(held_out, HOLD_OUT)]
+    others = [of_baseline(cases, name) for name in BASELINES]
+    write_json([f for group in (*halves, *others) for f in group], TARGET)
+    Console(highlight=False, markup=False).print(as_table(halves, others))
+    print("\n".join(_notes(tuning, held_out)))
+    took = time.monotonic() - start
+    print(f"seeds {first} to {last}, {took:.0f} s; written to {TARGET.relative_to(ROOT)}")
+    misses = missed(halves[0])
+    print("\n".join(misses) or "every goal is met")
+    return 1 if misses else 0
+
+
+def played(seeds: Sequence[int]) -> list[Scored]:
+    """The scores of these seeds, in their order; how many are played goes to stderr."""
+    cases = []
+    with ProcessPoolExecutor(PROCESSES) as processes:
+        for number, case in enumerate(processes.map(scored, seeds, chunksize=5), start=1):
+            cases.append(case)
+            if number % TOLD_EACH == 0:
+                print(f"played: {number} of {len(seeds)}", file=sys.stderr, flush=True)
+    return cases
+
+
+def as_table(halves: Sequence[Sequence[Figure]], others: Sequence[Sequence[Figure]]) -> Table:
+    """The figures for a terminal: both halves, then what each baseline reaches on all cases."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("figure", no_wrap=True)
+    for name in ("goal", "all", "tuning", "hold-out", "met", *BASELINES):
+        table.add_column(name, justify="right", no_wrap=name != "lock waits")
+    words = {True: "yes", False: "MISSED", None: ""}
+    for row, name in enumerate(GOALS):
+        values = [_shown(half[row]) for half in halves]
+        compared = [
+            _shown(o[OF_BASELINES.index(name)]) if name in OF_BASELINES else "" for o in others
+        ]
+        whole = halves[0][row]
+        table.add_row(name, whole.goal or "", *values, words[whole.met], *compared)
+    return table
+
+
+def _shown(figure: Figure) -> str:
+    return (
+        f"{figure.value:.3f}" if figure.unit in ("share", "x resolution") else f"{figure.value:.0f}"
+    )
+
+
+def _notes(tuning: Sequence[Scored], held_out: Sequence[Scored]) -> list[str]:
+    """What each figure counts, how many cases there are, and which tuning seeds went wrong."""
+    lines = [f"{name}: {meaning}" for name, meaning in MEANINGS.items()]
+    for half, cases in (("tuning", tuning), ("hold-out", held_out)):
+        numbers = ", ".join(f"{n} {what}" for what, n in numbers_of(cases).items())
+        lines.append(f"{half}: {numbers}")
+    wrong = [str(c.judged.seed) for c in tuning if any(n.is_wrong for n in c.judged.named)]
+    if wrong:
+        lines.append(f"wrongly blamed among the tuning seeds: {', '.join(wrong)}")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
