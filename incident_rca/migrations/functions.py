@@ -1,4 +1,4 @@
-"""Which functions give each row a value of its own; tests compare this with pg_proc of 16 and 18."""
+"""Which functions give each row a value of its own; tests compare it with pg_proc."""
 
 from __future__ import annotations
 

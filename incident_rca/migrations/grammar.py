@@ -1,4 +1,4 @@
-"""PostgreSQL's own grammar, by postgast: the only place that knows the parser (with grammar_tables)."""
+"""PostgreSQL's own grammar: with grammar_tables and spelling, all that knows the parser."""
 
 from __future__ import annotations
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from incident_rca.lock_modes import in_words, meaning
 from incident_rca.migrations.bodies import statements_inside
 from incident_rca.migrations.ignores import BadIgnore, Ignore, read_ignores
-from incident_rca.migrations.operations import Block, Calls, CreateFunction
+from incident_rca.migrations.operations import AlterTable, Block, Calls, CreateFunction
 from incident_rca.migrations.rule import Context, Hit, Rule
 from incident_rca.migrations.rules import BY_NAME, RULES
 from incident_rca.migrations.runners import RUNNERS, Runner
@@ -24,7 +24,7 @@ class Surroundings:
     """What is true of all files: sizes, thresholds, the runner, and timeouts set by the role."""
 
     sizes: TableSizes | None = None
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = field(default_factory=Thresholds)
     runner: Runner = RUNNERS["psql"]
     has_lock_timeout: bool = False
 
@@ -203,8 +203,15 @@ def _weighed(
         message=hit.what,
         reason=reason,
         blocking=blocked,
-        rewrite=hit.rewrite,
+        rewrite=(*hit.rewrite, *_left_over(rule, statement)),
     )
+
+
+def _left_over(rule: Rule, statement: Statement) -> tuple[str, ...]:
+    """A word on the other actions of an ALTER TABLE, of which a rewrite shows one."""
+    of = statement.operation
+    several = isinstance(of, AlterTable) and len(of.actions) > 1
+    return ("-- the other actions of the statement stay",) if several and not rule.once else ()
 
 
 def _set_aside(

@@ -93,7 +93,7 @@ def _locks(operation: ops.Operation) -> Iterator[TableLock]:
     match operation:
         case ops.CreateIndex(table=table, concurrently=concurrently):
             mode = SHARE_UPDATE_EXCLUSIVE if concurrently else SHARE
-            yield TableLock(table, mode, Work.BUILD)
+            yield TableLock(table, mode, Work.INSTANT if operation.only else Work.BUILD)
         case ops.Drop(kind="index" | "table" | "view" | "materialized view", names=names):
             mode = SHARE_UPDATE_EXCLUSIVE if operation.concurrently else ACCESS_EXCLUSIVE
             yield from (TableLock(name, mode) for name in names)

@@ -42,8 +42,9 @@ class Context:
 class Hit:
     """What breaks a rule: the lock on `relation` and what is done under it.
 
-    Work that grows with the table is weighed by its size, and at most medium if it `is_certain` not;
-    any other has its own `severity`. `index` is what was named where `relation` is not its table.
+    Work that grows with the table is weighed by its size, and at most medium unless it
+    `is_certain`; any other has its own `severity`. `index` is what was named where the lock
+    is on its table.
     """
 
     lock: TableLock | None
@@ -58,7 +59,7 @@ class Hit:
         return self.lock is not None and self.lock.work in (Work.SCAN, Work.BUILD, Work.REWRITE)
 
 
-# Before a statement that takes a strong lock for an instant: it gives up rather than let others queue.
+# Before a statement that takes a strong lock for an instant: it gives up before others queue.
 IMPATIENT = "SET lock_timeout = '5s';"
 
 Check = Callable[[Statement, Context], Iterator[Hit]]
@@ -69,8 +70,8 @@ class Rule:
     """One rule; its page in docs/lint/ is made from this and from nothing else.
 
     `mode` is the lock it is about ("" where it is about several), `why` what happens in production,
-    `instead` the recipe in words, `bad` and `good` the same change in both ways. A rule that is told
-    once is folded into its first finding in a file.
+    `instead` the recipe in words, `bad` and `good` the same change in both ways. What breaks a rule
+    that is told `once` is folded into its first finding in a file.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A migration file as its statements, each with its place; what cannot be read is said, not lost."""
+"""A migration file as its statements in their places; what cannot be read is said."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How large tables are and how busy: as `incident-rca stats` wrote it, or a server said just now."""
+"""How large and how busy tables are: as `incident-rca stats` wrote it, or a server said."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -30,7 +30,7 @@ class TableSize:
     analyzed_at: str = ""
     writes_per_second: float | None = None
     scans_per_second: float | None = None
-    partitions: tuple[str, ...] = ()
+    partitions: tuple[Relation, ...] = ()
     is_nested: bool = False
     indexes: tuple[str, ...] = ()
 
@@ -74,6 +74,30 @@ def table_sizes(
     )
 
 
+def largest(of: Sequence[TableSizes]) -> TableSizes:
+    """Several databases as one, such as the shards of an application: of each table the largest."""
+    if len(of) == 1:
+        return of[0]
+    found: dict[Relation, TableSize] = {}
+    for sizes in of:
+        for relation, table in sizes.tables.items():
+            known = found.get(relation)
+            if known is None or _order(table) > _order(known):
+                found[relation] = table
+    return table_sizes(
+        list(found.values()),
+        origin=", ".join(sizes.origin for sizes in of),
+        as_of=min(sizes.as_of for sizes in of),
+        server=", ".join(dict.fromkeys(sizes.server for sizes in of)),
+        watched_seconds=min(sizes.watched_seconds for sizes in of),
+    )
+
+
+def _order(table: TableSize) -> tuple[bool, int, int]:
+    """Unknown is larger than anything that was counted."""
+    return table.rows is None, table.rows or 0, table.bytes
+
+
 def to_document(sizes: TableSizes) -> dict[str, Any]:
     """What `incident-rca stats` writes."""
     return {
@@ -92,7 +116,7 @@ def to_document(sizes: TableSizes) -> dict[str, Any]:
                 "analyzed_at": t.analyzed_at or None,
                 "writes_per_second": t.writes_per_second,
                 "scans_per_second": t.scans_per_second,
-                "partitions": list(t.partitions),
+                "partitions": [[p.schema, p.name] for p in t.partitions],
                 "is_nested": t.is_nested,
                 "indexes": list(t.indexes),
             }
@@ -119,7 +143,7 @@ def of_document(document: Any, name: str) -> TableSizes:
                 analyzed_at=str(t.get("analyzed_at") or ""),
                 writes_per_second=_number(t.get("writes_per_second")),
                 scans_per_second=_number(t.get("scans_per_second")),
-                partitions=tuple(map(str, t.get("partitions", ()))),
+                partitions=tuple(Relation(str(n), str(s)) for s, n in t.get("partitions", ())),
                 is_nested=bool(t.get("is_nested")),
                 indexes=tuple(map(str, t.get("indexes", ()))),
             )

@@ -39,7 +39,7 @@ def _rewrite(table: Relation, change: ChangeType) -> tuple[str, ...]:
     return (
         IMPATIENT,
         f"ALTER TABLE {table} ADD COLUMN {new} {change.type};",
-        f"-- keep {new} up to date by a trigger, fill it in batches, build its indexes CONCURRENTLY",
+        f"-- keep {new} up to date by a trigger, fill it in batches, index it CONCURRENTLY",
         "-- then rename both columns in one short transaction, and drop the old one later",
     )
 

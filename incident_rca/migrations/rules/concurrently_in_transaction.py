@@ -39,8 +39,8 @@ RULE = Rule(
         "fails, and people take CONCURRENTLY out to make it pass."
     ),
     instead=(
-        "Keep it in a migration of its own that runs outside a transaction; each migration tool has "
-        "a way to say so."
+        "Keep it in a migration of its own that runs outside a transaction; each migration tool "
+        "has a way to say so."
     ),
     bad="BEGIN;\nCREATE INDEX CONCURRENTLY orders_created_idx ON orders (created_at);\nCOMMIT;",
     good="CREATE INDEX CONCURRENTLY orders_created_idx ON orders (created_at);",

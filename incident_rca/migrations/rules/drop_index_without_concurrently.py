@@ -1,4 +1,4 @@
-"""DROP INDEX without CONCURRENTLY: reads and writes of its table wait until the transaction ends."""
+"""DROP INDEX without CONCURRENTLY: its table is locked until the transaction ends."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ RULE = Rule(
         "transaction that has read the table, and all that come later wait behind it."
     ),
     instead=(
-        "Drop it CONCURRENTLY, one index a statement, outside a transaction. Of a partitioned table "
-        "PostgreSQL has no other way: set lock_timeout and try again."
+        "Drop it CONCURRENTLY, one index a statement, outside a transaction. Of a partitioned "
+        "table PostgreSQL has no other way: set lock_timeout and try again."
     ),
     bad="DROP INDEX orders_status_idx;",
     good="DROP INDEX CONCURRENTLY orders_status_idx;",

@@ -58,17 +58,12 @@ def _rewrite(table: Relation, constraint: Constraint, context: Context) -> tuple
     # Up to PostgreSQL 17 a partitioned table takes no NOT VALID; the parent takes over what its
     # partitions have.
     name = quoted(constraint.name or f"{table.name}_fkey")
-    steps = [step for p in size.partitions for step in validated_later(_named(p), constraint)]
+    steps = [step for p in size.partitions for step in validated_later(p, constraint)]
     return (
         IMPATIENT,
         *steps,
         f"ALTER TABLE {table} ADD CONSTRAINT {name} {constraint.definition};",
     )
-
-
-def _named(partition: str) -> Relation:
-    schema, _, name = partition.rpartition(".")
-    return Relation(name, schema)
 
 
 def _with_column(table: Relation, column: AddColumn, constraint: Constraint) -> tuple[str, ...]:
@@ -88,12 +83,12 @@ RULE = Rule(
     title="Foreign key added without NOT VALID",
     mode=SHARE_ROW_EXCLUSIVE,
     why=(
-        "Every row is looked up in the other table, under SHARE ROW EXCLUSIVE on both: no writes to "
-        "either, and the other one is often the busiest table of all."
+        "Every row is looked up in the other table, under SHARE ROW EXCLUSIVE on both: no writes "
+        "to either, and the other one is often the busiest table of all."
     ),
     instead=(
-        "Add it NOT VALID, then VALIDATE it in a second transaction, which lets reads and writes go "
-        "on. On a partitioned table do so for each partition, then add it to the parent."
+        "Add it NOT VALID, then VALIDATE it in a second transaction, which lets reads and writes "
+        "go on. On a partitioned table do so for each partition, then add it to the parent."
     ),
     bad=(
         "ALTER TABLE orders ADD CONSTRAINT orders_customer_fkey "

@@ -15,8 +15,9 @@ def check(statement: Statement, context: Context) -> Iterator[Hit]:
     of = statement.operation
     if not isinstance(of, CreateIndex) or of.concurrently or context.session.is_new(of.table):
         return
-    if context.is_partitioned(of.table):
-        return  # partitioned-index says what to do instead
+    size = context.size_of(of.table)
+    if size.is_partitioned if size else of.only:
+        return  # partitioned-index says what to do; ONLY is for partitioned tables
     yield Hit(
         lock=TableLock(of.table, SHARE, Work.BUILD),
         what=f"builds an index on {of.table} while nobody can write to it",

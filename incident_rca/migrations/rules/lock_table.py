@@ -36,8 +36,8 @@ RULE = Rule(
         "whatever else that does."
     ),
     instead=(
-        "Statements take the locks that they need. To keep a second migration out take SHARE UPDATE "
-        "EXCLUSIVE, or an advisory lock."
+        "Statements take the locks that they need. To keep a second migration out take SHARE "
+        "UPDATE EXCLUSIVE, or an advisory lock."
     ),
     bad="BEGIN;\nLOCK TABLE orders;\nCOMMIT;",
     good="BEGIN;\nLOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE;\nCOMMIT;",

@@ -13,7 +13,7 @@ from incident_rca.migrations.operations import (
     Relation,
     quoted,
 )
-from incident_rca.migrations.rule import Context, Hit, Rule
+from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule
 from incident_rca.migrations.script import Statement
 from incident_rca.migrations.sizes import TableSize
 from incident_rca.model import Severity
@@ -44,15 +44,15 @@ def check(statement: Statement, context: Context) -> Iterator[Hit]:
 def _rewrite(of: CreateIndex, size: TableSize) -> tuple[str, ...]:
     name = of.name or f"{of.table.name}_idx"
     index = Relation(name, of.table.schema)
-    steps = [of.parent_text.replace(LEAF_INDEX, quoted(name)) + ";"]
+    steps = [IMPATIENT, of.parent_text.replace(LEAF_INDEX, quoted(name)) + ";"]
+    steps.append("RESET lock_timeout;")
     if size.is_nested:
         return (*steps, "-- partitions have partitions: the same for each level, from below")
     for partition in size.partitions:
-        schema, _, leaf = partition.rpartition(".")
-        part = f"{leaf}_{name}"[:63]
+        part = f"{partition.name}_{name}"[:63]
         text = of.leaf_text.replace(LEAF_INDEX, quoted(part))
-        steps.append(text.replace(LEAF_TABLE, str(Relation(leaf, schema))) + ";")
-        steps.append(f"ALTER INDEX {index} ATTACH PARTITION {Relation(part, schema)};")
+        steps.append(text.replace(LEAF_TABLE, str(partition)) + ";")
+        steps.append(f"ALTER INDEX {index} ATTACH PARTITION {Relation(part, partition.schema)};")
     return tuple(steps)
 
 
@@ -71,7 +71,9 @@ RULE = Rule(
     ),
     bad="CREATE INDEX events_kind_idx ON events (kind);",
     good=(
+        "SET lock_timeout = '5s';\n"
         "CREATE INDEX events_kind_idx ON ONLY events (kind);\n"
+        "RESET lock_timeout;\n"
         "CREATE INDEX CONCURRENTLY events_2025_kind_idx ON events_2025 (kind);\n"
         "ALTER INDEX events_kind_idx ATTACH PARTITION events_2025_kind_idx;\n"
         "CREATE INDEX CONCURRENTLY events_2026_kind_idx ON events_2026 (kind);\n"

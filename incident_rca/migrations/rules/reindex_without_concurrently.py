@@ -40,8 +40,8 @@ RULE = Rule(
     title="Index rebuilt without CONCURRENTLY",
     mode=ACCESS_EXCLUSIVE,
     why=(
-        "REINDEX takes SHARE on the table and ACCESS EXCLUSIVE on each index. The planner opens all "
-        "indexes of a table, so its reads wait as well."
+        "REINDEX takes SHARE on the table and ACCESS EXCLUSIVE on each index. The planner opens "
+        "all indexes of a table, so its reads wait as well."
     ),
     instead=(
         "REINDEX … CONCURRENTLY, outside a transaction. If it fails it leaves an index whose name "

@@ -80,8 +80,8 @@ RULE = Rule(
     mode=ACCESS_EXCLUSIVE,
     why="All rows are read under ACCESS EXCLUSIVE: neither reads nor writes until that is done.",
     instead=(
-        "Add CHECK (column IS NOT NULL) NOT VALID, VALIDATE it, then SET NOT NULL: PostgreSQL finds "
-        "the proof and reads nothing. PostgreSQL 18 also takes NOT NULL … NOT VALID itself."
+        "Add CHECK (column IS NOT NULL) NOT VALID, VALIDATE it, then SET NOT NULL: PostgreSQL "
+        "finds the proof and reads nothing. PostgreSQL 18 also takes NOT NULL … NOT VALID itself."
     ),
     bad="ALTER TABLE orders ALTER COLUMN status SET NOT NULL;",
     good=(

@@ -72,7 +72,8 @@ def _rewrite(
         f"{' ' + include.group() if include else ''}{nulls};",
         *hint,
         *(() if before else (IMPATIENT,)),
-        f"ALTER TABLE {table} ADD CONSTRAINT {name} {constraint.form} USING INDEX {name}{deferred};",
+        f"ALTER TABLE {table} ADD CONSTRAINT {name} {constraint.form} "
+        f"USING INDEX {name}{deferred};",
     )
 
 
