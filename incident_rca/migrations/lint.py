@@ -183,10 +183,9 @@ def _weighed(
     severity, reason, blocked = hit.severity, "", None
     lock = hit.lock
     relation = context.session.resolve(lock.relation) if lock else None
-    if lock is not None and hit.index is not None:
-        relation = context.table_of_index(hit.index)
     if lock is not None and hit.is_weighed:
-        weight = weigh(lock, relation, around.sizes, around.thresholds)
+        table = context.table_of_index(hit.index) if hit.index else relation
+        weight = weigh(lock, table, around.sizes, around.thresholds)
         if weight is None:
             return None
         severity, reason, blocked = weight.severity, weight.reason, weight.blocking
@@ -198,7 +197,7 @@ def _weighed(
         path=path,
         start=statement.start,
         end=statement.end,
-        relation=str(relation or (lock.relation if lock else "")),
+        relation=str(relation or ""),
         lock_mode=lock.mode if lock else "",
         message=hit.what,
         reason=reason,

@@ -117,7 +117,8 @@ def _locks(operation: ops.Operation) -> Iterator[TableLock]:
             yield from (TableLock(table, ACCESS_EXCLUSIVE, work) for table in tables)
         case ops.Refresh(view=view, concurrently=concurrently):
             mode = EXCLUSIVE if concurrently else ACCESS_EXCLUSIVE
-            work = Work.REWRITE if operation.with_data else Work.INSTANT
+            filled = Work.SCAN if concurrently else Work.REWRITE
+            work = filled if operation.with_data else Work.INSTANT
             yield TableLock(view, mode, work)
         case ops.LockTables(tables=tables, mode=mode):
             yield from (TableLock(table, mode, Work.FOREVER) for table in tables)
@@ -125,8 +126,10 @@ def _locks(operation: ops.Operation) -> Iterator[TableLock]:
             for action in actions:
                 yield from _locks_of_action(table, action)
         case ops.AlterTable(kind="index", table=table, actions=actions):
-            attaches = any(isinstance(action, ops.Partition) for action in actions)
-            yield TableLock(table, ACCESS_EXCLUSIVE if attaches else SHARE_UPDATE_EXCLUSIVE)
+            yield TableLock(table, SHARE_UPDATE_EXCLUSIVE)
+            for action in actions:
+                if isinstance(action, ops.Partition):
+                    yield TableLock(action.partition, ACCESS_EXCLUSIVE)
         case ops.Other(tables=tables):
             yield from (TableLock(table, ROW_EXCLUSIVE, Work.FOREVER) for table in tables)
 

@@ -22,7 +22,7 @@ def relation_of_names(names: list[str]) -> Relation:
 def spelled(**node: Any) -> str:
     """The SQL of one statement: `spelled(index_stmt=…)`."""
     statement = pb.RawStmt(stmt=pb.Node(**node))
-    return postgast.deparse(pb.ParseResult(version=180004, stmts=[statement]))
+    return str(postgast.deparse(pb.ParseResult(version=180004, stmts=[statement])))
 
 
 def spelled_action(action: Any) -> str:

@@ -77,7 +77,7 @@ def _size(
         # Writes of a replica are those of replay, which its counters do not show.
         if not seconds or before is None or (is_replica and counter == "writes"):
             return None
-        return round(max(0, row[counter] - before[counter]) / seconds, 3)
+        return round(float(max(0, row[counter] - before[counter]) / seconds), 3)
 
     return TableSize(
         schema=row["schema"],

@@ -36,7 +36,8 @@ RULE = Rule(
     ),
     instead=(
         "DETACH … CONCURRENTLY, outside a transaction; not possible while there is a default "
-        "partition. One that was interrupted is ended by DETACH … FINALIZE."
+        "partition. One that was interrupted is ended by DETACH … FINALIZE. The table that was a "
+        "partition keeps its bounds as a CHECK constraint."
     ),
     bad="ALTER TABLE events DETACH PARTITION events_2025;",
     good="ALTER TABLE events DETACH PARTITION events_2025 CONCURRENTLY;",

@@ -48,12 +48,13 @@ def _rewrite(of: CreateIndex, size: TableSize) -> tuple[str, ...]:
     steps.append("RESET lock_timeout;")
     if size.is_nested:
         return (*steps, "-- partitions have partitions: the same for each level, from below")
+    attached: list[str] = []
     for partition in size.partitions:
         part = f"{partition.name}_{name}"[:63]
         text = of.leaf_text.replace(LEAF_INDEX, quoted(part))
         steps.append(text.replace(LEAF_TABLE, str(partition)) + ";")
-        steps.append(f"ALTER INDEX {index} ATTACH PARTITION {Relation(part, partition.schema)};")
-    return tuple(steps)
+        attached.append(f"ALTER INDEX {index} ATTACH PARTITION {Relation(part, partition.schema)};")
+    return (*steps, IMPATIENT, *attached)
 
 
 RULE = Rule(
@@ -75,8 +76,9 @@ RULE = Rule(
         "CREATE INDEX events_kind_idx ON ONLY events (kind);\n"
         "RESET lock_timeout;\n"
         "CREATE INDEX CONCURRENTLY events_2025_kind_idx ON events_2025 (kind);\n"
-        "ALTER INDEX events_kind_idx ATTACH PARTITION events_2025_kind_idx;\n"
         "CREATE INDEX CONCURRENTLY events_2026_kind_idx ON events_2026 (kind);\n"
+        "SET lock_timeout = '5s';\n"
+        "ALTER INDEX events_kind_idx ATTACH PARTITION events_2025_kind_idx;\n"
         "ALTER INDEX events_kind_idx ATTACH PARTITION events_2026_kind_idx;"
     ),
     check=check,
