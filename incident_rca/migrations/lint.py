@@ -251,13 +251,11 @@ def _is_for(ignore: Ignore, statement: Statement, starts: Sequence[Place]) -> bo
 def _folded(findings: list[LintFinding]) -> tuple[LintFinding, ...]:
     """The findings in their order, those of a rule that is told once folded into the first."""
     ordered = sorted(findings, key=lambda f: (f.start, f.rule))
-    out: list[LintFinding] = []
-    for finding in ordered:
-        alike = [f for f in ordered if f.rule == finding.rule]
-        if not BY_NAME[finding.rule].once or len(alike) == 1:
-            out.append(finding)
-        elif finding is alike[0]:
-            more = f"{finding.message}; {len(alike) - 1} more in this file"
-            severest = min((f.severity for f in alike), key=list(Severity).index)
-            out.append(replace(finding, message=more, severity=severest))
-    return tuple(out)
+    told_once = [f for f in ordered if BY_NAME[f.rule].once]
+    out = [f for f in ordered if not BY_NAME[f.rule].once]
+    for rule in dict.fromkeys(f.rule for f in told_once):
+        first, *others = [f for f in told_once if f.rule == rule]
+        more = f"; {len(others)} more in this file" if others else ""
+        severest = min((f.severity for f in (first, *others)), key=list(Severity).index)
+        out.append(replace(first, message=first.message + more, severity=severest))
+    return tuple(sorted(out, key=lambda f: (f.start, f.rule)))

@@ -6,17 +6,19 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-# Names that need no quotes; keywords are quoted by the parser's own spelling where it matters.
+from incident_rca.migrations.keywords import RESERVED
+
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
 def quoted(name: str) -> str:
     """A name as SQL needs it.
 
-    >>> quoted("orders"), quoted("Order.Items")
-    ('orders', '"Order.Items"')
+    >>> print(quoted("orders"), quoted("order"), quoted("Order.Items"))
+    orders "order" "Order.Items"
     """
-    return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+    is_plain = _PLAIN.fullmatch(name) and name not in RESERVED
+    return name if is_plain else '"' + name.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 from incident_rca.lock_modes import MODES
 from incident_rca.migrations import operations as ops
@@ -47,10 +46,7 @@ class Session:
     local_timeout: bool | None = None
     search_path: str = "public"
     created: frozenset[ops.Relation] = frozenset()
-    index_tables: Mapping[ops.Relation, ops.Relation] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
-    functions: Mapping[ops.Relation, int] = field(default_factory=lambda: MappingProxyType({}))
+    index_tables: Mapping[ops.Relation, ops.Relation] = field(default_factory=dict)
     proofs: frozenset[Proof] = frozenset()
     held: tuple[Held, ...] = ()
 
@@ -69,8 +65,9 @@ class Session:
         return ops.Relation(relation.name, self.search_path)
 
     def is_new(self, relation: ops.Relation) -> bool:
-        """Whether the file itself created the relation, so that nobody can be waiting for it."""
-        return self.resolve(relation) in self.created
+        """Whether the file itself created the relation, or the table of the index."""
+        known = self.resolve(relation)
+        return known in self.created or self.index_tables.get(known) in self.created
 
     def table_of_index(self, index: ops.Relation) -> ops.Relation | None:
         """The table of an index that these files created."""
@@ -131,10 +128,7 @@ def _with_names(session: Session, operation: ops.Operation) -> Session:
         case ops.CreateIndex(table=table, name=name) if name:
             index = ops.Relation(name, session.resolve(table).schema)
             known = {**session.index_tables, index: session.resolve(table)}
-            return replace(session, index_tables=MappingProxyType(known))
-        case ops.CreateFunction(name=name):
-            known_functions = {**session.functions, session.resolve(name): 1}
-            return replace(session, functions=MappingProxyType(known_functions))
+            return replace(session, index_tables=known)
         case ops.Drop(kind="table" | "materialized view", names=names):
             gone = {session.resolve(name) for name in names}
             return replace(session, created=session.created - gone)

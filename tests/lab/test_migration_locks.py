@@ -504,3 +504,32 @@ def test_writes_and_scans_are_those_while_it_watched(shop: Shop) -> None:
     orders = sizes.of(Relation("orders", shop.schema))
     assert orders is not None
     assert (orders.writes_per_second, orders.scans_per_second) == (5.0, 0.1)
+
+
+# --- the twins ----------------------------------------------------------------------------------
+
+TWINS = sorted((SHOP.parent / "twins").glob("*.sql"))
+REFUSED = ("concurrently-in-transaction", "partitioned-index")
+
+
+@pytest.mark.parametrize("kind", ["bad", "good"])
+def test_the_twins_are_migrations_that_run(server18: Server, kind: str) -> None:
+    """Statement by statement, as psql does; only what lint says is refused is refused."""
+    for path in TWINS:
+        if f".{kind}." not in path.name:
+            continue
+        shops = open_shop(server18)
+        shop = next(shops)
+        refused = False
+        try:
+            for text, _ in operations(path.read_text(encoding="utf-8")):
+                shop.run(text)
+        except (psycopg.errors.ActiveSqlTransaction, psycopg.errors.FeatureNotSupported):
+            refused = True
+        except psycopg.errors.NotNullViolation:
+            assert "not_null_without_default.bad" in path.name
+        found = {f.rule for f in findings(shop, path.read_text(encoding="utf-8"))}
+        assert refused == ("CONCURRENTLY" in path.read_text() and bool(found & set(REFUSED)))
+        shop.session.rollback()
+        shop.run("RESET lock_timeout")
+        next(shops, None)

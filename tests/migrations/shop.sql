@@ -1,5 +1,6 @@
 -- The tables that the examples of the rules and the twins change; a thousand rows where it matters.
 CREATE TABLE customers (id bigint PRIMARY KEY, email text);
+CREATE TABLE regions (name text);
 CREATE TABLE orders (
     id bigint PRIMARY KEY,
     customer_id bigint,
