@@ -314,8 +314,8 @@ def describe_settings(
     for name, (place, _) in SCALARS.items():
         key = ".".join(place)
         value = getattr(settings, name)
-        listed = isinstance(value, tuple | Mapping)
-        shown_value = _listed(value) if listed else f"{value}"
+        shown_value = ", ".join(value) if isinstance(value, tuple) else f"{value}"
+        shown_value = _listed(value) if isinstance(value, Mapping) else shown_value
         rows.append((key, shown_value or "-", origins[key]))
     for clock, (lo, hi) in settings.clock_offset_seconds.items():
         key = f"clock_offset_seconds.{clock}"

@@ -41,7 +41,7 @@ def pages(rules: Sequence[Rule]) -> Iterator[tuple[str, str]]:
     ]
     head = (
         "# Rules of `incident-rca lint`\n\nMade from `incident_rca/migrations/rules/`, so "
-        "change those: `make lint-pages` writes these anew.\n\n"
+        "change those and run `python docs/make_lint_pages.py`.\n\n"
         "| rule | what it finds | lock |\n| --- | --- | --- |\n"
     )
     yield INDEX, head + "\n".join(rows) + "\n"

@@ -24,7 +24,7 @@ def migration_files(given: Sequence[Path]) -> tuple[Path, ...]:
                 raise BadInput(f"{path}: no *.sql in it", hint=_python_hint(path))
             found |= dict.fromkeys(inside)
         elif not path.is_file():
-            raise BadInput(f"{path}: no such file or folder")
+            raise BadInput(f"{path}: no such file or folder", hint="name migrations in SQL")
         elif path.suffix == ".py":
             raise BadInput(f"{path}: this is Python, not SQL", hint=_PYTHON)
         else:

@@ -76,13 +76,14 @@ def weigh(
     size = sizes.of(relation)
     if size is None:
         return Weight(
-            severity=Severity.MEDIUM, reason=f"{relation} is not among the tables of {sizes.origin}"
+            severity=Severity.MEDIUM,
+            reason=f"the table {relation} is not among the tables of {sizes.origin}",
         )
     if size.rows is None:
         return Weight(
             severity=Severity.HIGH,
-            reason=f"{relation} has no statistics in {sizes.origin}, so it counts as large: "
-            f"ANALYZE {relation}",
+            reason=f"the table {relation} has no statistics in {sizes.origin}, so it counts as "
+            f"large: ANALYZE {relation}",
         )
     threshold = thresholds.of(relation)
     if size.rows < threshold and size.bytes < LARGE_BYTES:
@@ -103,8 +104,8 @@ def described(relation: Relation, size: TableSize, sizes: TableSizes, threshold:
     if size.rows is not None and size.rows < threshold:
         limit = f"threshold {LARGE_BYTES / 1e9:g} GB"
     return (
-        f"{relation} has about {size.rows or 0:,} rows, {size.bytes / 1e6:,.0f} MB{parts} "
-        f"({counted}; {sizes.origin}, {sizes.as_of}; {limit})"
+        f"the table {relation} has about {size.rows or 0:,} rows, {size.bytes / 1e6:,.0f} MB"
+        f"{parts} ({counted}; {sizes.origin}, {sizes.as_of}; {limit})"
     )
 
 

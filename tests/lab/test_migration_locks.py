@@ -21,6 +21,7 @@ import pytest
 from incident_rca.lock_modes import MODES, mode_of_statement
 from incident_rca.migrations import grammar
 from incident_rca.migrations.functions import known
+from incident_rca.migrations.keywords import RESERVED
 from incident_rca.migrations.lint import LintFinding, Surroundings, lint_text
 from incident_rca.migrations.locks import Work, blocks_writes, locks_of
 from incident_rca.migrations.operations import Operation, Relation
@@ -455,7 +456,7 @@ def test_functions_are_as_volatile_as_the_catalog_says(server18: Server, server1
                 "SELECT proname, array_agg(DISTINCT provolatile::text) FROM pg_proc "
                 "WHERE pronamespace = 'pg_catalog'::regnamespace GROUP BY 1"
             ).fetchall()
-        catalog = dict(rows)
+        catalog: dict[str, list[str]] = dict(rows)
         # These are syntax, not functions of that name.
         syntax = {"trim", "nullif", "coalesce", "greatest", "least"}
         for name in fixed - syntax:
@@ -463,6 +464,18 @@ def test_functions_are_as_volatile_as_the_catalog_says(server18: Server, server1
         new_in_18 = {"uuidv4", "uuidv7"} if server.version < 18 else set()
         for name in volatile - new_in_18:
             assert "v" in catalog[name], name
+
+
+def test_reserved_words_are_those_of_the_server(server18: Server, server16: Server) -> None:
+    found = []
+    for server in (server18, server16):
+        with server.connect() as session:
+            rows = session.execute(
+                "SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')"
+            ).fetchall()
+        found.append({word for (word,) in rows})
+    assert found[0] == RESERVED
+    assert found[1] <= RESERVED, "what 16 reserves is quoted as well"
 
 
 def test_sizes_sum_partitions_and_tell_unknown_from_small(shop: Shop) -> None:

@@ -8,6 +8,7 @@ from incident_rca.lock_modes import MODES, in_words
 from incident_rca.migrations.locks import TableLock, Work, blocks_writes, locks_of
 from incident_rca.migrations.operations import Calls, Operation, Other
 from incident_rca.migrations.rule import Context, Hit, Rule
+from incident_rca.migrations.runners import refuses_transaction
 from incident_rca.migrations.script import Statement
 
 _ON_DATA = frozenset({"insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "copy_stmt"})
@@ -15,7 +16,9 @@ _ON_DATA = frozenset({"insert_stmt", "update_stmt", "delete_stmt", "merge_stmt",
 
 def check(statement: Statement, context: Context) -> Iterator[Hit]:
     held = context.session.held
-    if not held or not _takes_time(statement.operation, context):
+    # What PostgreSQL refuses here never runs: concurrently-in-transaction says so.
+    refused = refuses_transaction(statement.operation)
+    if not held or refused or not _takes_time(statement.operation, context):
         return
     first = max(held, key=lambda h: MODES.index(h.mode))
     yield Hit(
