@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from incident_rca.analysis.observations import Observations
 from incident_rca.lock_modes import in_words
-from incident_rca.migrations.incident import in_ci, rules_broken
-from incident_rca.model import Finding, LockEpisode, Severity
+from incident_rca.migrations.incident import OF_WAITING, held_too_long, in_ci, rules_broken
+from incident_rca.model import Finding, LockEpisode, Session, Severity
 
 # blocking-index-build says it of those, with the size of the table.
 _OF_INDEXES = frozenset({"index-without-concurrently", "partitioned-index"})
 
 
 def findings(seen: Observations) -> tuple[Finding, ...]:
-    """One finding an episode whose holder ran such a statement, in the mode that it held.
+    """One finding an episode whose holder did such work, or in which one waited in front of others.
 
-    A holder's last statement need not be the one that took the lock, so it accuses nobody.
+    A session's last statement need not be the one that took the lock, so it accuses nobody.
     """
-    found = []
-    for episode in seen.lock_episodes:
-        holder = episode.root_holder
-        knows = bool(holder.mode) and holder.statement_basis != "last"
-        rules = rules_broken(holder.statement, holder.mode) if knows else ()
-        if rules and not _OF_INDEXES & set(rules):
-            found.append(_finding(episode, rules))
-    return tuple(found)
+    return tuple(f for episode in seen.lock_episodes for f in _of_episode(episode))
 
 
-def _finding(episode: LockEpisode, rules: tuple[str, ...]) -> Finding:
-    holder = episode.root_holder
+def _of_episode(episode: LockEpisode) -> Iterator[Finding]:
+    rules = held_too_long(_broken(episode.root_holder))
+    if rules and not _OF_INDEXES & set(rules):
+        yield _finding(episode, episode.root_holder, rules, "held")
+    for session in episode.queue_amplifiers:
+        if OF_WAITING in _broken(session):
+            yield _finding(episode, session, (OF_WAITING,), "waited for")
+            return
+
+
+def _broken(session: Session) -> tuple[str, ...]:
+    if not session.mode or session.statement_basis == "last":
+        return ()
+    return rules_broken(session.statement, session.mode)
+
+
+def _finding(episode: LockEpisode, session: Session, rules: tuple[str, ...], what: str) -> Finding:
     return Finding(
         rule="blocking-migration",
         severity=Severity.MEDIUM,
         statement=(
-            f"A migration held {in_words(holder.mode)} on {episode.relation} and stopped up to "
-            f"{episode.peak_waiters} sessions."
+            f"A statement of {session.application or 'a session'} {what} "
+            f"{in_words(session.mode)} on {episode.relation}, with up to {episode.peak_waiters} "
+            "sessions waiting."
         ),
         remedy=f"{in_ci(rules)} `incident-rca lint --explain {rules[0]}` says what to do instead.",
         evidence=(*episode.start_evidence, *episode.peak_evidence),
