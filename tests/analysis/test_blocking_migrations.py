@@ -53,13 +53,19 @@ def test_nobody_is_accused_of_what_is_not_known(statement: str, mode: str, basis
 
 def test_a_migration_that_waits_in_front_of_others_lacked_a_timeout() -> None:
     """An idle reader, an ALTER TABLE that waits for it, and reads behind that."""
-    reader = {"holder_mode": "AccessShareLock", "holder_statement": "SELECT * FROM items"}
+    reader: dict[str, Any] = {
+        "holder_mode": "AccessShareLock",
+        "holder_statement": "SELECT * FROM items",
+    }
     alter = edge(
         60, 8, 7, wait_start=-1, wait_end=60, held_since=-300, waiter_application="migrate",
         waiter_mode="AccessExclusiveLock", **reader,
     )  # fmt: skip
     sql = "ALTER TABLE items ADD COLUMN c int"
-    behind = {"waiter_mode": "AccessShareLock", "holder_mode": "AccessExclusiveLock"}
+    behind: dict[str, Any] = {
+        "waiter_mode": "AccessShareLock",
+        "holder_mode": "AccessExclusiveLock",
+    }
     reads = [
         edge(60, 100 + n, 8, wait_start=0, wait_end=60, edge="soft", holder_statement=sql, **behind)
         for n in range(9)

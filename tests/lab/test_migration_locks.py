@@ -1,176 +1,20 @@
-"""What lint claims of locks, against PostgreSQL 18 and 16: pg_locks as a second session sees them.
-
-A statement that may run in a transaction is run in one and looked at before that ends. One that may
-not is made to wait behind EXCLUSIVE, which lets only reads pass, and what it then asks for is read.
-"""
+"""What lint claims of locks, against pg_locks of PostgreSQL 18 and 16."""
 
 from __future__ import annotations
 
-import itertools
-import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from incident_rca.lock_modes import MODES, mode_of_statement
-from incident_rca.migrations import grammar
-from incident_rca.migrations.functions import known
-from incident_rca.migrations.keywords import RESERVED
-from incident_rca.migrations.lint import LintFinding, Surroundings, lint_text
+from incident_rca.migrations.lint import LintFinding
 from incident_rca.migrations.locks import Work, blocks_writes, locks_of
-from incident_rca.migrations.operations import Operation, Relation
+from incident_rca.migrations.operations import Operation
 from incident_rca.migrations.rule import Rule
 from incident_rca.migrations.rules import BY_NAME, RULES
 from incident_rca.migrations.runners import refuses_transaction
-from incident_rca.migrations.weighing import Thresholds
-from incident_rca.sources.table_sizes import fetch_sizes
-from tests.lab.servers import Server
-
-SHOP = Path(__file__).resolve().parents[1] / "migrations" / "shop.sql"
-LOCKS = """
-    SELECT c.relname, l.mode, l.granted FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
-    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE l.pid = %s AND n.nspname = %s
-"""
-READ = "SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE schemaname = %s"
-FILES = "SELECT oid, relfilenode FROM pg_class WHERE relnamespace = %s::regnamespace"
-PATIENCE_SECONDS = 20
-SHOPS = itertools.count()
-
-
-@dataclass
-class Shop:
-    """A schema with the tables of shop.sql, a session that migrates it and one that looks on."""
-
-    server: Server
-    schema: str
-    session: psycopg.Connection
-    observer: psycopg.Connection
-
-    def locks(self, *, granted: bool) -> dict[str, str]:
-        """The strongest mode of each relation of the schema that the session has, or waits for."""
-        pid = self.session.info.backend_pid
-        rows = self.observer.execute(LOCKS, [pid, self.schema]).fetchall()
-        found: dict[str, str] = {}
-        for name, mode, has in rows:
-            if has is granted:
-                found[name] = max(found.get(name, mode), mode, key=MODES.index)
-        return found
-
-    def run(self, sql: str) -> None:
-        self.session.execute(sql.encode())
-
-    def files(self) -> dict[int, int]:
-        return dict(self.session.execute(FILES, [self.schema]).fetchall())
-
-    def rows_read(self) -> int:
-        row = self.session.execute(READ, [self.schema]).fetchone()
-        return int(row[0] or 0) if row else 0
-
-
-@pytest.fixture
-def shop(server: Server) -> Iterator[Shop]:
-    """A shop for one test."""
-    yield from open_shop(server)
-
-
-def open_shop(server: Server) -> Iterator[Shop]:
-    schema = f"shop_{next(SHOPS)}"
-    with server.connect() as session, server.connect() as observer:
-        made = Shop(server, schema, session, observer)
-        made.run(f"CREATE SCHEMA {schema}; SET search_path TO {schema}")
-        made.run(SHOP.read_text(encoding="utf-8"))
-        yield made
-        session.rollback()
-        made.run(f"DROP SCHEMA {schema} CASCADE")
-
-
-@pytest.fixture(scope="module")
-def standing18(server18: Server) -> Iterator[Shop]:
-    yield from open_shop(server18)
-
-
-@pytest.fixture(scope="module")
-def standing16(server16: Server) -> Iterator[Shop]:
-    yield from open_shop(server16)
-
-
-@pytest.fixture(params=[18, 16], ids=["18", "16"])
-def standing(request: pytest.FixtureRequest) -> Shop:
-    """A shop for many tests, each of which rolls back what it did."""
-    made = request.getfixturevalue(f"standing{request.param}")
-    assert isinstance(made, Shop)
-    return made
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the server did: the modes, the rows read one after the other, the files written anew."""
-
-    modes: dict[str, str]
-    rows_read: int
-    rewritten: bool
-
-
-def watch(shop: Shop, sql: str, operation: Operation, *, keep: bool = True) -> Seen:
-    """Runs a statement and says what it took."""
-    if refuses_transaction(operation):
-        return watch_waiting(shop, sql, operation)
-    shop.session.autocommit = False
-    try:
-        files, rows_read = shop.files(), shop.rows_read()
-        shop.run(sql)
-        modes = shop.locks(granted=True)
-        seen = Seen(modes, shop.rows_read() - rows_read, changed(files, shop.files()))
-        if keep:
-            shop.session.commit()
-    finally:
-        shop.session.rollback()
-        shop.session.autocommit = True
-    return seen
-
-
-def changed(before: dict[int, int], after: dict[int, int]) -> bool:
-    """Whether a relation that is still there has another file."""
-    return any(after.get(oid, file) != file for oid, file in before.items())
-
-
-def watch_waiting(shop: Shop, sql: str, operation: Operation) -> Seen:
-    """Lets it wait behind a lock on its table, reads what it asks for, and lets it go on."""
-    named = [lock.relation.name for lock in locks_of(operation)]
-    table = "orders" if named and named[0].startswith("orders") else named[0]
-    failed: list[psycopg.Error] = []
-
-    def work() -> None:
-        try:
-            shop.run(sql)
-        except psycopg.Error as error:
-            failed.append(error)
-
-    before = shop.files()
-    with shop.server.connect(autocommit=False) as blocker:
-        blocker.execute(f"LOCK TABLE {shop.schema}.{table} IN EXCLUSIVE MODE".encode())
-        thread = threading.Thread(target=work)
-        thread.start()
-        limit = time.monotonic() + PATIENCE_SECONDS
-        while not (modes := shop.locks(granted=False)):
-            assert time.monotonic() < limit and not failed, failed
-            time.sleep(0.005)
-    thread.join(PATIENCE_SECONDS)
-    assert not thread.is_alive() and not failed, failed
-    return Seen(modes, 0, changed(before, shop.files()))
-
-
-def operations(sql: str) -> list[tuple[str, Operation]]:
-    parsed = grammar.parse(sql)
-    assert not isinstance(parsed, grammar.Unreadable), parsed
-    data = sql.encode()
-    return [(data[p.start : p.end].decode(), p.operation) for p in parsed]
+from tests.lab.shops import SHOP, Shop, findings, operations, watch
 
 
 def claimed(operation: Operation) -> dict[str, str]:
@@ -338,15 +182,6 @@ STATE = """
 """
 
 
-def findings(shop: Shop, text: str) -> tuple[LintFinding, ...]:
-    """What lint says of a text, with sizes from this server and a thousand rows as large."""
-    sizes = fetch_sizes(
-        shop.server.dsn, now=lambda: datetime.now(UTC), watch_seconds=0, sleep=time.sleep
-    )
-    around = Surroundings(sizes=sizes, thresholds=Thresholds(large_table_rows=500))
-    return lint_text(f"SET search_path TO {shop.schema};\n{text}", around).findings
-
-
 def of_rule(shop: Shop, rule: Rule) -> LintFinding:
     (found,) = [f for f in findings(shop, rule.bad) if f.rule == rule.name]
     return found
@@ -446,103 +281,3 @@ def test_concurrently_is_refused_in_do_and_for_a_partitioned_table(shop: Shop) -
 def test_set_local_lasts_for_a_transaction_only(shop: Shop) -> None:
     shop.run("SET LOCAL lock_timeout = '5s'")
     assert shop.session.execute("SHOW lock_timeout").fetchone() == ("0",)
-
-
-def test_functions_are_as_volatile_as_the_catalog_says(server18: Server, server16: Server) -> None:
-    volatile, fixed = known()
-    for server in (server18, server16):
-        with server.connect() as session:
-            rows = session.execute(
-                "SELECT proname, array_agg(DISTINCT provolatile::text) FROM pg_proc "
-                "WHERE pronamespace = 'pg_catalog'::regnamespace GROUP BY 1"
-            ).fetchall()
-        catalog: dict[str, list[str]] = dict(rows)
-        # These are syntax, not functions of that name.
-        syntax = {"trim", "nullif", "coalesce", "greatest", "least"}
-        for name in fixed - syntax:
-            assert "v" not in catalog[name], name
-        new_in_18 = {"uuidv4", "uuidv7"} if server.version < 18 else set()
-        for name in volatile - new_in_18:
-            assert "v" in catalog[name], name
-
-
-def test_reserved_words_are_those_of_the_server(server18: Server, server16: Server) -> None:
-    found = []
-    for server in (server18, server16):
-        with server.connect() as session:
-            rows = session.execute(
-                "SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')"
-            ).fetchall()
-        found.append({word for (word,) in rows})
-    assert found[0] == RESERVED
-    assert found[1] <= RESERVED, "what 16 reserves is quoted as well"
-
-
-def test_sizes_sum_partitions_and_tell_unknown_from_small(shop: Shop) -> None:
-    shop.run("CREATE TABLE loaded (id int); INSERT INTO loaded SELECT generate_series(1, 700)")
-    shop.run("CREATE TABLE never (id int); INSERT INTO never SELECT 1")
-    shop.run("CREATE TABLE empty (id int) PARTITION BY LIST (id)")
-    shop.run("SELECT pg_stat_force_next_flush()")
-    shop.run("SELECT pg_stat_reset_single_table_counters('never'::regclass)")
-    sizes = fetch_sizes(
-        shop.server.dsn, now=lambda: datetime.now(UTC), watch_seconds=0, sleep=time.sleep
-    )
-
-    def rows(table: str) -> int | None:
-        size = sizes.of(Relation(table, shop.schema))
-        assert size is not None
-        return size.rows
-
-    assert rows("orders") == 1000
-    assert rows("events") == 1000
-    assert rows("loaded") == 700, "not analyzed, but its writes were counted"
-    assert rows("never") is None, "neither analyzed nor counted"
-    assert rows("empty") == 0
-    events = sizes.of(Relation("events", shop.schema))
-    assert events is not None
-    assert [p.name for p in events.partitions] == ["events_2025", "events_2026"]
-    table = sizes.table_of_index(Relation("orders_status_idx", shop.schema))
-    assert table == Relation("orders", shop.schema)
-
-
-def test_writes_and_scans_are_those_while_it_watched(shop: Shop) -> None:
-    def meanwhile(_: float) -> None:
-        shop.run("INSERT INTO orders (id) SELECT generate_series(5000, 5049)")
-        shop.run("SELECT count(*) FROM orders")
-        shop.run("SELECT pg_stat_force_next_flush()")
-
-    shop.run("SELECT pg_stat_force_next_flush()")
-    clock = iter([datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC)])
-    sizes = fetch_sizes(shop.server.dsn, now=lambda: next(clock), watch_seconds=10, sleep=meanwhile)
-    orders = sizes.of(Relation("orders", shop.schema))
-    assert orders is not None
-    assert (orders.writes_per_second, orders.scans_per_second) == (5.0, 0.1)
-
-
-# --- the twins ----------------------------------------------------------------------------------
-
-TWINS = sorted((SHOP.parent / "twins").glob("*.sql"))
-REFUSED = ("concurrently-in-transaction", "partitioned-index")
-
-
-@pytest.mark.parametrize("kind", ["bad", "good"])
-def test_the_twins_are_migrations_that_run(server18: Server, kind: str) -> None:
-    """Statement by statement, as psql does; only what lint says is refused is refused."""
-    for path in TWINS:
-        if f".{kind}." not in path.name:
-            continue
-        shops = open_shop(server18)
-        shop = next(shops)
-        refused = False
-        try:
-            for text, _ in operations(path.read_text(encoding="utf-8")):
-                shop.run(text)
-        except (psycopg.errors.ActiveSqlTransaction, psycopg.errors.FeatureNotSupported):
-            refused = True
-        except psycopg.errors.NotNullViolation:
-            assert "not_null_without_default.bad" in path.name
-        found = {f.rule for f in findings(shop, path.read_text(encoding="utf-8"))}
-        assert refused == ("CONCURRENTLY" in path.read_text() and bool(found & set(REFUSED)))
-        shop.session.rollback()
-        shop.run("RESET lock_timeout")
-        next(shops, None)
