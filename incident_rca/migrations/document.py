@@ -8,6 +8,18 @@ from incident_rca.lock_modes import in_words, meaning
 from incident_rca.migrations.rule import Rule
 
 INDEX = "README.md"
+_UNSEEN = """
+## What it cannot see
+
+- SQL that is put together at run time, files that a file includes, functions that another file
+  made: the first two are counted as not checked.
+- The type that a column has now, and constraints that were there before the files given: a change of
+  type that writes nothing, or a SET NOT NULL that an old CHECK proves, is told all the same.
+- Which tables are partitioned, and the table of an index, without `--dsn` or `--stats`.
+- How long it would take where it runs: the seconds are the least, at rates that were measured in
+  memory (`incident_rca/migrations/weighing.py`); set `index_rows_per_second` to what you measured.
+- Locks that are no table locks: rows, advisory locks, the application's own.
+"""
 
 
 def page(rule: Rule) -> str:
@@ -44,6 +56,6 @@ def pages(rules: Sequence[Rule]) -> Iterator[tuple[str, str]]:
         "change those and run `python docs/make_lint_pages.py`.\n\n"
         "| rule | what it finds | lock |\n| --- | --- | --- |\n"
     )
-    yield INDEX, head + "\n".join(rows) + "\n"
+    yield INDEX, head + "\n".join(rows) + "\n" + _UNSEEN
     for rule in rules:
         yield f"{rule.name}.md", page(rule)

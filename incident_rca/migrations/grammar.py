@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -108,21 +109,48 @@ def _inner(node: Any, line: int) -> Iterator[Inner]:
 
 
 def _constant(expression: str) -> str | None:
-    """The text of an expression that is one literal; None for what is put together."""
-    # The word keeps this from being a statement of the program: it is only ever parsed.
-    tree = parse_value(expression)
-    return tree.val.a_const.sval.sval if tree and tree.val.a_const.HasField("sval") else None
+    """The text of an expression that is one literal, or format() of one; None for any other.
+
+    What format() fills in stands as a name such as "%I", of which nothing is known.
+    """
+    value = _only_value(expression)
+    if value is None:
+        return None
+    if value.HasField("func_call"):
+        call = value.func_call
+        if call.funcname[-1].string.sval != "format" or not call.args:
+            return None
+        text = _literal(call.args[0])
+        return None if text is None else _filled_in(text)
+    return _literal(value)
 
 
-def parse_value(expression: str) -> Any:
-    """The node of the only value of an expression, or None."""
+def _literal(node: Any) -> str | None:
+    return node.a_const.sval.sval if node.a_const.HasField("sval") else None
+
+
+_PLACE = re.compile(r"%(?:(?P<percent>%)|(?:\d+\$)?-?(?:\d+|\*)?(?P<kind>[IsL]))")
+
+
+def _filled_in(text: str) -> str:
+    """A text of format() with a quoted name for each %I and %s, and a literal for each %L.
+
+    >>> print(_filled_in("CREATE INDEX %I ON %2$s (a) WHERE b = %L"))
+    CREATE INDEX "%I" ON "%s" (a) WHERE b = '%L'
+    """
+    signs = {"I": '"%I"', "s": '"%s"', "L": "'%L'"}
+    return _PLACE.sub(lambda m: "%" if m["percent"] else signs[m["kind"]], text)
+
+
+def _only_value(expression: str) -> Any:
+    """The node of an expression, or None where it cannot be read."""
     try:
         tree = postgast.parse(f"VALUES ({expression})")
         (row,) = tree.stmts[0].stmt.select_stmt.values_lists
         (value,) = row.list.items
     except (postgast.PgQueryError, ValueError):
         return None
-    return pb.ResTarget(val=value)
+    return value
 
 
 def operation_of(node: Any) -> ops.Operation:

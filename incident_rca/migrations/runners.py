@@ -52,8 +52,9 @@ def _if_several(operations: Sequence[Operation]) -> bool:
     return len(operations) > 1
 
 
-def _unless_refused(operations: Sequence[Operation]) -> bool:
-    return not any(refuses_transaction(operation) for operation in operations)
+def _unless_all_refuse(operations: Sequence[Operation]) -> bool:
+    """Flyway refuses a file that mixes both kinds (`mixed=false`, its default)."""
+    return not all(refuses_transaction(operation) for operation in operations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +84,8 @@ RUNNERS: Mapping[str, Runner] = {
         ),
         Runner(
             name="flyway",
-            how="each file in a transaction, unless one of its statements refuses that",
-            wraps=_unless_refused,
+            how="each file in a transaction, or none of it; a mix of both is refused",
+            wraps=_unless_all_refuse,
             outside="keep it in a file of its own: Flyway then runs it outside a transaction",
         ),
         Runner(

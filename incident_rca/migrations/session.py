@@ -122,7 +122,7 @@ def _after_set(session: Session, operation: ops.SetVariable) -> Session:
 def _with_names(session: Session, operation: ops.Operation) -> Session:
     """What the file creates, drops and renames."""
     match operation:
-        case ops.CreateTable(table=table, if_not_exists=False):
+        case ops.CreateTable(table=table, if_not_exists=False) if "%" not in table.name:
             name = ops.Relation(table.name, "pg_temp") if operation.temporary else table
             return replace(session, created=session.created | {session.resolve(name)})
         case ops.CreateIndex(table=table, name=name) if name:

@@ -186,6 +186,15 @@ def test_how_a_file_is_wrapped(runner: str, one: bool, two: bool, update: bool) 
     assert rules(TIMED) == ["statements-after-strong-lock"] * update
 
 
+def test_flyway_refuses_a_file_that_mixes_both_kinds() -> None:
+    around = Surroundings(runner=RUNNERS["flyway"])
+    (found,) = lint_text(f"SELECT 1;\n{ONE}", around).findings
+    assert (found.rule, found.start.line) == ("concurrently-in-transaction", 2)
+    assert found.rewrite == (
+        "-- keep it in a file of its own: Flyway then runs it outside a transaction",
+    )
+
+
 def test_a_commit_in_the_file_ends_what_the_runner_began() -> None:
     around = Surroundings(runner=RUNNERS["alembic"])
     assert lint_text(f"COMMIT;\n{ONE}", around).findings == ()

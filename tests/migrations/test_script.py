@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 
@@ -143,6 +142,7 @@ BEGIN
         END IF;
     END LOOP;
     EXECUTE format('CREATE INDEX %I ON orders (id)', 'c');
+    EXECUTE 'DROP TABLE ' || r;
 EXCEPTION WHEN others THEN
     CREATE INDEX d ON orders (id);
 END
@@ -155,12 +155,20 @@ def test_statements_inside_do_stand_in_the_file() -> None:
     inside, missed = statements_inside(block)
     indexes = [s for s in inside if isinstance(s.operation, CreateIndex)]
     names = {s.operation.name: s for s in indexes if isinstance(s.operation, CreateIndex)}
-    assert sorted(names) == ["a", "b", "d"]
+    assert sorted(names) == ["%I", "a", "b", "d"]
+    assert names.pop("%I").start == Place(12, 5)
     for name, statement in names.items():
         rest = placed(BODY, statement.start.line, statement.start.column)
         assert rest.startswith(f"CREATE INDEX {name} ON orders (id)")
-    assert [n.start.line for n in missed] == [12]
+    assert [n.start.line for n in missed] == [13]
     assert all(s.within == Place(2, 1) for s in inside)
+
+
+def test_a_name_that_is_filled_in_is_never_a_new_table() -> None:
+    create = "EXECUTE format('CREATE TABLE %I (a int)', one);"
+    index = "EXECUTE format('CREATE INDEX ON %I (a)', two);"
+    text = f"SET lock_timeout = '5s';\nDO $$ BEGIN {create} {index} END $$;"
+    assert [f.rule for f in lint_text(text).findings] == ["index-without-concurrently"]
 
 
 def test_code_in_other_languages_is_said_not_to_be_checked() -> None:
@@ -196,15 +204,13 @@ def test_keywords_are_quoted() -> None:
     assert str(Relation("select", "s")) == 's."select"'
 
 
-def test_ten_thousand_statements_take_seconds() -> None:
-    """The goal is 5 s; a machine that others use as well gets four times as long."""
+def test_many_statements_are_all_judged() -> None:
+    """How long that takes `make bench` says."""
     text = "".join(
         f"SET lock_timeout = '{n + 1}s';\nCREATE INDEX i{n} ON orders (a);\n"
         f"ALTER TABLE orders ADD CONSTRAINT c{n} CHECK (a > {n});\nUPDATE orders SET a = 1;\n"
         for n in range(2500)
     )
-    start = time.process_time()
     report = lint_text(text)
     assert report.statements == 10_000
     assert len(report.findings) == 5_000
-    assert time.process_time() - start < 20
