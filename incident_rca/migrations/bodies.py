@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from incident_rca.migrations import grammar
+from incident_rca.migrations import grammar, plpgsql
 from incident_rca.migrations.operations import Block, CreateFunction
 from incident_rca.migrations.script import Lines, NotChecked, Place, Statement, read_script
 
@@ -30,14 +30,14 @@ def statements_inside(
         return tuple(found), tuple(missed)
     if of.language != "plpgsql":
         return (), (NotChecked(start=outer.start, reason=f"its code is in {of.language}"),)
-    inner = grammar.body_statements(outer.text)
+    inner = plpgsql.body_statements(outer.text)
     if isinstance(inner, grammar.Unreadable):
         return (), (NotChecked(start=outer.start, reason=inner.message),)
     return _placed(outer, of.body, inner)
 
 
 def _placed(
-    outer: Statement, body: str, inner: tuple[grammar.Inner, ...]
+    outer: Statement, body: str, inner: tuple[plpgsql.Inner, ...]
 ) -> tuple[tuple[Statement, ...], tuple[NotChecked, ...]]:
     found: list[Statement] = []
     missed: list[NotChecked] = []

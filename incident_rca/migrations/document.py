@@ -13,8 +13,8 @@ _UNSEEN = """
 
 - SQL that is put together at run time, files that a file includes, functions that another file
   made: the first two are counted as not checked.
-- The type that a column has now, and constraints that were there before the files given: a change of
-  type that writes nothing, or a SET NOT NULL that an old CHECK proves, is told all the same.
+- The type that a column has now, and constraints that were there before the files given: a change
+  of type that writes nothing, or a SET NOT NULL that an old CHECK proves, is told all the same.
 - Which tables are partitioned, and the table of an index, without `--dsn` or `--stats`.
 - How long it would take where it runs: the seconds are the least, at rates that were measured in
   memory (`incident_rca/migrations/weighing.py`); set `index_rows_per_second` to what you measured.
