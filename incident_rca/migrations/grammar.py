@@ -1,4 +1,4 @@
-"""PostgreSQL's own grammar: with grammar_tables, spelling and plpgsql, all that knows the parser."""
+"""PostgreSQL's own grammar: this, grammar_tables, spelling and plpgsql know the parser."""
 
 from __future__ import annotations
 
