@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from incident_rca.migrations.locks import TableLock, Work
-from incident_rca.migrations.operations import Relation
+from incident_rca.migrations.operations import (
+    Action,
+    AddColumn,
+    AddConstraint,
+    AlterTable,
+    Constraint,
+    Relation,
+)
 from incident_rca.migrations.runners import Runner
 from incident_rca.migrations.script import Statement
 from incident_rca.migrations.session import Session
@@ -36,6 +43,25 @@ class Context:
         if known is None and self.sizes is not None:
             known = self.sizes.table_of_index(self.session.resolve(index))
         return known
+
+
+def actions_of(statement: Statement, context: Context) -> Iterator[tuple[Relation, Action]]:
+    """Each action of an ALTER TABLE on a table that somebody may be using."""
+    of = statement.operation
+    if isinstance(of, AlterTable) and of.kind == "table" and not context.session.is_new(of.table):
+        yield from ((of.table, action) for action in of.actions)
+
+
+def constraints_of(
+    statement: Statement, context: Context
+) -> Iterator[tuple[Relation, Constraint, AddColumn | None]]:
+    """Each constraint that an ALTER TABLE adds to such a table, with the column it came with."""
+    for table, action in actions_of(statement, context):
+        match action:
+            case AddConstraint(constraint=constraint):
+                yield table, constraint, None
+            case AddColumn(constraints=constraints):
+                yield from ((table, constraint, action) for constraint in constraints)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

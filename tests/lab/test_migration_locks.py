@@ -234,6 +234,29 @@ def test_the_rewrite_runs_and_waits_for_nobody_long(shop: Shop, name: str) -> No
     assert came_to == expected, "it does not come to the same"
 
 
+def test_a_foreign_key_of_a_partitioned_table_is_taken_over_from_its_partitions(
+    shop: Shop,
+) -> None:
+    """The last step reads nothing, for the partitions have the key; only the others read."""
+    sql = "ALTER TABLE events ADD CONSTRAINT k FOREIGN KEY (customer_id) REFERENCES customers (id);"
+    (finding,) = findings(shop, f"SET lock_timeout = '5s';\n{sql}")
+    steps = operations("\n".join(finding.rewrite))
+    read = [watch(shop, text, operation).rows_read for text, operation in steps]
+    validations = [n for n, (text, _) in enumerate(steps) if "VALIDATE" in text]
+    assert [n for n, rows in enumerate(read) if rows] == validations
+    assert len(validations) == 2
+    assert findings(shop, "\n".join(finding.rewrite)) == ()
+
+
+def test_using_index_is_refused_for_a_partitioned_table(shop: Shop) -> None:
+    sql = "ALTER TABLE events ADD CONSTRAINT k UNIQUE (id, at);"
+    (finding,) = findings(shop, f"SET lock_timeout = '5s';\n{sql}")
+    assert "partitioned-index" in finding.rewrite[0]
+    shop.run("CREATE UNIQUE INDEX k ON events (id, at)")
+    with pytest.raises(psycopg.errors.FeatureNotSupported):
+        shop.run("ALTER TABLE events ADD CONSTRAINT k UNIQUE USING INDEX k")
+
+
 @pytest.mark.parametrize("name", [rule.name for rule in RULES])
 def test_the_rewrite_and_the_good_example_are_clean(shop: Shop, name: str) -> None:
     rule = BY_NAME[name]

@@ -6,22 +6,19 @@ from collections.abc import Iterator
 
 from incident_rca.lock_modes import ACCESS_EXCLUSIVE
 from incident_rca.migrations.locks import TableLock, Work, work_of_column
-from incident_rca.migrations.operations import AddColumn, AlterTable, Expression, Relation, quoted
-from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule
+from incident_rca.migrations.operations import AddColumn, Expression, Relation, quoted
+from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule, actions_of
 from incident_rca.migrations.script import Statement
 
 
 def check(statement: Statement, context: Context) -> Iterator[Hit]:
-    of = statement.operation
-    if not isinstance(of, AlterTable) or of.kind != "table" or context.session.is_new(of.table):
-        return
-    for action in of.actions:
+    for table, action in actions_of(statement, context):
         if not isinstance(action, AddColumn) or work_of_column(action) is not Work.REWRITE:
             continue
         yield Hit(
-            lock=TableLock(of.table, ACCESS_EXCLUSIVE, Work.REWRITE),
-            what=f"writes {of.table} anew while nobody can read or write it: {_reason(action)}",
-            rewrite=_rewrite(of.table, action),
+            lock=TableLock(table, ACCESS_EXCLUSIVE, Work.REWRITE),
+            what=f"writes {table} anew while nobody can read or write it: {_reason(action)}",
+            rewrite=_rewrite(table, action),
             is_certain=action.default is not Expression.UNKNOWN,
         )
 

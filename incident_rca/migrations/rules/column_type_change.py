@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from incident_rca.lock_modes import ACCESS_EXCLUSIVE
 from incident_rca.migrations.locks import TableLock, Work
-from incident_rca.migrations.operations import AlterTable, ChangeType, Relation, quoted
-from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule
+from incident_rca.migrations.operations import ChangeType, Relation, quoted
+from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule, actions_of
 from incident_rca.migrations.script import Statement
 
 # From varchar(n) to these nothing is written anew, if the length does not shrink.
@@ -16,20 +16,15 @@ _TEXTS = re.compile(r"text|varchar(\(\d+\))?|character varying(\(\d+\))?")
 
 
 def check(statement: Statement, context: Context) -> Iterator[Hit]:
-    of = statement.operation
-    if not isinstance(of, AlterTable) or of.kind != "table" or context.session.is_new(of.table):
-        return
-    for action in of.actions:
+    for table, action in actions_of(statement, context):
         if not isinstance(action, ChangeType):
             continue
         harmless = bool(_TEXTS.fullmatch(action.type)) and not action.using
         unless = ", unless the old type is a shorter varchar" if harmless else ""
         yield Hit(
-            lock=TableLock(of.table, ACCESS_EXCLUSIVE, Work.REWRITE),
-            what=(
-                f"writes {of.table} and its indexes anew while nobody can read or write it{unless}"
-            ),
-            rewrite=_rewrite(of.table, action),
+            lock=TableLock(table, ACCESS_EXCLUSIVE, Work.REWRITE),
+            what=(f"writes {table} and its indexes anew while nobody can read or write it{unless}"),
+            rewrite=_rewrite(table, action),
             is_certain=not harmless,
         )
 

@@ -7,34 +7,25 @@ from collections.abc import Iterator
 from incident_rca.lock_modes import ACCESS_EXCLUSIVE
 from incident_rca.migrations.locks import TableLock, Work
 from incident_rca.migrations.operations import (
-    AddColumn,
-    AddConstraint,
-    AlterTable,
     Constraint,
     Form,
     Relation,
     quoted,
 )
-from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule
+from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule, constraints_of
 from incident_rca.migrations.script import Statement
 
 
 def check(statement: Statement, context: Context) -> Iterator[Hit]:
-    of = statement.operation
-    if not isinstance(of, AlterTable) or of.kind != "table" or context.session.is_new(of.table):
-        return
-    for action in of.actions:
-        match action:
-            case AddConstraint(constraint=constraint):
-                if constraint.form is Form.CHECK and not constraint.not_valid:
-                    yield _hit(of.table, constraint, ())
-            case AddColumn(constraints=constraints):
-                for constraint in constraints:
-                    if constraint.form is Form.CHECK and not constraint.not_valid:
-                        default = f" DEFAULT {action.default_text}" if action.default_text else ""
-                        column = f"{quoted(action.column)} {action.type}{default}"
-                        before = f"ALTER TABLE {of.table} ADD COLUMN {column};"
-                        yield _hit(of.table, constraint, (before,))
+    for table, constraint, column in constraints_of(statement, context):
+        if constraint.form is not Form.CHECK or constraint.not_valid:
+            continue
+        before: tuple[str, ...] = ()
+        if column is not None:
+            default = f" DEFAULT {column.default_text}" if column.default_text else ""
+            added = f"{quoted(column.column)} {column.type}{default}"
+            before = (f"ALTER TABLE {table} ADD COLUMN {added};",)
+        yield _hit(table, constraint, before)
 
 
 def _hit(table: Relation, constraint: Constraint, before: tuple[str, ...]) -> Hit:

@@ -6,23 +6,18 @@ from collections.abc import Iterator
 
 from incident_rca.lock_modes import ACCESS_EXCLUSIVE
 from incident_rca.migrations.locks import TableLock
-from incident_rca.migrations.operations import AlterTable, Partition
-from incident_rca.migrations.rule import Context, Hit, Rule
+from incident_rca.migrations.operations import Partition
+from incident_rca.migrations.rule import Context, Hit, Rule, actions_of
 from incident_rca.migrations.script import Statement
 
 
 def check(statement: Statement, context: Context) -> Iterator[Hit]:
-    of = statement.operation
-    if not isinstance(of, AlterTable) or of.kind != "table" or context.session.is_new(of.table):
-        return
-    for action in of.actions:
+    for table, action in actions_of(statement, context):
         if isinstance(action, Partition) and not action.attach and not action.concurrently:
             yield Hit(
-                lock=TableLock(of.table, ACCESS_EXCLUSIVE),
-                what=f"locks all of {of.table} against reads and writes to detach one partition",
-                rewrite=(
-                    f"ALTER TABLE {of.table} DETACH PARTITION {action.partition} CONCURRENTLY;",
-                ),
+                lock=TableLock(table, ACCESS_EXCLUSIVE),
+                what=f"locks all of {table} against reads and writes to detach one partition",
+                rewrite=(f"ALTER TABLE {table} DETACH PARTITION {action.partition} CONCURRENTLY;",),
             )
 
 

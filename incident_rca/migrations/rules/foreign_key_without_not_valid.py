@@ -8,36 +8,29 @@ from incident_rca.lock_modes import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
 from incident_rca.migrations.locks import TableLock, Work
 from incident_rca.migrations.operations import (
     AddColumn,
-    AddConstraint,
-    AlterTable,
     Constraint,
     Expression,
     Relation,
     quoted,
 )
-from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule
+from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule, constraints_of
 from incident_rca.migrations.rules.constraint_without_not_valid import validated_later
 from incident_rca.migrations.script import Statement
 
+NAME = "foreign-key-without-not-valid"
+
 
 def check(statement: Statement, context: Context) -> Iterator[Hit]:
-    of = statement.operation
-    if not isinstance(of, AlterTable) or of.kind != "table" or context.session.is_new(of.table):
-        return
-    for action in of.actions:
-        match action:
-            case AddConstraint(constraint=constraint):
-                if constraint.references is not None and not constraint.not_valid:
-                    lock = TableLock(of.table, SHARE_ROW_EXCLUSIVE, Work.SCAN)
-                    yield _hit(lock, constraint, _rewrite(of.table, constraint, context))
-            case AddColumn(constraints=constraints):
-                # Without a default all its values are null, and nothing is read.
-                if action.default is Expression.NONE:
-                    continue
-                for constraint in constraints:
-                    if constraint.references is not None:
-                        lock = TableLock(of.table, ACCESS_EXCLUSIVE, Work.SCAN)
-                        yield _hit(lock, constraint, _with_column(of.table, action, constraint))
+    for table, constraint, column in constraints_of(statement, context):
+        if constraint.references is None or constraint.not_valid:
+            continue
+        if column is None:
+            lock = TableLock(table, SHARE_ROW_EXCLUSIVE, Work.SCAN)
+            yield _hit(lock, constraint, _rewrite(table, constraint, context))
+        elif column.default is not Expression.NONE:
+            # Without a default all its values are null, and nothing is read.
+            lock = TableLock(table, ACCESS_EXCLUSIVE, Work.SCAN)
+            yield _hit(lock, constraint, _with_column(table, column, constraint))
 
 
 def _hit(lock: TableLock, constraint: Constraint, rewrite: tuple[str, ...]) -> Hit:
@@ -62,6 +55,7 @@ def _rewrite(table: Relation, constraint: Constraint, context: Context) -> tuple
     return (
         IMPATIENT,
         *steps,
+        f"-- incident-rca: ignore {NAME} because its partitions have it already",
         f"ALTER TABLE {table} ADD CONSTRAINT {name} {constraint.definition};",
     )
 
@@ -79,7 +73,7 @@ def _with_column(table: Relation, column: AddColumn, constraint: Constraint) -> 
 
 
 RULE = Rule(
-    name="foreign-key-without-not-valid",
+    name=NAME,
     title="Foreign key added without NOT VALID",
     mode=SHARE_ROW_EXCLUSIVE,
     why=(

@@ -9,33 +9,29 @@ from incident_rca.migrations.locks import TableLock, Work
 from incident_rca.migrations.operations import (
     AddColumn,
     AddConstraint,
-    AlterTable,
     Expression,
     Form,
     Relation,
     SetNotNull,
     quoted,
 )
-from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule
+from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule, actions_of
 from incident_rca.migrations.script import Statement
 from incident_rca.model import Severity
 
 
 def check(statement: Statement, context: Context) -> Iterator[Hit]:
-    of = statement.operation
-    if not isinstance(of, AlterTable) or of.kind != "table" or context.session.is_new(of.table):
-        return
-    for action in of.actions:
+    for table, action in actions_of(statement, context):
         match action:
             case SetNotNull(column=column):
-                if not _is_proven(context, of.table, column):
-                    yield _scan(of.table, column)
+                if not _is_proven(context, table, column):
+                    yield _scan(table, column)
             case AddConstraint(constraint=constraint):
                 if constraint.form is Form.NOT_NULL and not constraint.not_valid:
-                    yield _scan(of.table, constraint.not_null_column)
+                    yield _scan(table, constraint.not_null_column)
             case AddColumn(not_null=True, default=Expression.NONE, column=column):
                 if not action.is_generated and not action.is_numbered:
-                    yield _no_value(of.table, action)
+                    yield _no_value(table, action)
 
 
 def _is_proven(context: Context, table: Relation, column: str) -> bool:

@@ -8,44 +8,44 @@ from collections.abc import Iterator
 from incident_rca.lock_modes import ACCESS_EXCLUSIVE
 from incident_rca.migrations.locks import TableLock, Work
 from incident_rca.migrations.operations import (
-    AddColumn,
-    AddConstraint,
-    AlterTable,
     Constraint,
     Form,
     Relation,
     quoted,
 )
-from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule
+from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule, constraints_of
 from incident_rca.migrations.script import Statement
 
 _FORMS = (Form.UNIQUE, Form.PRIMARY_KEY, Form.EXCLUDE)
 
 
 def check(statement: Statement, context: Context) -> Iterator[Hit]:
-    of = statement.operation
-    if not isinstance(of, AlterTable) or of.kind != "table" or context.session.is_new(of.table):
-        return
-    for action in of.actions:
-        match action:
-            case AddConstraint(constraint=constraint):
-                if constraint.form in _FORMS and not constraint.using_index:
-                    yield _hit(of.table, constraint, (), constraint.columns)
-            case AddColumn(constraints=constraints):
-                for constraint in constraints:
-                    if constraint.form in _FORMS:
-                        column = f"{quoted(action.column)} {action.type}"
-                        before = f"ALTER TABLE {of.table} ADD COLUMN {column};"
-                        yield _hit(of.table, constraint, (before,), (action.column,))
+    for table, constraint, column in constraints_of(statement, context):
+        if constraint.form not in _FORMS or constraint.using_index:
+            continue
+        if context.is_partitioned(table):
+            yield _hit(table, constraint, _ON_PARTITIONED)
+        elif column is None:
+            yield _hit(table, constraint, _rewrite(table, constraint, (), constraint.columns))
+        else:
+            added = f"{quoted(column.column)} {column.type}"
+            before = f"ALTER TABLE {table} ADD COLUMN {added};"
+            rewrite = _rewrite(table, constraint, (before,), (column.column,))
+            yield _hit(table, constraint, rewrite)
 
 
-def _hit(
-    table: Relation, constraint: Constraint, before: tuple[str, ...], columns: tuple[str, ...]
-) -> Hit:
+# USING INDEX is refused for a partitioned table.
+_ON_PARTITIONED = (
+    "-- build a unique index as partitioned-index says: it keeps rows unique, and foreign keys",
+    "-- may refer to it",
+)
+
+
+def _hit(table: Relation, constraint: Constraint, rewrite: tuple[str, ...]) -> Hit:
     return Hit(
         lock=TableLock(table, ACCESS_EXCLUSIVE, Work.BUILD),
         what=f"builds the index of {constraint.form} while nobody can read or write {table}",
-        rewrite=_rewrite(table, constraint, before, columns),
+        rewrite=rewrite,
     )
 
 
