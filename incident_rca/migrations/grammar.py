@@ -58,13 +58,17 @@ def parse(text: str) -> tuple[Parsed, ...] | Unreadable:
     )
 
 
+# Single signs that begin nothing in SQL, such as {, have no name.
+_TOKENS: Mapping[int, str] = {number: name for name, number in pb.Token.items()}
+
+
 def tokens(text: str) -> tuple[Token, ...] | Unreadable:
     """The tokens of a text, comments among them."""
     try:
         scanned = postgast.scan(text).tokens
     except postgast.PgQueryError as error:
         return Unreadable(error.message, max(error.cursorpos - 1, 0))
-    return tuple(Token(t.start, t.end, pb.Token.Name(t.token)) for t in scanned)
+    return tuple(Token(t.start, t.end, _TOKENS.get(t.token, "")) for t in scanned)
 
 
 def operation_of(node: Any) -> ops.Operation:

@@ -81,7 +81,8 @@ class Lines:
 
 def read_script(text: str) -> Script:
     """The statements of a file in their order. A statement that is wrong hides no other."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    # The grammar is written in C, to which a zero byte is the end of all.
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\x00", "\ufffd")
     whole = grammar.parse(text)
     if not isinstance(whole, grammar.Unreadable):
         lines = Lines(text)
@@ -123,6 +124,12 @@ def _read_piece(
     parsed = grammar.parse(text)
     if not isinstance(parsed, grammar.Unreadable):
         read.extend(_statement(p, lines, start) for p in parsed)
+        return
+    # An open parenthesis takes in all that follows.
+    parts = list(_pieces_by_lines(text))
+    if len(parts) > 1:
+        for begin, stop in parts:
+            _read_piece((start + begin, start + stop), lines, read, missed)
         return
     reason = variable_in(text) or parsed.message
     missed.append(NotChecked(start=lines.place(start + parsed.at), reason=reason))

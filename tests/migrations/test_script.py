@@ -54,6 +54,15 @@ def test_an_open_quote_hides_the_statement_it_is_in_and_no_other() -> None:
     assert [n.start.line for n in script.not_checked] == [2]
 
 
+@pytest.mark.parametrize("sign", ["{", "\x00", "\ufffd", "\\", "😀", "'", "$a$", "/*", "("])
+def test_a_stray_sign_hides_no_other_statement(sign: str) -> None:
+    text = f"DROP TABLE a;\nDROP TABLE b {sign} c;\nDROP TABLE d;\nDROP TABLE e;\n"
+    script = read_script(text)
+    found = [s.start.line for s in script.statements]
+    assert [line for line in found if line != 2] == [1, 3, 4]
+    assert [n.start.line for n in script.not_checked] == [2]
+
+
 def test_psql_commands_are_passed_over_and_keep_every_place() -> None:
     text = (
         "\\set ON_ERROR_STOP on\n\\if :new\n  CREATE INDEX a ON orders (id);\n\\endif\n"
