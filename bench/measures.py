@@ -16,6 +16,7 @@ from bench.analysis_cost import measure_analysis
 from bench.figures import Figure, in_turn, ratio, seconds
 from bench.gateway_fetch import measure_gateway_fetch
 from bench.metric_queries import measure_metric_queries
+from bench.migrations import measure_lint
 from bench.recorder import measure_recorder, measure_recorder_memory, measure_snapshots
 from incident_rca.formats import access_log, lock_recording
 from incident_rca.formats.duckdb_session import open_session
@@ -131,6 +132,7 @@ MEASURES: Sequence[Callable[[Path, int], list[Figure]]] = (
     measure_metric_queries,
     measure_gateway_fetch,
     measure_analysis,
+    measure_lint,
 )
 
 

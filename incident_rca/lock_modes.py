@@ -63,6 +63,10 @@ _ACTION_MODES: tuple[tuple[str, str], ...] = (
     (r"attach\s+partition\b", SHARE_UPDATE_EXCLUSIVE),
     (r"detach\s+partition\b.*\bconcurrently\b", SHARE_UPDATE_EXCLUSIVE),
     (r"alter\s+(column\s+)?\S+\s+set\s+statistics\b", SHARE_UPDATE_EXCLUSIVE),
+    # Of storage parameters and column options the parentheses are cut away before this is asked.
+    (r"(alter\s+(column\s+)?\S+\s+)?(re)?set\s*$", SHARE_UPDATE_EXCLUSIVE),
+    (r"(cluster\s+on|set\s+without\s+cluster)\b", SHARE_UPDATE_EXCLUSIVE),
+    (r"(enable|disable)\s+((always|replica)\s+)?trigger\b", SHARE_ROW_EXCLUSIVE),
     (r"add\s+(constraint\s+\S+\s+)?foreign\s+key\b", SHARE_ROW_EXCLUSIVE),
 )
 _ALTER_TABLE = re.compile(

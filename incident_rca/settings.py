@@ -51,7 +51,8 @@ class Settings:
 
     `plausible_deadline_seconds`: a client deadline above it is none for a request that a user waits
     for. `clock_offset_seconds`: bounds of each system's clock against true time. What
-    begins with `postgres_` says where its past is found and how its log is written.
+    begins with `postgres_` says where its past is found and how its log is written, what begins
+    with `lint_` how migrations are run; 0 rows per second means that nobody measured.
     """
 
     timezone: str = "UTC"
@@ -63,6 +64,12 @@ class Settings:
     postgres_log_line_prefix: str = ""
     postgres_log_timezone: str = ""
     postgres_performance_insights: tuple[str, ...] = ()
+    lint_runner: str = "psql"
+    lint_lock_timeout_elsewhere: bool = False
+    lint_index_rows_per_second: int = 0
+    lint_large_tables: Mapping[str, int] = field(
+        default_factory=lambda: MappingProxyType({}), hash=False
+    )
     clock_offset_seconds: Mapping[str, tuple[float, float]] = field(
         default_factory=_assumed_offsets, hash=False
     )
@@ -97,12 +104,16 @@ SCALARS: Mapping[str, tuple[tuple[str, ...], Reader]] = {
     "postgres_log_line_prefix": (("postgres", "log_line_prefix"), reading.verbatim),
     "postgres_log_timezone": (("postgres", "log_timezone"), reading.timezone),
     "postgres_performance_insights": (("postgres", "performance_insights"), reading.instances),
+    "lint_runner": (("lint", "runner"), reading.runner),
+    "lint_lock_timeout_elsewhere": (("lint", "lock_timeout_elsewhere"), reading.boolean),
+    "lint_index_rows_per_second": (("lint", "index_rows_per_second"), reading.integer),
+    "lint_large_tables": (("lint", "large_tables"), reading.row_counts),
 }
 _TOP = (
-    *("timezone", "analysis", "postgres", *SECTIONS),
+    *("timezone", "analysis", "postgres", "lint", *SECTIONS),
     *("clock_offset_seconds", "services", "routes"),
 )
-_TABLES = ("analysis", "postgres")
+_TABLES = ("analysis", "postgres", "lint")
 _SERVICE: Mapping[str, Reader] = {
     "grpc": reading.methods,
     "tables": reading.tables,
@@ -279,6 +290,8 @@ def _given_as_text(text: str, reader: Reader) -> object:
     """A variable's text as its reader takes it: a list by its commas, a number, or as it is."""
     if reader is reading.instances:
         return text.split(",")
+    if reader is reading.boolean:
+        return {"true": True, "false": False}.get(text, text)
     if reader not in (reading.integer, reading.seconds):
         return text
     if re.fullmatch(r"-?[0-9]{1,18}", text):
@@ -302,6 +315,7 @@ def describe_settings(
         key = ".".join(place)
         value = getattr(settings, name)
         shown_value = ", ".join(value) if isinstance(value, tuple) else f"{value}"
+        shown_value = _listed(value) if isinstance(value, Mapping) else shown_value
         rows.append((key, shown_value or "-", origins[key]))
     for clock, (lo, hi) in settings.clock_offset_seconds.items():
         key = f"clock_offset_seconds.{clock}"

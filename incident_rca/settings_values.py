@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from incident_rca.errors import BadWindow
 from incident_rca.model.services import GatewayStage
 from incident_rca.settings_document import Unfit
 from incident_rca.window import load_zone
 
+# Of migrations/runners.py, which is not imported for it: no other command needs that room.
+RUNNER_NAMES = ("psql", "sqitch", "flyway", "golang-migrate", "alembic", "django")
 # A DbiResourceId of RDS, and the region if it is not that of the AWS environment.
 INSTANCE = r"db-[A-Za-z0-9-]+(@[a-z0-9-]+)?"
 
@@ -100,6 +104,21 @@ def tables(value: object) -> tuple[str, ...]:
 def _with_schema(table: str) -> str:
     has_schema = "." in re.sub(r'"[^"]+"', "", table)
     return table if has_schema else f"public.{table}"
+
+
+def row_counts(value: object) -> Mapping[str, int]:
+    """From how many rows on a table is large, by its name with its schema."""
+    counts = {_with_schema(name): integer(count) for name, count in _table(value).items()}
+    if not all(_TABLE_NAME.fullmatch(name) for name in counts):
+        raise Unfit('a table of tables and rows, such as { "public.orders" = 20000 }')
+    return MappingProxyType(counts)
+
+
+def runner(value: object) -> str:
+    name = text(value)
+    if name not in RUNNER_NAMES:
+        raise Unfit(f"one of {', '.join(RUNNER_NAMES)}")
+    return name
 
 
 def methods(value: object) -> tuple[str, ...]:

@@ -20,10 +20,12 @@ from incident_rca.cli import (
     explain,
     import_files,
     init,
+    lint,
     locks,
     record,
     report,
     run,
+    stats,
     timeline,
     verify,
 )
@@ -56,6 +58,8 @@ app.command("report")(report.report)
 app.command("timeline")(timeline.timeline)
 app.command("explain")(explain.explain)
 app.command("verify")(verify.verify)
+app.command("lint")(lint.lint)
+app.command("stats")(stats.stats)
 app.add_typer(config.app, name="config")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.servers import Server, running_server
+from tests.lab.shops import Shop, open_shop
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +30,27 @@ def server(request: pytest.FixtureRequest) -> Server:
     running = request.getfixturevalue(f"server{request.param}")
     assert isinstance(running, Server)
     return running
+
+
+@pytest.fixture
+def shop(server: Server) -> Iterator[Shop]:
+    """A shop for one test."""
+    yield from open_shop(server)
+
+
+@pytest.fixture(scope="module")
+def standing18(server18: Server) -> Iterator[Shop]:
+    yield from open_shop(server18)
+
+
+@pytest.fixture(scope="module")
+def standing16(server16: Server) -> Iterator[Shop]:
+    yield from open_shop(server16)
+
+
+@pytest.fixture(params=[18, 16], ids=["18", "16"])
+def standing(request: pytest.FixtureRequest) -> Shop:
+    """A shop for many tests, each of which rolls back what it did."""
+    made = request.getfixturevalue(f"standing{request.param}")
+    assert isinstance(made, Shop)
+    return made

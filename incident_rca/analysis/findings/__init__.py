@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from incident_rca.analysis.findings import (
     blocking_index_build,
+    blocking_migration,
     invalid_index,
     no_breaker_acted,
     no_deadline_acted,
@@ -17,6 +18,7 @@ RULES: tuple[Callable[[Observations], tuple[Finding, ...]], ...] = (
     no_deadline_acted.findings,
     no_breaker_acted.findings,
     blocking_index_build.findings,
+    blocking_migration.findings,
     invalid_index.findings,
 )
 

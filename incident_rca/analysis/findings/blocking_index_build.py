@@ -7,6 +7,7 @@ import re
 from incident_rca.analysis.locks import size_of
 from incident_rca.analysis.observations import Observations
 from incident_rca.lock_modes import SHARE
+from incident_rca.migrations.incident import held_too_long, in_ci, rules_broken
 from incident_rca.model import Evidence, Finding, LockEpisode, Severity
 
 _BLOCKING_BUILD = re.compile(r"\s*create\s+(unique\s+)?index\s+(?!concurrently\b)", re.I)
@@ -34,9 +35,12 @@ def _finding(episode: LockEpisode, size: tuple[float, tuple[Evidence, ...]] | No
             f"An index was built without CONCURRENTLY on {episode.relation} ({rows}): it blocked "
             f"up to {episode.peak_waiters} writing sessions."
         ),
-        remedy=(
-            "Build it with CREATE INDEX CONCURRENTLY, outside a transaction and with lock_timeout "
-            "set, and refuse blocking builds on large tables before they reach production."
-        ),
+        remedy=" ".join(
+            [
+                "Build it with CREATE INDEX CONCURRENTLY, outside a transaction, and refuse "
+                "blocking builds on large tables before they reach production.",
+                in_ci(held_too_long(rules_broken(episode.root_holder.statement, SHARE))),
+            ]
+        ).strip(),
         evidence=(*episode.start_evidence, *episode.peak_evidence, *(size[1] if size else ())),
     )

@@ -1,0 +1,61 @@
+"""The page of a rule in docs/lint/, made from the rule itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from incident_rca.lock_modes import in_words, meaning
+from incident_rca.migrations.rule import Rule
+
+INDEX = "README.md"
+_UNSEEN = """
+## What it cannot see
+
+- SQL that is put together at run time, files that a file includes, functions that another file
+  made: the first two are counted as not checked.
+- The type that a column has now, and constraints that were there before the files given: a change
+  of type that writes nothing, or a SET NOT NULL that an old CHECK proves, is told all the same.
+- Which tables are partitioned, and the table of an index, without `--dsn` or `--stats`.
+- How long it would take where it runs: the seconds are the least, at rates that were measured in
+  memory (`incident_rca/migrations/weighing.py`); set `index_rows_per_second` to what you measured.
+- Locks that are no table locks: rows, advisory locks, the application's own.
+"""
+
+
+def page(rule: Rule) -> str:
+    """A rule as Markdown."""
+    lock = (
+        f"**Lock:** {in_words(rule.mode)}, which {meaning(rule.mode)}."
+        if rule.mode
+        else "**Lock:** depends on the statement; the finding names it."
+    )
+    parts = [
+        f"# {rule.name}",
+        f"{rule.title}.",
+        lock,
+        f"## Why\n\n{rule.why}",
+        f"```sql\n{rule.bad}\n```",
+        f"## Instead\n\n{rule.instead}",
+        f"```sql\n{rule.good}\n```",
+        "## To ignore it\n\nAbove the statement, with the reason; a comment that ignores nothing "
+        "is reported:",
+        f"```sql\n-- incident-rca: ignore {rule.name} because …\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def pages(rules: Sequence[Rule]) -> Iterator[tuple[str, str]]:
+    """The file name and text of each page, and of the one that lists them."""
+    rows = [
+        f"| [`{rule.name}`]({rule.name}.md) | {rule.title} | "
+        f"{in_words(rule.mode) if rule.mode else '—'} |"
+        for rule in rules
+    ]
+    head = (
+        "# Rules of `incident-rca lint`\n\nMade from `incident_rca/migrations/rules/`, so "
+        "change those and run `python docs/make_lint_pages.py`.\n\n"
+        "| rule | what it finds | lock |\n| --- | --- | --- |\n"
+    )
+    yield INDEX, head + "\n".join(rows) + "\n" + _UNSEEN
+    for rule in rules:
+        yield f"{rule.name}.md", page(rule)

@@ -1,0 +1,59 @@
+"""Which files a run looks at, in the order in which a migration tool runs them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from incident_rca.errors import BadInput
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+def migration_files(given: Sequence[Path]) -> tuple[Path, ...]:
+    """The files given, and all *.sql below the folders given, by their numbers; each once.
+
+    Raises BadInput for what does not exist, is no SQL, or has no SQL in it.
+    """
+    found: dict[Path, None] = {}
+    for path in given:
+        if path.is_dir():
+            inside = sorted(path.rglob("*.sql"), key=lambda p: natural(p.as_posix()))
+            if not inside:
+                raise BadInput(f"{path}: no *.sql in it", hint=_python_hint(path))
+            found |= dict.fromkeys(inside)
+        elif not path.is_file():
+            raise BadInput(f"{path}: no such file or folder", hint="name migrations in SQL")
+        elif path.suffix == ".py":
+            raise BadInput(f"{path}: this is Python, not SQL", hint=_PYTHON)
+        else:
+            found[path] = None
+    return tuple(found)
+
+
+_PYTHON = (
+    "print its SQL first: `alembic upgrade A:B --sql | incident-rca lint -`, or "
+    "`manage.py sqlmigrate APP NAME | incident-rca lint -`"
+)
+
+
+def _python_hint(folder: Path) -> str:
+    return _PYTHON if any(folder.rglob("*.py")) else "name the folder of the migrations"
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts V2 before V10.
+
+    >>> sorted(["V10__a.sql", "V2__b.sql"], key=natural)
+    ['V2__b.sql', 'V10__a.sql']
+    """
+    return [(int(p), "") if p.isdigit() else (-1, p) for p in _DIGITS.split(name) if p]
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; raises BadInput if it is not UTF-8."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not UTF-8 text", hint="save it as UTF-8") from error

@@ -1,0 +1,327 @@
+"""PostgreSQL's own grammar: this, grammar_tables, spelling and plpgsql know the parser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import postgast
+from postgast import pg_query_pb2 as pb
+
+from incident_rca.lock_modes import MODES
+from incident_rca.migrations import grammar_tables as tables
+from incident_rca.migrations import operations as ops
+from incident_rca.migrations.spelling import relation_of, relation_of_names, spelled
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A statement and where it stands: byte offsets into what was parsed."""
+
+    start: int
+    end: int
+    operation: ops.Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why the grammar refused a text, and at which byte of it."""
+
+    message: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token by its bytes; `kind` is the grammar's name, such as `ASCII_59` for a semicolon."""
+
+    start: int
+    end: int
+    kind: str
+
+
+def parse(text: str) -> tuple[Parsed, ...] | Unreadable:
+    """The statements of a text, or why the whole of it cannot be read."""
+    try:
+        tree = postgast.parse(text)
+    except postgast.PgQueryError as error:
+        return Unreadable(error.message, max(error.cursorpos - 1, 0))
+    size = len(text.encode())
+    return tuple(
+        Parsed(
+            raw.stmt_location,
+            raw.stmt_location + raw.stmt_len if raw.stmt_len else size,
+            operation_of(raw.stmt),
+        )
+        for raw in tree.stmts
+    )
+
+
+# Single signs that begin nothing in SQL, such as {, have no name.
+_TOKENS: Mapping[int, str] = {number: name for name, number in pb.Token.items()}
+
+
+def tokens(text: str) -> tuple[Token, ...] | Unreadable:
+    """The tokens of a text, comments among them."""
+    try:
+        scanned = postgast.scan(text).tokens
+    except postgast.PgQueryError as error:
+        return Unreadable(error.message, max(error.cursorpos - 1, 0))
+    return tuple(Token(t.start, t.end, _TOKENS.get(t.token, "")) for t in scanned)
+
+
+def operation_of(node: Any) -> ops.Operation:
+    """What the statement of a node does."""
+    kind = str(node.WhichOneof("node") or "")
+    reader = _READERS.get(kind)
+    if reader is None:
+        return ops.Other(kind=kind, tables=_written(kind, getattr(node, kind, None)))
+    return reader(getattr(node, kind))
+
+
+def _written(kind: str, statement: Any) -> tuple[ops.Relation, ...]:
+    if kind in ("insert_stmt", "update_stmt", "delete_stmt", "merge_stmt"):
+        return (relation_of(statement.relation),)
+    if kind == "copy_stmt" and statement.is_from:
+        return (relation_of(statement.relation),)
+    return ()
+
+
+def _index(stmt: Any) -> ops.Operation:
+    def text(*, concurrent: bool, only: bool = False, name: str = "", table: str = "") -> str:
+        copy = pb.IndexStmt()
+        copy.CopyFrom(stmt)
+        copy.concurrent = concurrent
+        if only:
+            copy.relation.inh = False
+        if name:
+            copy.idxname = name
+        if table:
+            copy.relation.relname, copy.relation.schemaname, copy.relation.inh = table, "", True
+        return spelled(index_stmt=copy)
+
+    return ops.CreateIndex(
+        table=relation_of(stmt.relation),
+        name=stmt.idxname,
+        concurrent_text=text(concurrent=True),
+        parent_text=text(concurrent=False, only=True, name=stmt.idxname or ops.LEAF_INDEX),
+        leaf_text=text(concurrent=True, name=ops.LEAF_INDEX, table=ops.LEAF_TABLE),
+        unique=stmt.unique,
+        concurrently=stmt.concurrent,
+        only=not stmt.relation.inh,
+        if_not_exists=stmt.if_not_exists,
+    )
+
+
+_DROPPED = {
+    pb.OBJECT_INDEX: "index",
+    pb.OBJECT_TABLE: "table",
+    pb.OBJECT_VIEW: "view",
+    pb.OBJECT_MATVIEW: "materialized view",
+}
+
+
+def _drop(stmt: Any) -> ops.Operation:
+    kind = _DROPPED.get(stmt.remove_type)
+    if kind is None:
+        return ops.Drop(kind=pb.ObjectType.Name(stmt.remove_type), names=())
+    names = tuple(
+        relation_of_names([i.string.sval for i in item.list.items]) for item in stmt.objects
+    )
+    return ops.Drop(kind=kind, names=names, concurrently=stmt.concurrent)
+
+
+_REINDEXED = {
+    pb.REINDEX_OBJECT_INDEX: "index",
+    pb.REINDEX_OBJECT_TABLE: "table",
+    pb.REINDEX_OBJECT_SCHEMA: "schema",
+    pb.REINDEX_OBJECT_SYSTEM: "system",
+    pb.REINDEX_OBJECT_DATABASE: "database",
+}
+
+
+def _reindex(stmt: Any) -> ops.Operation:
+    name = relation_of(stmt.relation) if stmt.relation.relname else ops.Relation(stmt.name)
+    return ops.Reindex(
+        kind=_REINDEXED[stmt.kind], name=name, concurrently=_option(stmt.params, "concurrently")
+    )
+
+
+def _option(options: Any, name: str) -> bool:
+    """Whether a parenthesised option is on: `(FULL)`, `(FULL true)`, not `(FULL off)`."""
+    for option in options:
+        if option.def_elem.defname == name:
+            arg = option.def_elem.arg
+            kind = arg.WhichOneof("node")
+            if kind is None:
+                return True
+            value = arg.string.sval if kind == "string" else str(arg.integer.ival)
+            return value.lower() in ("true", "on", "1", "yes")
+    return False
+
+
+def _vacuum(stmt: Any) -> ops.Operation:
+    if not stmt.is_vacuumcmd or not _option(stmt.options, "full"):
+        return ops.Other(kind="vacuum_stmt")
+    return ops.Rewrite(
+        command="VACUUM FULL",
+        tables=tuple(relation_of(r.vacuum_relation.relation) for r in stmt.rels),
+    )
+
+
+def _cluster(stmt: Any) -> ops.Operation:
+    named = (relation_of(stmt.relation),) if stmt.relation.relname else ()
+    return ops.Rewrite(command="CLUSTER", tables=named)
+
+
+def _truncate(stmt: Any) -> ops.Operation:
+    return ops.Rewrite(
+        command="TRUNCATE", tables=tuple(relation_of(r.range_var) for r in stmt.relations)
+    )
+
+
+def _lock(stmt: Any) -> ops.Operation:
+    # The grammar numbers the modes as the server does, from 1.
+    return ops.LockTables(
+        tables=tuple(relation_of(r.range_var) for r in stmt.relations),
+        mode=MODES[stmt.mode - 1],
+        nowait=stmt.nowait,
+    )
+
+
+_TRANSACTION = {
+    pb.TRANS_STMT_BEGIN: "begin",
+    pb.TRANS_STMT_START: "begin",
+    pb.TRANS_STMT_COMMIT: "commit",
+    pb.TRANS_STMT_ROLLBACK: "rollback",
+    pb.TRANS_STMT_SAVEPOINT: "savepoint",
+    pb.TRANS_STMT_RELEASE: "release",
+    pb.TRANS_STMT_ROLLBACK_TO: "rollback to",
+    pb.TRANS_STMT_PREPARE: "prepare",
+}
+
+
+def _transaction(stmt: Any) -> ops.Operation:
+    kind = _TRANSACTION.get(stmt.kind, "other")
+    return ops.Transaction(kind=kind, name=stmt.savepoint_name, chain=stmt.chain)
+
+
+def _set(stmt: Any) -> ops.Operation:
+    if stmt.kind == pb.VAR_RESET_ALL:
+        return ops.ResetSession()
+    is_set = stmt.kind == pb.VAR_SET_VALUE
+    value = ", ".join(_value(arg) for arg in stmt.args) if is_set else None
+    return ops.SetVariable(name=stmt.name.lower(), value=value, local=stmt.is_local)
+
+
+def _value(node: Any) -> str:
+    constant = node.a_const
+    match constant.WhichOneof("val"):
+        case "ival":
+            return str(constant.ival.ival)
+        case "fval":
+            return str(constant.fval.fval)
+        case "sval":
+            return str(constant.sval.sval)
+        case "boolval":
+            return "true" if constant.boolval.boolval else "false"
+    return ""
+
+
+def _discard(stmt: Any) -> ops.Operation:
+    if stmt.target == pb.DISCARD_ALL:
+        return ops.ResetSession()
+    return ops.Other(kind="discard_stmt")
+
+
+def _select(stmt: Any) -> ops.Operation:
+    """Functions of the select list; set_config() is what SET is."""
+    if stmt.HasField("into_clause"):
+        return ops.CreateTable(table=relation_of(stmt.into_clause.rel))
+    calls = [
+        target.res_target.val.func_call
+        for target in stmt.target_list
+        if target.res_target.val.HasField("func_call")
+    ]
+    calls += [
+        item.list.items[0].func_call
+        for source in stmt.from_clause
+        for item in source.range_function.functions
+        if item.list.items[0].HasField("func_call")
+    ]
+    for call in calls:
+        name = call.funcname[-1].string.sval
+        if name == "set_config" and len(call.args) == 3:
+            variable, value, local = (_value(arg) for arg in call.args)
+            return ops.SetVariable(name=variable.lower(), value=value, local=local == "true")
+    return ops.Calls(
+        functions=tuple(relation_of_names([n.string.sval for n in c.funcname]) for c in calls),
+        reads_tables=any(not s.HasField("range_function") for s in stmt.from_clause),
+    )
+
+
+def _call(stmt: Any) -> ops.Operation:
+    names = [n.string.sval for n in stmt.funccall.funcname]
+    return ops.Calls(functions=(relation_of_names(names),))
+
+
+def _do(stmt: Any) -> ops.Operation:
+    given = {a.def_elem.defname: a.def_elem.arg.string.sval for a in stmt.args}
+    return ops.Block(language=given.get("language", "plpgsql").lower(), body=given.get("as", ""))
+
+
+def _function(stmt: Any) -> ops.Operation:
+    language, body = "sql", ""
+    for option in stmt.options:
+        element = option.def_elem
+        if element.defname == "language":
+            language = element.arg.string.sval.lower()
+        elif element.defname == "as" and element.arg.list.items:
+            body = element.arg.list.items[0].string.sval
+    name = relation_of_names([n.string.sval for n in stmt.funcname])
+    return ops.CreateFunction(name=name, language=language, body=body)
+
+
+def _refresh(stmt: Any) -> ops.Operation:
+    return ops.Refresh(
+        view=relation_of(stmt.relation),
+        concurrently=stmt.concurrent,
+        with_data=not stmt.skip_data,
+    )
+
+
+def _create_as(stmt: Any) -> ops.Operation:
+    return ops.CreateTable(
+        table=relation_of(stmt.into.rel),
+        if_not_exists=stmt.if_not_exists,
+        temporary=stmt.into.rel.relpersistence == "t",
+    )
+
+
+def _trigger(stmt: Any) -> ops.Operation:
+    return ops.CreateTrigger(table=relation_of(stmt.relation))
+
+
+_READERS: Mapping[str, Callable[[Any], ops.Operation]] = {
+    "alter_table_stmt": tables.alter_table,
+    "create_stmt": tables.create_table,
+    "rename_stmt": tables.rename,
+    "index_stmt": _index,
+    "drop_stmt": _drop,
+    "reindex_stmt": _reindex,
+    "vacuum_stmt": _vacuum,
+    "cluster_stmt": _cluster,
+    "truncate_stmt": _truncate,
+    "lock_stmt": _lock,
+    "transaction_stmt": _transaction,
+    "variable_set_stmt": _set,
+    "discard_stmt": _discard,
+    "select_stmt": _select,
+    "call_stmt": _call,
+    "do_stmt": _do,
+    "create_function_stmt": _function,
+    "refresh_mat_view_stmt": _refresh,
+    "create_table_as_stmt": _create_as,
+    "create_trig_stmt": _trigger,
+}

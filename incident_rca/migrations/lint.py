@@ -1,0 +1,261 @@
+"""From the text of a migration to its findings; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from incident_rca.lock_modes import in_words, meaning
+from incident_rca.migrations.bodies import statements_inside
+from incident_rca.migrations.ignores import BadIgnore, Ignore, read_ignores
+from incident_rca.migrations.operations import AlterTable, Block, Calls, CreateFunction
+from incident_rca.migrations.rule import Context, Hit, Rule
+from incident_rca.migrations.rules import BY_NAME, RULES
+from incident_rca.migrations.runners import RUNNERS, Runner
+from incident_rca.migrations.script import NotChecked, Place, Script, Statement, read_script
+from incident_rca.migrations.session import Session, after
+from incident_rca.migrations.sizes import TableSizes
+from incident_rca.migrations.weighing import Blocking, Thresholds, weigh
+from incident_rca.model import Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What is true of all files: sizes, thresholds, the runner, and timeouts set by the role."""
+
+    sizes: TableSizes | None = None
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    runner: Runner = RUNNERS["psql"]
+    has_lock_timeout: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LintFinding:
+    """A statement that breaks a rule, where it stands, and the safe way to do it."""
+
+    rule: str
+    severity: Severity
+    path: str
+    start: Place
+    end: Place
+    relation: str
+    lock_mode: str
+    message: str
+    reason: str
+    blocking: Blocking | None
+    rewrite: tuple[str, ...]
+
+    @property
+    def blocks(self) -> str:
+        """What the lock means for others, "" without one."""
+        return f"{in_words(self.lock_mode)} {meaning(self.lock_mode)}" if self.lock_mode else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """A finding that a comment sets aside."""
+
+    finding: LintFinding
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport:
+    """What was found in one file; `refused` says why nothing of it was read."""
+
+    path: str
+    text: str
+    statements: int
+    findings: tuple[LintFinding, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
+    not_checked: tuple[NotChecked, ...] = ()
+    passed_over: int = 0
+    unused_ignores: tuple[Ignore, ...] = ()
+    bad_ignores: tuple[BadIgnore, ...] = ()
+    refused: str = ""
+
+
+Bodies = dict[str, tuple[tuple[Statement, ...], tuple[NotChecked, ...]]]
+
+
+def lint_files(files: Sequence[tuple[str, str]], around: Surroundings) -> tuple[FileReport, ...]:
+    """The reports of (path, text) pairs in the order in which they would run.
+
+    Constraints that an earlier file has added and validated are known to the later ones; a table
+    that it created is not new any more.
+    """
+    reports = []
+    session = Session()
+    for path, text in files:
+        report, session = _lint_file(path, text, around, session)
+        reports.append(report)
+    return tuple(reports)
+
+
+def lint_text(text: str, around: Surroundings | None = None) -> FileReport:
+    """The report of one text."""
+    return lint_files([("", text)], around or Surroundings())[0]
+
+
+def _lint_file(
+    path: str, text: str, around: Surroundings, before: Session
+) -> tuple[FileReport, Session]:
+    script = read_script(text)
+    if script.refused:
+        refused = FileReport(path=path, text=text, statements=0, refused=script.refused)
+        return refused, before
+    operations = [s.operation for s in script.statements]
+    wrapped = around.runner.wraps(operations)
+    session = Session(
+        in_transaction=around.runner.name if wrapped else "",
+        proofs=before.proofs,
+        index_tables=before.index_tables,
+        lock_timeout=around.has_lock_timeout,
+    )
+    found: list[tuple[Statement, LintFinding]] = []
+    missed = list(script.not_checked)
+    bodies = _bodies_of_functions(script)
+    for statement in script.statements:
+        for part in (statement, *_run_inside(statement, bodies, missed)):
+            context = Context(
+                session=session, sizes=around.sizes, runner=around.runner, in_body=part.in_body
+            )
+            found += [(part, f) for f in _findings(path, part, context, around)]
+            session = after(session, part.operation, part.start.line)
+    good, bad = read_ignores(script.text, BY_NAME.keys())
+    kept, ignored, unused = _set_aside(found, good, script)
+    report = FileReport(
+        path=path,
+        text=script.text,
+        statements=len(script.statements),
+        findings=_folded(kept),
+        ignored=ignored,
+        not_checked=tuple(sorted(missed, key=lambda n: n.start)),
+        passed_over=script.passed_over,
+        unused_ignores=unused,
+        bad_ignores=bad,
+    )
+    return report, session
+
+
+def _bodies_of_functions(script: Script) -> Bodies:
+    """What each function of the file would run once it is called."""
+    return {
+        s.operation.name.name: statements_inside(s)
+        for s in script.statements
+        if isinstance(s.operation, CreateFunction)
+    }
+
+
+def _run_inside(
+    statement: Statement, bodies: Bodies, missed: list[NotChecked]
+) -> tuple[Statement, ...]:
+    """The statements that run as part of one: the body of DO, or of a function that it calls."""
+    match statement.operation:
+        case Block():
+            parts = [statements_inside(statement)]
+        case Calls(functions=functions):
+            parts = [bodies[f.name] for f in functions if f.name in bodies]
+        case _:
+            return ()
+    missed += [n for _, not_read in parts for n in not_read]
+    return tuple(s for inside, _ in parts for s in inside)
+
+
+def _findings(
+    path: str, statement: Statement, context: Context, around: Surroundings
+) -> Iterator[LintFinding]:
+    for rule in RULES:
+        for hit in rule.check(statement, context):
+            finding = _weighed(path, rule, hit, statement, context, around)
+            if finding is not None:
+                yield finding
+
+
+def _weighed(
+    path: str,
+    rule: Rule,
+    hit: Hit,
+    statement: Statement,
+    context: Context,
+    around: Surroundings,
+) -> LintFinding | None:
+    severity, reason, blocked = hit.severity, "", None
+    lock = hit.lock
+    relation = context.session.resolve(lock.relation) if lock else None
+    if lock is not None and hit.is_weighed:
+        table = context.table_of_index(hit.index) if hit.index else relation
+        weight = weigh(lock, table, around.sizes, around.thresholds)
+        if weight is None:
+            return None
+        severity, reason, blocked = weight.severity, weight.reason, weight.blocking
+        if not hit.is_certain and severity is Severity.HIGH:
+            severity = Severity.MEDIUM
+    return LintFinding(
+        rule=rule.name,
+        severity=severity,
+        path=path,
+        start=statement.start,
+        end=statement.end,
+        relation=str(relation or ""),
+        lock_mode=lock.mode if lock else "",
+        message=hit.what,
+        reason=reason,
+        blocking=blocked,
+        rewrite=(*hit.rewrite, *_left_over(rule, statement)),
+    )
+
+
+def _left_over(rule: Rule, statement: Statement) -> tuple[str, ...]:
+    """A word on the other actions of an ALTER TABLE, of which a rewrite shows one."""
+    of = statement.operation
+    several = isinstance(of, AlterTable) and len(of.actions) > 1
+    return ("-- the other actions of the statement stay",) if several and not rule.once else ()
+
+
+def _set_aside(
+    found: list[tuple[Statement, LintFinding]], ignores: tuple[Ignore, ...], script: Script
+) -> tuple[list[LintFinding], tuple[Ignored, ...], tuple[Ignore, ...]]:
+    """The findings that stay, those that a comment ignores, and the comments that ignored none."""
+    starts = sorted({s.start for s in script.statements})
+    used: set[Ignore] = set()
+    kept: list[LintFinding] = []
+    ignored: list[Ignored] = []
+    for statement, finding in found:
+        match = next(
+            (
+                ignore
+                for ignore in ignores
+                if ignore.rule == finding.rule and _is_for(ignore, statement, starts)
+            ),
+            None,
+        )
+        if match is None:
+            kept.append(finding)
+        else:
+            used.add(match)
+            ignored.append(Ignored(finding=finding, because=match.reason))
+    return kept, tuple(ignored), tuple(i for i in ignores if i not in used)
+
+
+def _is_for(ignore: Ignore, statement: Statement, starts: Sequence[Place]) -> bool:
+    """Whether a comment is about a statement: inside or beside it, or right above it."""
+    if statement.start.line <= ignore.place.line <= statement.end.line:
+        return True
+    if not ignore.alone or ignore.place > statement.start:
+        return False
+    anchor = statement.within or statement.start
+    return not any(ignore.place < start < anchor for start in starts)
+
+
+def _folded(findings: list[LintFinding]) -> tuple[LintFinding, ...]:
+    """The findings in their order, those of a rule that is told once folded into the first."""
+    ordered = sorted(findings, key=lambda f: (f.start, f.rule))
+    told_once = [f for f in ordered if BY_NAME[f.rule].once]
+    out = [f for f in ordered if not BY_NAME[f.rule].once]
+    for rule in dict.fromkeys(f.rule for f in told_once):
+        first, *others = [f for f in told_once if f.rule == rule]
+        more = f"; {len(others)} more in this file" if others else ""
+        severest = min((f.severity for f in (first, *others)), key=list(Severity).index)
+        out.append(replace(first, message=first.message + more, severity=severest))
+    return tuple(sorted(out, key=lambda f: (f.start, f.rule)))

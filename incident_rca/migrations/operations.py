@@ -1,0 +1,305 @@
+"""What a statement of a migration does, in our words: nothing here knows a parser."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from incident_rca.migrations.keywords import RESERVED
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
+
+
+def quoted(name: str) -> str:
+    """A name as SQL needs it.
+
+    >>> print(quoted("orders"), quoted("order"), quoted("Order.Items"))
+    orders "order" "Order.Items"
+    """
+    is_plain = _PLAIN.fullmatch(name) and name not in RESERVED
+    return name if is_plain else '"' + name.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table, view or index as it is named; `schema` is "" where the search path decides."""
+
+    name: str
+    schema: str = ""
+
+    def __str__(self) -> str:
+        parts = [self.schema, self.name] if self.schema else [self.name]
+        return ".".join(quoted(part) for part in parts)
+
+
+class Form(StrEnum):
+    """The kinds of constraints."""
+
+    CHECK = "CHECK"
+    FOREIGN_KEY = "FOREIGN KEY"
+    UNIQUE = "UNIQUE"
+    PRIMARY_KEY = "PRIMARY KEY"
+    EXCLUDE = "EXCLUDE"
+    NOT_NULL = "NOT NULL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """A constraint to be added; `definition` is its text without its name.
+
+    `not_null_column` is the column of `CHECK (column IS NOT NULL)`; `is_deferrable` keeps an index
+    that stands in for the constraint from being enough by itself.
+    """
+
+    form: Form
+    name: str = ""
+    definition: str = ""
+    columns: tuple[str, ...] = ()
+    not_valid: bool = False
+    using_index: str = ""
+    references: Relation | None = None
+    not_null_column: str = ""
+    is_deferrable: bool = False
+
+
+class Expression(StrEnum):
+    """What is known of a default without asking the server."""
+
+    NONE = "none"
+    FIXED = "fixed"  # one value for all rows: the catalog keeps it
+    VOLATILE = "volatile"  # a value of its own for each row
+    UNKNOWN = "unknown"  # calls a function that may be volatile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddColumn:
+    """`default` is what it does to existing rows; `why` names the function or the property."""
+
+    column: str
+    type: str = ""
+    default: Expression = Expression.NONE
+    default_text: str = ""
+    why: str = ""
+    not_null: bool = False
+    is_generated: bool = False  # GENERATED ALWAYS AS (…) STORED
+    is_numbered: bool = False  # serial or identity
+    constraints: tuple[Constraint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddConstraint:
+    constraint: Constraint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetNotNull:
+    column: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeType:
+    column: str
+    type: str
+    using: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """ATTACH or DETACH; `is_default` for ATTACH … DEFAULT."""
+
+    partition: Relation
+    attach: bool
+    concurrently: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validate:
+    constraint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherAction:
+    """Any other action of ALTER TABLE, by the grammar's name, such as `AT_DropColumn`."""
+
+    kind: str
+
+
+Action = AddColumn | AddConstraint | SetNotNull | ChangeType | Partition | Validate | OtherAction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlterTable:
+    """`kind` is table, index, view, materialized view, sequence or foreign table."""
+
+    table: Relation
+    actions: tuple[Action, ...]
+    kind: str = "table"
+    only: bool = False
+
+
+# Stand for the names of a partition and its index in the texts of CreateIndex.
+LEAF_TABLE, LEAF_INDEX = "incident_rca_leaf", "incident_rca_leaf_index"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateIndex:
+    """`concurrent_text` is the same statement with CONCURRENTLY; `only` is ON ONLY.
+
+    `parent_text` is it with ON ONLY, `leaf_text` with CONCURRENTLY for one partition.
+    """
+
+    table: Relation
+    name: str
+    concurrent_text: str
+    parent_text: str = ""
+    leaf_text: str = ""
+    unique: bool = False
+    concurrently: bool = False
+    only: bool = False
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """`kind` is `index`, `table`, `view`, `materialized view` or the grammar's name of another."""
+
+    kind: str
+    names: tuple[Relation, ...]
+    concurrently: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reindex:
+    """`kind` is index, table, schema, system or database."""
+
+    kind: str
+    name: Relation
+    concurrently: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateTable:
+    """A new table or materialized view; with `if_not_exists` it may have been there."""
+
+    table: Relation
+    if_not_exists: bool = False
+    temporary: bool = False
+    partition_of: Relation | None = None
+    inherits: tuple[Relation, ...] = ()
+    references: tuple[Relation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rename:
+    """`new_name` is set where the relation itself, not a part of it, is renamed."""
+
+    relation: Relation
+    kind: str
+    new_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateTrigger:
+    table: Relation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """VACUUM FULL, CLUSTER or TRUNCATE (`command`) of these tables; none means all of them."""
+
+    command: str
+    tables: tuple[Relation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refresh:
+    view: Relation
+    concurrently: bool = False
+    with_data: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockTables:
+    """`mode` as in pg_locks."""
+
+    tables: tuple[Relation, ...]
+    mode: str
+    nowait: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """`kind` is begin, commit, rollback, savepoint, rollback to, release or prepare."""
+
+    kind: str
+    name: str = ""
+    chain: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetVariable:
+    """SET, RESET (value None) or set_config(); `value` is "" where it cannot be read."""
+
+    name: str
+    value: str | None
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetSession:
+    """RESET ALL, DISCARD ALL or psql's \\connect: what SET did is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A DO block; `body` is its code."""
+
+    language: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateFunction:
+    """A function or procedure with its code; an SQL body (BEGIN ATOMIC) cannot hold DDL."""
+
+    name: Relation
+    language: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """SELECT f() or CALL p(): the functions that it names."""
+
+    functions: tuple[Relation, ...]
+    reads_tables: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other:
+    """Any other statement, by the grammar's name, such as `insert_stmt`; `tables` it writes to."""
+
+    kind: str
+    tables: tuple[Relation, ...] = ()
+
+
+Operation = (
+    AlterTable
+    | CreateIndex
+    | Drop
+    | Reindex
+    | CreateTable
+    | Rename
+    | CreateTrigger
+    | Rewrite
+    | Refresh
+    | LockTables
+    | Transaction
+    | SetVariable
+    | ResetSession
+    | Block
+    | CreateFunction
+    | Calls
+    | Other
+)

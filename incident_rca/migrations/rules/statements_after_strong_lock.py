@@ -1,0 +1,72 @@
+"""More work in a transaction that already holds a strong lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from incident_rca.lock_modes import MODES, in_words
+from incident_rca.migrations.locks import TableLock, Work, blocks_writes, locks_of
+from incident_rca.migrations.operations import Calls, Operation, Other
+from incident_rca.migrations.rule import Context, Hit, Rule
+from incident_rca.migrations.runners import refuses_transaction
+from incident_rca.migrations.script import Statement
+
+_ON_DATA = frozenset({"insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "copy_stmt"})
+
+
+def check(statement: Statement, context: Context) -> Iterator[Hit]:
+    held = context.session.held
+    # What PostgreSQL refuses here never runs: concurrently-in-transaction says so.
+    refused = refuses_transaction(statement.operation)
+    if not held or refused or not _takes_time(statement.operation, context):
+        return
+    first = max(held, key=lambda h: MODES.index(h.mode))
+    yield Hit(
+        lock=TableLock(first.relation, first.mode),
+        what=(
+            f"runs while {in_words(first.mode)} on {first.relation} is held, which line "
+            f"{first.line} took"
+        ),
+        rewrite=("-- COMMIT before it, or move it to a migration of its own",),
+    )
+
+
+def _takes_time(operation: Operation, context: Context) -> bool:
+    """Work that grows with a table, or a strong lock on one more table, which may have to wait."""
+    if isinstance(operation, Other) and operation.kind in _ON_DATA:
+        return not all(context.session.is_new(table) for table in operation.tables)
+    if isinstance(operation, Calls):
+        return operation.reads_tables
+    held = {h.relation for h in context.session.held}
+    for lock in locks_of(operation):
+        if context.session.is_new(lock.relation):
+            continue
+        is_other = context.session.resolve(lock.relation) not in held
+        if lock.work is not Work.INSTANT or (blocks_writes(lock.mode) and is_other):
+            return True
+    return False
+
+
+RULE = Rule(
+    name="statements-after-strong-lock",
+    title="More work while a strong lock is held",
+    mode="",
+    why=(
+        "Locks are kept until the transaction ends. What comes after a short ALTER TABLE makes it "
+        "long: an UPDATE, a validation, the wait for a lock on a second table."
+    ),
+    instead=(
+        "One strong lock a transaction, as its last statement. Fill and validate in migrations of "
+        "their own."
+    ),
+    bad=(
+        "BEGIN;\nSET LOCAL lock_timeout = '5s';\nALTER TABLE orders ADD COLUMN note text;\n"
+        "UPDATE orders SET note = '';\nCOMMIT;"
+    ),
+    good=(
+        "BEGIN;\nSET LOCAL lock_timeout = '5s';\nALTER TABLE orders ADD COLUMN note text;\n"
+        "COMMIT;\nUPDATE orders SET note = '' WHERE id <= 10000;"
+    ),
+    check=check,
+    once=True,
+)

@@ -1,0 +1,178 @@
+"""What holds when a statement begins: transaction, timeouts, new tables, locks held so far."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from incident_rca.lock_modes import MODES
+from incident_rca.migrations import operations as ops
+from incident_rca.migrations.locks import TableLock, blocks_writes, locks_of
+
+_OFF = re.compile(r"\s*0+(?:\.0+)?\s*(?:us|ms|s|min|h|d)?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lock that blocks writes and that the open transaction keeps; `line` is of its statement."""
+
+    relation: ops.Relation
+    mode: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A CHECK (column IS NOT NULL), or a NOT NULL constraint, that was added in these files."""
+
+    table: ops.Relation
+    name: str
+    column: str
+    is_valid: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The state before a statement; `begun` is the state to which ROLLBACK returns.
+
+    `in_transaction` says why there is one: `BEGIN`, the runner's name, or "" for none. Relations
+    are resolved: with the first schema of the search path where a name had none.
+    """
+
+    in_transaction: str = ""
+    begun: Session | None = None
+    lock_timeout: bool = False
+    local_timeout: bool | None = None
+    search_path: str = "public"
+    created: frozenset[ops.Relation] = frozenset()
+    index_tables: Mapping[ops.Relation, ops.Relation] = field(default_factory=dict)
+    proofs: frozenset[Proof] = frozenset()
+    held: tuple[Held, ...] = ()
+
+    @property
+    def waits_forever(self) -> bool:
+        """Whether a statement would wait for its lock without end."""
+        return not (self.lock_timeout if self.local_timeout is None else self.local_timeout)
+
+    def resolve(self, relation: ops.Relation) -> ops.Relation:
+        """The relation with the schema that the search path gives it."""
+        if relation.schema:
+            return relation
+        temporary = ops.Relation(relation.name, "pg_temp")
+        if temporary in self.created:
+            return temporary
+        return ops.Relation(relation.name, self.search_path)
+
+    def is_new(self, relation: ops.Relation) -> bool:
+        """Whether the file itself created the relation, or the table of the index."""
+        known = self.resolve(relation)
+        return known in self.created or self.index_tables.get(known) in self.created
+
+    def table_of_index(self, index: ops.Relation) -> ops.Relation | None:
+        """The table of an index that these files created."""
+        return self.index_tables.get(self.resolve(index))
+
+
+def after(session: Session, operation: ops.Operation, line: int) -> Session:
+    """The state behind a statement."""
+    match operation:
+        case ops.Transaction():
+            return _after_transaction(session, operation)
+        case ops.SetVariable():
+            return _after_set(session, operation)
+        case ops.ResetSession():
+            return replace(session, lock_timeout=False, local_timeout=None, search_path="public")
+    return _with_held(_with_names(session, operation), locks_of(operation), line)
+
+
+def _after_transaction(session: Session, operation: ops.Transaction) -> Session:
+    match operation.kind:
+        case "begin" if not session.in_transaction:
+            return replace(session, in_transaction="BEGIN", begun=session)
+        case "commit" | "prepare":
+            ended = replace(session, in_transaction="", begun=None, local_timeout=None, held=())
+            return _chained(ended, operation)
+        case "rollback":
+            before = session.begun or session
+            ended = replace(before, in_transaction="", begun=None, local_timeout=None, held=())
+            return _chained(ended, operation)
+    return session
+
+
+def _chained(session: Session, operation: ops.Transaction) -> Session:
+    if not operation.chain:
+        return session
+    return replace(session, in_transaction="BEGIN", begun=session)
+
+
+def _after_set(session: Session, operation: ops.SetVariable) -> Session:
+    if operation.name == "search_path":
+        first = (operation.value or "public").split(",")[0].strip().strip('"')
+        return replace(session, search_path=first if first not in ("", "$user") else "public")
+    if operation.name != "lock_timeout":
+        return session
+    is_set = operation.value is not None and not _OFF.fullmatch(operation.value)
+    if not operation.local:
+        return replace(session, lock_timeout=is_set, local_timeout=None)
+    # Outside of a transaction SET LOCAL changes nothing (the server only warns).
+    return replace(session, local_timeout=is_set) if session.in_transaction else session
+
+
+def _with_names(session: Session, operation: ops.Operation) -> Session:
+    """What the file creates, drops and renames."""
+    match operation:
+        case ops.CreateTable(table=table, if_not_exists=False) if "%" not in table.name:
+            name = ops.Relation(table.name, "pg_temp") if operation.temporary else table
+            return replace(session, created=session.created | {session.resolve(name)})
+        case ops.CreateIndex(table=table, name=name) if name:
+            index = ops.Relation(name, session.resolve(table).schema)
+            known = {**session.index_tables, index: session.resolve(table)}
+            return replace(session, index_tables=known)
+        case ops.Drop(kind="table" | "materialized view", names=names):
+            gone = {session.resolve(name) for name in names}
+            return replace(session, created=session.created - gone)
+        case ops.Rename(relation=relation, new_name=new) if new and session.is_new(relation):
+            old = session.resolve(relation)
+            renamed = (session.created - {old}) | {ops.Relation(new, old.schema)}
+            return replace(session, created=renamed)
+        case ops.AlterTable(table=table, actions=actions):
+            return _with_actions(session, session.resolve(table), actions)
+    return session
+
+
+def _with_actions(
+    session: Session, table: ops.Relation, actions: tuple[ops.Action, ...]
+) -> Session:
+    for action in actions:
+        match action:
+            case ops.AddConstraint(constraint=constraint) if constraint.not_null_column:
+                proof = Proof(
+                    table, constraint.name, constraint.not_null_column, not constraint.not_valid
+                )
+                session = replace(session, proofs=session.proofs | {proof})
+            case ops.Validate(constraint=name):
+                proofs = frozenset(
+                    replace(p, is_valid=True) if (p.table, p.name) == (table, name) else p
+                    for p in session.proofs
+                )
+                session = replace(session, proofs=proofs)
+            case ops.Partition(attach=True, partition=partition):
+                # From now on it is read through its parent.
+                gone = session.created - {session.resolve(partition)}
+                session = replace(session, created=gone)
+    return session
+
+
+def _with_held(session: Session, locks: tuple[TableLock, ...], line: int) -> Session:
+    if not session.in_transaction:
+        return session
+    known = {held.relation: held for held in session.held}
+    for lock in locks:
+        relation = session.resolve(lock.relation)
+        if not blocks_writes(lock.mode) or session.is_new(relation):
+            continue
+        old = known.get(relation)
+        if old is None or MODES.index(lock.mode) > MODES.index(old.mode):
+            known[relation] = Held(relation, lock.mode, line)
+    return replace(session, held=tuple(known.values()))

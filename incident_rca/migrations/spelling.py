@@ -1,0 +1,64 @@
+"""Nodes of the grammar spelled as SQL again, and the names in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import postgast
+from postgast import pg_query_pb2 as pb
+
+from incident_rca.migrations.operations import Relation
+
+
+def relation_of(range_var: Any) -> Relation:
+    return Relation(range_var.relname, range_var.schemaname)
+
+
+def relation_of_names(names: list[str]) -> Relation:
+    """A dotted name; a database in front of the schema is left out."""
+    return Relation(names[-1], names[-2] if len(names) > 1 else "")
+
+
+def spelled(**node: Any) -> str:
+    """The SQL of one statement: `spelled(index_stmt=…)`."""
+    statement = pb.RawStmt(stmt=pb.Node(**node))
+    return str(postgast.deparse(pb.ParseResult(version=180004, stmts=[statement])))
+
+
+def spelled_action(action: Any) -> str:
+    """The SQL of one action of ALTER TABLE, without the words before it."""
+    table = pb.RangeVar(relname="t", inh=True, relpersistence="p")
+    statement = pb.AlterTableStmt(
+        relation=table, cmds=[pb.Node(alter_table_cmd=action)], objtype=pb.OBJECT_TABLE
+    )
+    return spelled(alter_table_stmt=statement).removeprefix("ALTER TABLE t ")
+
+
+def spelled_constraint(constraint: Any) -> str:
+    """A constraint's definition, without its name and without NOT VALID."""
+    copy = pb.Constraint()
+    copy.CopyFrom(constraint)
+    copy.conname, copy.skip_validation = "", False
+    action = pb.AlterTableCmd(
+        subtype=pb.AT_AddConstraint, **{"def": pb.Node(constraint=copy)}, behavior=pb.DROP_RESTRICT
+    )
+    return spelled_action(action).removeprefix("ADD ")
+
+
+def spelled_type(type_name: Any) -> str:
+    """A type as SQL writes it."""
+    action = pb.AlterTableCmd(
+        subtype=pb.AT_AlterColumnType,
+        name="c",
+        **{"def": pb.Node(column_def=pb.ColumnDef(type_name=type_name))},
+        behavior=pb.DROP_RESTRICT,
+    )
+    return spelled_action(action).partition(" TYPE ")[2]
+
+
+def spelled_value(expression: Any) -> str:
+    """An expression as SQL writes it."""
+    action = pb.AlterTableCmd(
+        subtype=pb.AT_ColumnDefault, name="c", **{"def": expression}, behavior=pb.DROP_RESTRICT
+    )
+    return spelled_action(action).partition(" SET DEFAULT ")[2]

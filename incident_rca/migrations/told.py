@@ -1,0 +1,72 @@
+"""A finding in sentences, the same for a terminal, an annotation and a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from incident_rca.lock_modes import in_words, meaning
+from incident_rca.migrations.lint import FileReport, LintFinding
+from incident_rca.migrations.sizes import TableSizes
+from incident_rca.model import Severity
+
+
+def what_is_blocked(finding: LintFinding) -> list[str]:
+    """What it does, which lock that takes, how large the table is and what would queue."""
+    first = finding.message[:1].upper() + finding.message[1:]
+    said = [f"{first}."]
+    if finding.lock_mode:
+        said.append(f"{in_words(finding.lock_mode)} {meaning(finding.lock_mode)}.")
+    if finding.reason:
+        said.append(f"{finding.reason[:1].upper()}{finding.reason[1:]}.")
+    if finding.blocking is not None:
+        said.append(_estimate(finding))
+    return said
+
+
+def _estimate(finding: LintFinding) -> str:
+    of = finding.blocking
+    assert of is not None
+    queued = []
+    if of.queued_writes is not None:
+        queued.append(f"{of.queued_writes:,.0f} row writes")
+    if of.queued_scans is not None:
+        queued.append(f"{of.queued_scans:,.0f} scans")
+    tail = f"; {' and '.join(queued)} would queue at the rate seen" if queued else ""
+    return f"Held at least {of.seconds:,.1f} s ({of.basis}){tail}."
+
+
+def instead(finding: LintFinding) -> list[str]:
+    """The safe way, one statement or comment a line."""
+    return ["Instead:", *finding.rewrite] if finding.rewrite else []
+
+
+def coverage(reports: Sequence[FileReport], sizes: TableSizes | None) -> list[str]:
+    """What was checked, with what, and what was found."""
+    checked = sum(report.statements for report in reports)
+    missed = sum(len(report.not_checked) for report in reports)
+    refused = [report for report in reports if report.refused]
+    share = f" ({checked / (checked + missed):.0%})" if checked + missed else ""
+    first = (
+        f"Checked {checked:,} of {checked + missed:,} statements{share} in {len(reports):,} files"
+    )
+    passed_over = sum(report.passed_over for report in reports)
+    parts = [f"{passed_over} psql commands passed over"] if passed_over else []
+    parts += [f"{len(refused)} files not read"] if refused else []
+    lines = [", ".join([first, *parts]) + "."]
+    if sizes is None:
+        lines.append("Sizes: none given, so every lock on an existing table is a warning.")
+    else:
+        lines.append(
+            f"Sizes: {len(sizes.tables):,} tables of {sizes.origin}, {sizes.server}, {sizes.as_of}."
+        )
+    findings = [f for report in reports for f in report.findings]
+    counts = [(s, sum(f.severity is s for f in findings)) for s in Severity]
+    listed = ", ".join(f"{count} {severity}" for severity, count in counts if count)
+    ignored = sum(len(report.ignored) for report in reports)
+    lines.append(
+        f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
+        + (f": {listed}" if listed else "")
+        + (f"; {ignored} ignored" if ignored else "")
+        + "."
+    )
+    return lines

@@ -1,0 +1,94 @@
+"""Table sizes and how busy they are, from a live server's catalogs and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from incident_rca.errors import Unreachable
+from incident_rca.migrations.operations import Relation
+from incident_rca.migrations.sizes import TableSize, TableSizes, table_sizes
+from incident_rca.queries import load_query
+from incident_rca.sources.postgres import connect, named, reason_of, server_facts
+
+if TYPE_CHECKING:
+    import psycopg
+
+# A database of 100,000 tables takes seconds; the default of half a second is for a sick server.
+_TIMEOUT_MS = 30_000
+
+
+def fetch_sizes(
+    dsn: str,
+    *,
+    now: Callable[[], datetime],
+    watch_seconds: float,
+    sleep: Callable[[float], None],
+) -> TableSizes:
+    """The sizes of all tables of a database, and their writes and scans while it was watched.
+
+    Statistics reach the server's counters about once a second, so less than a few seconds of
+    watching say little; 0 leaves the rates out. Raises Unreachable.
+    """
+    import psycopg
+
+    with connect(dsn, statement_timeout_ms=_TIMEOUT_MS) as connection:
+        try:
+            facts = server_facts(connection)
+            first, since = _read(connection), now()
+            if watch_seconds:
+                sleep(watch_seconds)
+                second, until = _read(connection), now()
+            else:
+                second, until = first, since
+            replica = connection.execute(b"SHOW in_hot_standby").fetchone()
+        except psycopg.Error as error:
+            raise Unreachable(
+                f"PostgreSQL at {named(dsn)}: {reason_of(error)}",
+                hint="run `incident-rca doctor` for what the role may read",
+            ) from error
+    seconds = (until - since).total_seconds()
+    is_replica = replica is not None and replica[0] == "on"
+    before = {(row["schema"], row["name"]): row for row in first}
+    tables = [
+        _size(row, before.get((row["schema"], row["name"])), seconds, is_replica) for row in second
+    ]
+    role = "replica" if is_replica else "primary"
+    return table_sizes(
+        tables,
+        origin=named(dsn),
+        as_of=until.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        server=f"PostgreSQL {facts.version}, {role}",
+        watched_seconds=round(seconds, 1),
+    )
+
+
+def _read(connection: psycopg.Connection[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    cursor = connection.execute(load_query("postgres/table_sizes.sql").text.encode())
+    columns = [column.name for column in cursor.description or ()]
+    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _size(
+    row: dict[str, Any], before: dict[str, Any] | None, seconds: float, is_replica: bool
+) -> TableSize:
+    def rate(counter: str) -> float | None:
+        # Writes of a replica are those of replay, which its counters do not show.
+        if not seconds or before is None or (is_replica and counter == "writes"):
+            return None
+        return round(float(max(0, row[counter] - before[counter]) / seconds), 3)
+
+    return TableSize(
+        schema=row["schema"],
+        name=row["name"],
+        kind=row["kind"],
+        rows=row["rows"],
+        bytes=row["bytes"],
+        analyzed_at=row["analyzed_at"] or "",
+        writes_per_second=rate("writes"),
+        scans_per_second=rate("scans"),
+        partitions=tuple(Relation(name, schema) for schema, name in row["partitions"]),
+        is_nested=row["is_nested"],
+        indexes=tuple(row["indexes"]),
+    )

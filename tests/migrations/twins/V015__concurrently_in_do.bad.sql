@@ -1,0 +1,1 @@
+DO $$ BEGIN CREATE INDEX CONCURRENTLY a ON orders (created_at); END $$;

@@ -1,0 +1,3 @@
+SET lock_timeout = '5s';
+ALTER TABLE orders
+    ADD CONSTRAINT orders_customer_fkey FOREIGN KEY (customer_id) REFERENCES customers (id);

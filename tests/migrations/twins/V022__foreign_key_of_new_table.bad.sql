@@ -1,0 +1,1 @@
+CREATE TABLE lines (order_id bigint REFERENCES orders (id), amount int);

@@ -1,0 +1,1 @@
+CREATE TABLE spans (span int8range, EXCLUDE USING gist (span WITH &&));

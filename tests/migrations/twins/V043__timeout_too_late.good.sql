@@ -1,0 +1,2 @@
+SET lock_timeout TO 2000;
+ALTER TABLE orders ADD COLUMN note text;

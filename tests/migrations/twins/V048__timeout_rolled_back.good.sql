@@ -1,0 +1,4 @@
+BEGIN;
+SET lock_timeout = '5s';
+COMMIT;
+ALTER TABLE orders ADD COLUMN note text;

@@ -1,0 +1,2 @@
+SET statement_timeout = '5s';
+ALTER TABLE orders ADD COLUMN note text;

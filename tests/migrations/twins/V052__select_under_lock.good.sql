@@ -1,0 +1,4 @@
+BEGIN;
+CREATE TABLE notes (id bigint);
+INSERT INTO notes SELECT 1;
+COMMIT;

@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY events_2025_kind_idx ON events_2025 (kind);

@@ -1,0 +1,2 @@
+SET lock_timeout = '5s';
+CREATE TRIGGER touch BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION touch();

@@ -1,0 +1,2 @@
+SET lock_timeout = '5s';
+CREATE INDEX customers_email_idx ON customers (email);
