@@ -86,7 +86,8 @@ def analyse(case: Case, tables: Tables) -> Analysis:
 
 def _judged(seen: Observations) -> _Judged:
     """The hypotheses of every kind about one incident, with their roles and their seconds."""
-    candidates = with_roles(tuple(c for kind in KINDS for c in kind(seen)))
+    found = tuple(c for kind in KINDS for c in kind(seen))
+    candidates = with_roles(found, seen.outage.end.hi if seen.outage else None)
     explained, unexplained = attribute(candidates, seen.outage)
     rest = of_the_rest(seen, candidates, unexplained)
     hypotheses = tuple(

@@ -30,8 +30,12 @@ SYMPTOMS = frozenset({Kind.BACKEND_FAILURE, Kind.DEPENDENCY_LATENCY})
 SUSTAINERS = frozenset({Kind.POOL_EXHAUSTION, Kind.RETRY_STORM})
 
 
-def with_roles(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+def with_roles(
+    candidates: Sequence[Candidate], last_failure: datetime | None = None
+) -> tuple[Candidate, ...]:
     """The candidates, in their order, with the roles that they have beside each other.
+
+    What goes on behind the last failure keeps nothing going; None where failures have not ended.
 
     A candidate that came as `coincident`, `ruled_out` or `contributing` for good keeps its role:
     only those that came as `trigger` or `sustainer` are compared.
@@ -40,7 +44,7 @@ def with_roles(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     for candidate in sorted(candidates, key=_by_depth):
         if candidate.hypothesis.role is Role.TRIGGER and _starts(candidate, triggers, candidates):
             triggers.append(candidate)
-    return tuple(_with_role(c, triggers) for c in candidates)
+    return tuple(_with_role(c, triggers, last_failure) for c in candidates)
 
 
 def _by_depth(candidate: Candidate) -> tuple[bool, int, int, float, str]:
@@ -82,11 +86,13 @@ def _is_open(other: Candidate, candidate: Candidate) -> bool:
     )
 
 
-def _with_role(candidate: Candidate, triggers: Sequence[Candidate]) -> Candidate:
+def _with_role(
+    candidate: Candidate, triggers: Sequence[Candidate], last_failure: datetime | None
+) -> Candidate:
     role = candidate.hypothesis.role
     if role is Role.TRIGGER and not any(candidate is t for t in triggers):
         role = _beside(candidate)
-    elif role is Role.SUSTAINER and not _outlasts(candidate, triggers):
+    elif role is Role.SUSTAINER and not _outlasts(candidate, triggers, last_failure):
         role = Role.CONTRIBUTING
     return replace(candidate, hypothesis=replace(candidate.hypothesis, role=role))
 
@@ -101,7 +107,9 @@ def _beside(candidate: Candidate) -> Role:
     return Role.CONTRIBUTING
 
 
-def _outlasts(candidate: Candidate, triggers: Sequence[Candidate]) -> bool:
+def _outlasts(
+    candidate: Candidate, triggers: Sequence[Candidate], last_failure: datetime | None
+) -> bool:
     """Whether its state went on when each trigger was over; more traffic lasts as long as it.
 
     Where no trigger is known, nobody knows whether it did: then it only took part.
@@ -112,7 +120,9 @@ def _outlasts(candidate: Candidate, triggers: Sequence[Candidate]) -> bool:
     for trigger in triggers:
         over = trigger.active[1] if trigger.active else None
         is_surge = trigger.hypothesis.kind is Kind.TRAFFIC_SURGE
-        if not is_surge and not _is_later(until, over):
+        if is_surge:
+            continue
+        if not _is_later(until, over) or (last_failure and not _is_later(last_failure, over)):
             return False
     return True
 

@@ -152,6 +152,18 @@ def test_a_pool_that_outlasts_the_lock_sustains() -> None:
     assert analysis.unexplained_seconds == 13
 
 
+def test_a_pool_that_is_full_when_nothing_fails_any_more_sustains_nothing() -> None:
+    analysis = analysed(
+        failures=OUTAGE,
+        gateway=counted(OUTAGE),
+        metrics=gauge(levels(5, 100, 20, 150)),
+        locks=blocked(-1, 130),
+    )
+    pool, lock = the(analysis, Kind.POOL_EXHAUSTION), the(analysis, Kind.LOCK_BLOCKING)
+    assert (lock.role, lock.explains_seconds) == (Role.TRIGGER, 118)
+    assert (pool.role, pool.explains_seconds) == (Role.CONTRIBUTING, 0)
+
+
 def test_a_pool_of_a_service_that_nothing_failing_calls_is_contradicted() -> None:
     metrics = [
         *gauge(levels(5, 50, 20, 110), owner="mail-db"),
