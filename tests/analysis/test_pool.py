@@ -157,7 +157,7 @@ def test_a_pool_that_is_full_when_nothing_fails_any_more_sustains_nothing() -> N
         failures=OUTAGE,
         gateway=counted(OUTAGE),
         metrics=gauge(levels(5, 100, 20, 150)),
-        locks=blocked(-1, 130),
+        locks=blocked(-1, 130, waiters=50),
     )
     pool, lock = the(analysis, Kind.POOL_EXHAUSTION), the(analysis, Kind.LOCK_BLOCKING)
     assert (lock.role, lock.explains_seconds) == (Role.TRIGGER, 118)
