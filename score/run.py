@@ -27,6 +27,7 @@ TARGET = ROOT / "build" / "score.json"
 SEEDS = 500
 PROCESSES = 2
 TOLD_EACH = 50
+WIDTH = 132
 TUNING, HOLD_OUT = " (tuning)", " (hold-out)"
 
 
@@ -41,7 +42,7 @@ def main() -> int:
     halves = [figures_of(cases), figures_of(tuning, TUNING), figures_of(held_out, HOLD_OUT)]
     others = [of_baseline(cases, name) for name in BASELINES]
     write_json([f for group in (*halves, *others) for f in group], TARGET)
-    Console(highlight=False, markup=False).print(as_table(halves, others))
+    Console(highlight=False, markup=False, width=WIDTH).print(as_table(halves, others))
     print("\n".join(_notes(tuning, held_out)))
     took = time.monotonic() - start
     print(f"seeds {first} to {last}, {took:.0f} s; written to {TARGET.relative_to(ROOT)}")
