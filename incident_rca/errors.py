@@ -74,6 +74,12 @@ class NoEvidence(IncidentRcaError):
     exit_code = ExitCode.NO_EVIDENCE
 
 
+class NotReplayable(IncidentRcaError):
+    """A case whose evidence does not say what a replay needs."""
+
+    exit_code = ExitCode.NO_EVIDENCE
+
+
 class Unreachable(IncidentRcaError):
     """A service that did not answer, or refused us."""
 

@@ -137,11 +137,17 @@ def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Cas
 
 def analyse_case(folder: Path, progress: Progress = lambda _: None) -> Analysis:
     """The analysis of a case folder: a pure function of its files."""
-    from incident_rca.analysis.analyse import analyse
-
     case, tables = build_tables(folder, progress)
     progress("analysing")
-    return analyse(as_reported(case), tables)
+    return analysed(folder, as_reported(case), tables)
+
+
+def analysed(folder: Path, case: Case, tables: Tables) -> Analysis:
+    """The analysis of a case as it is reported, with the what-if whose settings it keeps."""
+    from incident_rca.analysis.analyse import analyse
+    from incident_rca.replaying import kept_what_if
+
+    return replace(analyse(case, tables), what_if=kept_what_if(folder, case, tables))
 
 
 def as_reported(case: Case) -> Case:

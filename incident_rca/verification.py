@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incident_rca import case as case_folder
-from incident_rca.analysis.analyse import analyse
 from incident_rca.errors import BadInput
 from incident_rca.model import Analysis
 from incident_rca.pipeline import (
     REPORT_JSON,
     REPORT_MD,
     Progress,
+    analysed,
     as_reported,
     parse_sources,
 )
@@ -44,7 +44,7 @@ def verify_case(folder: Path, progress: Progress = lambda _: None) -> tuple[Chec
     progress("parsing raw files again")
     sources, fresh = parse_sources(folder, case.sources, progress)
     checks += [_table_check(folder, name, getattr(fresh, name)) for name in TABLE_NAMES]
-    analysis = analyse(as_reported(replace(case, sources=sources)), fresh)
+    analysis = analysed(folder, as_reported(replace(case, sources=sources)), fresh)
     return (*checks, *_report_checks(folder, analysis))
 
 

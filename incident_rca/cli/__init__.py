@@ -28,6 +28,7 @@ from incident_rca.cli import (
     stats,
     timeline,
     verify,
+    whatif,
 )
 from incident_rca.cli.terminal import err, tell
 from incident_rca.errors import ExitCode, IncidentRcaError
@@ -60,6 +61,7 @@ app.command("explain")(explain.explain)
 app.command("verify")(verify.verify)
 app.command("lint")(lint.lint)
 app.command("stats")(stats.stats)
+app.command("whatif")(whatif.whatif)
 app.add_typer(config.app, name="config")
 
 

@@ -52,6 +52,11 @@ from incident_rca.model.states import (
     State,
     Stretch,
 )
+from incident_rca.model.what_if import (
+    Premise,
+    ReplayFigures,
+    WhatIf,
+)
 from incident_rca.model.words import (
     EVIDENCE_LETTER,
     INDEPENDENT_SYSTEMS,
@@ -97,8 +102,10 @@ __all__ = [
     "LockEpisode",
     "Phase",
     "PoolState",
+    "Premise",
     "Question",
     "RawFile",
+    "ReplayFigures",
     "Role",
     "Route",
     "Service",
@@ -118,4 +125,5 @@ __all__ = [
     "Topology",
     "Uncited",
     "Verdict",
+    "WhatIf",
 ]

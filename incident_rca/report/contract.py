@@ -18,6 +18,7 @@ from incident_rca.model import (
     Incident,
     SourceStatus,
 )
+from incident_rca.report import what_if
 from incident_rca.report.contract_episodes import (
     lock_episodes,
     pool_of,
@@ -73,6 +74,7 @@ def to_contract(analysis: Analysis) -> dict[str, Any]:
         ],
         "findings": _findings(analysis),
         "questions": list(analysis.questions),
+        **what_if.in_contract(analysis),
     }
 
 

@@ -14,11 +14,12 @@ from incident_rca.model import (
     Event,
     Hypothesis,
     LatencyShift,
+    Premise,
     Role,
     Stance,
 )
 from incident_rca.redact import plain
-from incident_rca.report import blocks, wording
+from incident_rca.report import blocks, what_if, wording
 from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims
 from incident_rca.report.highlights import key_events, rows_on_screen
 from incident_rca.report.impact import measures
@@ -125,6 +126,9 @@ def _view(analysis: Analysis) -> dict[str, Any]:
         "explains": lambda h: wording.explains(analysis, h.explains_seconds, h.incident),
         "states": state_rows(analysis),
         "findings": _findings(analysis),
+        "tried": analysis.what_if,
+        "what_if": what_if,
+        "premise_ids": lambda premise: _premise_ids(analysis, premise),
         "trees": [code_block(blocking_tree(e, clock)) for e in analysis.lock_episodes],
         "call_codes": [_call_codes(shift) for shift in analysis.latency_shifts],
         "queries": [
@@ -133,6 +137,14 @@ def _view(analysis: Analysis) -> dict[str, Any]:
             if source.query
         ],
     }
+
+
+def _premise_ids(analysis: Analysis, premise: Premise) -> Markdown:
+    """The ids behind a premise in brackets; that it is assumed where nothing is behind it."""
+    ids = what_if.cited(premise, analysis.evidence_ids)
+    if not ids:
+        return Markdown("" if premise.evidence else " (assumed)")
+    return Markdown(f" [{', '.join(ids[:IDS_IN_CELL])}]")
 
 
 def _event(clock: wording.Clock, event: Event) -> dict[str, Any]:

@@ -1,0 +1,236 @@
+"""`incident-rca whatif`: what deadlines and circuit breakers would have done, by a model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from incident_rca.cli.terminal import (
+    CaseFolder,
+    Json,
+    Quiet,
+    err,
+    out,
+    print_json,
+    progress,
+    say,
+)
+from incident_rca.errors import BadSettings
+
+if TYPE_CHECKING:
+    from incident_rca.whatif.protection import Protection
+    from incident_rca.whatif.traffic import Traffic
+
+Breaker = Annotated[
+    str, typer.Option(help="none, opossum, resilience4j or envoy, with the library's defaults.")
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="An option by its library's name, repeatable."
+    ),
+]
+Deadline = Annotated[
+    str | None, typer.Option(help="Time-out of a call: 2s, 500ms, 0s for none. [default: as there]")
+]
+Retries = Annotated[int, typer.Option(min=0, help="How often a failed call is tried again.")]
+Backoff = Annotated[str, typer.Option(help="How long before each retry.")]
+Bulkhead = Annotated[
+    int | None, typer.Option(min=1, help="How many calls a breaker has under way at most.")
+]
+Shared = Annotated[bool, typer.Option("--shared", help="One breaker for all routes.")]
+Clients = Annotated[int, typer.Option(min=1, help="Processes that call, each with its breakers.")]
+PoolSize = Annotated[
+    int | None, typer.Option(min=1, help="Connections of the pool, where none is recorded.")
+]
+Keep = Annotated[
+    bool, typer.Option("--keep", help="Keep the settings in the case; its reports show them.")
+]
+Sweep = Annotated[bool, typer.Option("--sweep", help="Try a grid of settings instead of one.")]
+Cancelled = Annotated[
+    bool, typer.Option("--cancelled", help="In a sweep, calls that time out are cancelled too.")
+]
+Grid = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=V1,V2", help="Values to sweep, of deadline or an option; repeatable."
+    ),
+]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Processes of a sweep. [default: one a core]")
+]
+Export = Annotated[
+    str | None,
+    typer.Option(help="Print the settings for opossum, resilience4j, envoy, istio or as json."),
+]
+
+
+def whatif(
+    case: CaseFolder,
+    breaker: Breaker = "opossum",
+    options: Options = None,
+    deadline: Deadline = None,
+    retries: Retries = 0,
+    backoff: Backoff = "100ms",
+    bulkhead: Bulkhead = None,
+    shared: Shared = False,
+    clients: Clients = 1,
+    pool_size: PoolSize = None,
+    keep: Keep = False,
+    sweep: Sweep = False,
+    grid: Grid = None,
+    cancelled: Cancelled = False,
+    jobs: Jobs = None,
+    export: Export = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Replay the recorded requests of a case through a deadline and a circuit breaker.
+
+    A model, not evidence: it says what it takes as given, and how well it fits what was recorded.
+
+    Example: incident-rca whatif INC-2847 --deadline 2s --set volumeThreshold=5
+    """
+    from incident_rca.whatif.options import protection_of
+
+    _require_one_form(
+        sweep=sweep, of_sweep=bool(grid or cancelled or jobs), of_one=bool(export or keep)
+    )
+    protection = protection_of(
+        breaker,
+        options or [],
+        deadline=deadline,
+        cancels=cancelled,
+        retries=retries,
+        backoff=backoff,
+        places=bulkhead,
+        is_shared=shared,
+        clients=clients,
+    )
+    if sweep:
+        _sweep(case, protection, grid or [], pool_size, jobs, as_json=as_json, quiet=quiet)
+    elif export is not None:
+        _export(case, protection, export, pool_size, quiet=quiet)
+    else:
+        _replay(case, protection, pool_size, as_json=as_json, quiet=quiet)
+        if keep:
+            _keep(case, protection, pool_size, quiet=quiet)
+
+
+def _require_one_form(*, sweep: bool, of_sweep: bool, of_one: bool) -> None:
+    if of_sweep and not sweep:
+        raise BadSettings("--grid, --cancelled and --jobs are for a sweep", hint="add --sweep")
+    if sweep and of_one:
+        raise BadSettings(
+            "--sweep tries many settings, --export and --keep take one",
+            hint="choose one of the front, and give its settings by --deadline and --set",
+        )
+
+
+def _replay(
+    case: Path, protection: Protection, pool_size: int | None, *, as_json: bool, quiet: bool
+) -> None:
+    from incident_rca import pipeline
+    from incident_rca.analysis.analyse import analyse
+    from incident_rca.replaying import traffic_of
+    from incident_rca.report import what_if as shown
+    from incident_rca.whatif.comparing import compared
+
+    with progress(quiet=quiet) as step:
+        known, tables = pipeline.build_tables(case, step)
+        step("analysing")
+        reported = pipeline.as_reported(known)
+        evidence_ids = analyse(reported, tables).evidence_ids
+        step("replaying")
+        found = compared(traffic_of(reported, tables, pool_size), protection)
+    if as_json:
+        print_json(shown.to_json(found, evidence_ids))
+    else:
+        out().print(shown.screen(found, evidence_ids))
+
+
+def _keep(case: Path, protection: Protection, pool_size: int | None, *, quiet: bool) -> None:
+    from incident_rca.replaying import Kept, keep
+
+    keep(case, Kept(protection, pool_size))
+    say(f"kept in {case}; `incident-rca report {case}` shows it", quiet=quiet)
+
+
+def _traffic(case: Path, pool_size: int | None, *, quiet: bool) -> Traffic:
+    from incident_rca import pipeline
+    from incident_rca.replaying import traffic_of
+
+    with progress(quiet=quiet) as step:
+        known, tables = pipeline.build_tables(case, step)
+        step("reading the traffic")
+        return traffic_of(pipeline.as_reported(known), tables, pool_size)
+
+
+def _export(
+    case: Path, protection: Protection, wanted: str, pool_size: int | None, *, quiet: bool
+) -> None:
+    from incident_rca.whatif.exports import FORMATS
+
+    known = FORMATS.get(wanted)
+    if known is None:
+        raise BadSettings(
+            f"no format is called {wanted}", hint=f"it is one of {', '.join(FORMATS)}"
+        )
+    name = _traffic(case, pool_size, quiet=quiet).pool
+    typer.echo(known(protection, name), nl=False)
+
+
+def _sweep(
+    case: Path,
+    protection: Protection,
+    values: Sequence[str],
+    pool_size: int | None,
+    jobs: int | None,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from incident_rca.report import pareto
+    from incident_rca.whatif import sweep as swept
+    from incident_rca.whatif.protection import UNPROTECTED
+
+    protections = swept.grid(protection, values)
+    traffic = _traffic(case, pool_size, quiet=quiet)
+    # No protection is a setting too: no better one loses more than that.
+    trials = [swept.trial(traffic, UNPROTECTED)]
+    with _bar(len(protections), quiet=quiet) as advance:
+        for trial in swept.sweep(traffic, protections, jobs or os.cpu_count() or 1):
+            trials.append(trial)
+            advance()
+    front = swept.pareto_front(trials)
+    if as_json:
+        print_json(pareto.to_json(trials, front))
+        return
+    names = swept.swept_names(protection, values)
+    out().print(pareto.screen(trials, front, names))
+
+
+@contextmanager
+def _bar(number: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """What a sweep calls with each setting that was tried: a bar on a terminal, else nothing."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = err()
+    if quiet or not console.is_terminal:
+        yield lambda: None
+        return
+    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("replaying", total=number)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,77 @@
+"""A case through the what-if model: its traffic, and the protection that is kept in it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incident_rca import case as case_folder
+from incident_rca.analysis.observations import observe
+from incident_rca.errors import BadInput, BadSettings, NotReplayable
+from incident_rca.model import Case, WhatIf
+from incident_rca.tables import Tables
+from incident_rca.whatif.comparing import compared
+from incident_rca.whatif.options import from_document, to_document
+from incident_rca.whatif.protection import Protection
+from incident_rca.whatif.recorded import recorded_traffic
+
+if TYPE_CHECKING:
+    from incident_rca.whatif.traffic import Traffic
+
+KEPT = "whatif.json"
+KEPT_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a case keeps of a what-if: its settings, and a pool size that was given."""
+
+    protection: Protection
+    pool_size: int | None
+
+
+def traffic_of(case: Case, tables: Tables, pool_size: int | None) -> Traffic:
+    """The traffic of the largest incident of a case as reports show it."""
+    return recorded_traffic(observe(case, tables)[0], pool_size)
+
+
+def keep(folder: Path, kept: Kept) -> None:
+    """Writes the settings into the case, in one step."""
+    document = {
+        "whatif_schema": KEPT_SCHEMA,
+        "pool_size": kept.pool_size,
+        "protection": to_document(kept.protection),
+    }
+    with case_folder.locked(folder):
+        case_folder.write_text(folder / KEPT, json.dumps(document, indent=2) + "\n")
+
+
+def read_kept(folder: Path) -> Kept | None:
+    """The settings that the case keeps, None where it keeps none; raises BadInput."""
+    path = folder / KEPT
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["whatif_schema"] != KEPT_SCHEMA:
+            raise BadSettings(f"its schema is {document['whatif_schema']}, not {KEPT_SCHEMA}")
+        return Kept(from_document(document["protection"]), document["pool_size"])
+    except (BadSettings, KeyError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"{path}: cannot be read as the settings of a what-if ({error})",
+            hint=f"delete it, or write it anew: incident-rca whatif {folder} --keep",
+        ) from error
+
+
+def kept_what_if(folder: Path, case: Case, tables: Tables) -> WhatIf | None:
+    """The what-if of the settings that the case keeps, None where there is none to show."""
+    kept = read_kept(folder)
+    if kept is None:
+        return None
+    try:
+        return compared(traffic_of(case, tables, kept.pool_size), kept.protection)
+    except NotReplayable:
+        # Its evidence has changed since: what cannot be replayed is not in the report.
+        return None

@@ -1,0 +1,138 @@
+"""How requests were answered -> the figures that stand side by side: recorded, and replayed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+
+from incident_rca.analysis.findings.no_breaker_acted import FAST_SHARE
+from incident_rca.model import ReplayFigures
+from incident_rca.whatif.breakers import ERROR, FULL, OK, REFUSED, TIMEOUT
+from incident_rca.whatif.replay import GATEWAY_LIMIT, UNANSWERED, Answers
+from incident_rca.whatif.traffic import Traffic
+
+_FAILED, _GATEWAY_TIMEOUT = 500, 504
+# The order in which failures are told.
+TYPES = (ERROR, GATEWAY_LIMIT, TIMEOUT, REFUSED, FULL, UNANSWERED)
+
+
+def figures_of(traffic: Traffic, answers: Answers) -> ReplayFigures:
+    """The figures of a replay."""
+    told = [
+        (request.at_ms, request.route, outcome, float(latency))
+        for request, outcome, latency in zip(
+            traffic.requests, answers.outcomes, answers.latencies_ms, strict=True
+        )
+    ]
+    first_full = answers.first_full_ms
+    return _figures(
+        traffic,
+        told,
+        refused_healthy=answers.refused_healthy,
+        pool_peak=max(answers.held_by_step),
+        full_after_ms=first_full,
+        full_ms=answers.full_ms,
+        held=answers.held_by_step,
+    )
+
+
+def p99_ms_in_outage(traffic: Traffic, answers: Answers) -> float | None:
+    """`ReplayFigures.p99_ms` of a replay, where nothing else is asked."""
+    begin, end = traffic.outage
+    latencies = [
+        latency
+        for request, latency in zip(traffic.requests, answers.latencies_ms, strict=True)
+        if begin <= request[0] <= end
+    ]
+    return _rank(sorted(map(float, latencies)), 0.99)
+
+
+def recorded_figures(traffic: Traffic) -> ReplayFigures:
+    """The same figures as they were recorded."""
+    told = [(r.at_ms, r.route, _outcome(r.status), r.latency_ms) for r in traffic.requests]
+    full_from, full_until = traffic.pool_exhausted or (None, None)
+    full_ms = full_until - full_from if full_from is not None and full_until is not None else None
+    return _figures(
+        traffic,
+        told,
+        refused_healthy=0,
+        pool_peak=max((held for held in traffic.held_by_step if held is not None), default=None),
+        full_after_ms=full_from,
+        full_ms=full_ms,
+        held=traffic.held_by_step,
+    )
+
+
+def _outcome(status: int) -> str:
+    if status < _FAILED:
+        return OK
+    return GATEWAY_LIMIT if status == _GATEWAY_TIMEOUT else ERROR
+
+
+def _figures(
+    traffic: Traffic,
+    told: list[tuple[int, int, str, float]],
+    *,
+    refused_healthy: int,
+    pool_peak: int | None,
+    full_after_ms: int | None,
+    full_ms: int | None,
+    held: tuple[int | None, ...],
+) -> ReplayFigures:
+    begin, end = traffic.outage
+    failed = [one for one in told if one[2] != OK]
+    types = Counter(outcome for _, _, outcome, _ in failed)
+    routes = Counter(route for _, route, _, _ in failed)
+    latencies = sorted(
+        latency for at, _, _, latency in told if begin <= at <= end and not math.isnan(latency)
+    )
+    fast = _first_fast(traffic, failed)
+    return ReplayFigures(
+        requests=len(told),
+        failed=len(failed),
+        by_type={kind: types[kind] for kind in TYPES if types[kind]},
+        by_route={route.name: routes[index] for index, route in enumerate(traffic.routes)},
+        refused=types[REFUSED] + types[FULL],
+        refused_healthy=refused_healthy,
+        first_fast_failure_seconds=None if fast is None else (fast - begin) / 1000,
+        p50_ms=_rank(latencies, 0.5),
+        p99_ms=_rank(latencies, 0.99),
+        pool_peak=pool_peak,
+        pool_exhausted_after_seconds=_since(begin, full_after_ms),
+        pool_exhausted_seconds=None if full_ms is None else full_ms / 1000,
+        held_by_step=held,
+    )
+
+
+def _since(begin: int, at_ms: int | None) -> float | None:
+    return None if at_ms is None else (at_ms - begin) / 1000
+
+
+def _first_fast(traffic: Traffic, failed: Iterable[tuple[int, int, str, float]]) -> float | None:
+    """When the first failure of the outage was answered that took a small part of the usual wait.
+
+    Usual is what the failures took that were recorded.
+    """
+    waits = sorted(
+        r.latency_ms for r in traffic.requests if r.status >= _FAILED and r.latency_ms >= 0
+    )
+    usual = _rank(waits, 0.5)
+    if usual is None:
+        return None
+    begin = traffic.outage[0]
+    return min(
+        (
+            at + latency
+            for at, _, outcome, latency in failed
+            if at >= begin and outcome != UNANSWERED and latency < FAST_SHARE * usual
+        ),
+        default=None,
+    )
+
+
+def _rank(ordered: list[float], share: float) -> float | None:
+    """The nearest rank of sorted values, or None where there are none."""
+    if not ordered:
+        return None
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
