@@ -18,6 +18,7 @@ from bench.gateway_fetch import measure_gateway_fetch
 from bench.metric_queries import measure_metric_queries
 from bench.migrations import measure_lint
 from bench.recorder import measure_recorder, measure_recorder_memory, measure_snapshots
+from bench.whatif_sweep import measure_whatif_sweep
 from incident_rca.formats import access_log, lock_recording
 from incident_rca.formats.duckdb_session import open_session
 from incident_rca.formats.lines import lines_of
@@ -133,6 +134,7 @@ MEASURES: Sequence[Callable[[Path, int], list[Figure]]] = (
     measure_gateway_fetch,
     measure_analysis,
     measure_lint,
+    measure_whatif_sweep,
 )
 
 

@@ -103,6 +103,7 @@ FORBIDDEN = {
     "analysis": (*OUTSIDE, *SDKS, f"{PACKAGE}.formats", f"{PACKAGE}.report"),
     "report": (*OUTSIDE, *SDKS, f"{PACKAGE}.formats"),
     "migrations": (*OUTSIDE, *SDKS, f"{PACKAGE}.formats", f"{PACKAGE}.analysis"),
+    "whatif": (*OUTSIDE, *SDKS, f"{PACKAGE}.formats", f"{PACKAGE}.report"),
 }
 
 
@@ -342,6 +343,7 @@ RULES: dict[str, Rule] = {
             ("analysis/locks.py", "from ..formats import otlp\n", 1),
             ("report/html.py", "from incident_rca.pipeline import analyse_case\n", 1),
             ("migrations/lint.py", "from incident_rca.sources import table_sizes\n", 1),
+            ("whatif/replay.py", "from incident_rca.pipeline import build_tables\n", 1),
             ("report/html.py", "import importlib\nimportlib.import_module('psycopg')\n", 2),
         ),
         allowed=(

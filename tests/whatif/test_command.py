@@ -1,0 +1,136 @@
+"""`incident-rca whatif` as people run it, and what a case keeps of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from incident_rca import pipeline
+from incident_rca.cli import app
+from incident_rca.errors import BadInput, BadSettings
+from incident_rca.replaying import KEPT, Kept, keep
+from incident_rca.verification import verify_case
+from incident_rca.whatif.protection import Protection
+from tests.golden import raw
+from tests.golden.running import run, section, table_rows
+
+
+@pytest.fixture
+def case(demo: Path, tmp_path: Path) -> Path:
+    """A copy of the demo case with its tables."""
+    return Path(shutil.copytree(demo, tmp_path / "INC-2847"))
+
+
+def test_figures_stand_side_by_side_and_say_that_they_are_a_model(case: Path) -> None:
+    done = run(case, "whatif", str(case), "--deadline", "2s", cwd=case.parent)
+    assert done.code == 0
+    assert "model, not evidence" in done.output
+    assert "requests that failed" in done.output
+    assert "(assumed)" in done.output
+    assert not (case / "whatif.json").exists()
+
+
+def _report(case: Path) -> tuple[raw.Json, str]:
+    pipeline.write_reports(case, pipeline.analyse_case(case), force=True)
+    document: raw.Json = json.loads((case / pipeline.REPORT_JSON).read_text())
+    return document, (case / pipeline.REPORT_MD).read_text()
+
+
+def test_json_holds_the_same_as_the_report_once_it_is_kept(case: Path) -> None:
+    words = ("--deadline", "2s", "--set", "volumeThreshold=5", "--json", "--keep", "-q")
+    printed = json.loads(run(case, "whatif", str(case), *words, cwd=case.parent).output)
+    assert printed["label"] == "model, not evidence"
+    curves = printed.pop("connections_held")
+    assert max(curves["with_calls_left_running"]) == printed["with_calls_left_running"]["pool_peak"]
+    document, markdown = _report(case)
+    assert document["what_if"] == printed
+    cells = {row[0]: row[1:] for row in table_rows(section(markdown, "Action items"))}
+    failed = [printed[key]["failed"] for key in ("recorded", "replayed_as_it_was")]
+    assert cells["requests that failed"][:2] == [f"{n:,}" for n in failed]
+    cited = {e["id"] for e in document["evidence"]}
+    for assumption in printed["assumptions"]:
+        assert set(assumption["evidence"]) <= cited
+    assert not [check for check in verify_case(case) if check.problem]
+
+
+def test_a_report_without_a_kept_what_if_has_none(case: Path) -> None:
+    document, markdown = _report(case)
+    assert "what_if" not in document
+    assert "model, not evidence" not in markdown
+
+
+def test_another_protection_than_the_reported_one_is_found_out(case: Path) -> None:
+    keep(case, Kept(Protection(deadline_ms=2_000), None))
+    _report(case)
+    keep(case, Kept(Protection(deadline_ms=500), None))
+    assert {check.name for check in verify_case(case) if check.problem} == {
+        pipeline.REPORT_JSON,
+        pipeline.REPORT_MD,
+    }
+
+
+def test_kept_settings_that_cannot_be_read_are_named(case: Path) -> None:
+    (case / KEPT).write_text('{"whatif_schema": 1, "protection": {"breaker": "fuse"}}')
+    with pytest.raises(BadInput, match=KEPT):
+        pipeline.analyse_case(case)
+
+
+def test_a_small_sweep_prints_its_front_and_draws_it(case: Path) -> None:
+    words = ("--grid", "deadline=1s,2s,5s", "--breaker", "none", "--sweep", "--jobs", "1")
+    done = run(case, "whatif", str(case), *words, cwd=case.parent)
+    assert done.code == 0
+    assert "4 settings tried" in done.output
+    assert "●" in done.output
+    told = json.loads(run(case, "whatif", str(case), *words, "--json", cwd=case.parent).output)
+    assert len(told["trials"]) == 4
+    assert told["trials"][0]["on_front"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--breaker", "fuse"), "opossum"),
+        (("--set", "volumeTreshold=5"), "volumeThreshold"),
+        (("--set", "volumeThreshold=many"), "whole number"),
+        (("--set", "resetTimeout=30000"), "unit"),
+        (("--set", "errorThresholdPercentage=101"), "percentage"),
+        (("--deadline", "2"), "unit"),
+        (("--breaker", "none", "--set", "volumeThreshold=5"), "--breaker"),
+        (("--grid", "deadline=1s"), "--sweep"),
+        (("--cancelled",), "--sweep"),
+        (("--sweep", "--export", "opossum"), "--sweep"),
+        (("--export", "polly"), "resilience4j"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_a_hint(
+    demo: Path, words: tuple[str, ...], says: str
+) -> None:
+    with pytest.raises(BadSettings) as error:
+        app(["whatif", str(demo), *words], standalone_mode=False)
+    assert says in f"{error.value.message} {error.value.hint}"
+
+
+def test_a_case_that_holds_too_little_says_what_is_missing(case: Path) -> None:
+    document = json.loads((case / "case.json").read_text())
+    gone = ("locks", "postgresql", "grpc-p99", "grpc-count")
+    document["sources"] = [s for s in document["sources"] if s["name"] not in gone]
+    (case / "case.json").write_text(json.dumps(document))
+    done = run(case, "whatif", str(case), cwd=case.parent)
+    assert done.code == 4
+    assert "no lock and no slow call" in done.output
+
+
+def test_without_locks_it_says_that_the_end_of_the_slowness_is_taken_as_given(case: Path) -> None:
+    document = json.loads((case / "case.json").read_text())
+    document["sources"] = [
+        s for s in document["sources"] if s["name"] not in ("locks", "postgresql")
+    ]
+    (case / "case.json").write_text(json.dumps(document))
+    done = run(case, "whatif", str(case), "--json", cwd=case.parent)
+    assert done.code == 0
+    assert any(
+        "whatever the protection" in one["text"] for one in json.loads(done.output)["assumptions"]
+    )
