@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from incident_rca.model import Premise, ReplayFigures, WhatIf
+from incident_rca.model import Analysis, Premise, ReplayFigures, WhatIf
 from incident_rca.report.numbers import grouped, optional, rounded
 from incident_rca.report.safe_text import NOTHING
 from incident_rca.window import format_duration
@@ -110,6 +110,13 @@ def held_error(what_if: WhatIf) -> float | None:
     pairs = zip(what_if.recorded.held_by_step, what_if.unprotected.held_by_step, strict=True)
     apart = [abs(one - other) for one, other in pairs if one is not None and other is not None]
     return sum(apart) / len(apart) if apart else None
+
+
+def in_contract(analysis: Analysis) -> dict[str, Any]:
+    """The key of report.json where the case keeps the settings of a what-if, else nothing."""
+    if analysis.what_if is None:
+        return {}
+    return {"what_if": to_contract(analysis.what_if, analysis.evidence_ids)}
 
 
 def to_contract(what_if: WhatIf, evidence_ids: Mapping[str, str]) -> dict[str, Any]:
