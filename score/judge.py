@@ -175,7 +175,7 @@ def matched_onsets(
         )
         outages = [analysis.outage, *(i.outage for i in analysis.other_incidents)]
         shift = _shift(plan, analysis, "gateway")
-        met = [o.start for o in outages if o is not None and _meets(o, incident, shift)]
+        met = [o.onset for o in outages if o is not None and _meets(o, incident, shift)]
         yield onset, met[0] if met else None
 
 

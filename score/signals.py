@@ -68,8 +68,10 @@ def _of_metrics(tables: Tables, world: World) -> Iterator[Signal]:
 
 
 def _points(rows: pd.DataFrame, column: str) -> tuple[tuple[float, float], ...]:
-    instants = [_seconds(at) for at in rows["at"]]
-    return tuple(sorted(zip(instants, map(float, rows[column]), strict=True)))
+    """The buckets that hold a value: one that is missing is no number to a baseline either."""
+    known = rows[rows[column].notna()]
+    instants = [_seconds(at) for at in known["at"]]
+    return tuple(sorted(zip(instants, map(float, known[column]), strict=True)))
 
 
 def _of_gateway(tables: Tables, end: float) -> Iterator[Signal]:

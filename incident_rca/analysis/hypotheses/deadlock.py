@@ -14,6 +14,7 @@ from incident_rca.analysis.hypotheses.claims import (
     not_recorded,
     ruled_out,
 )
+from incident_rca.analysis.hypotheses.deadlock_circles import ENOUGH, no_path, of_circles
 from incident_rca.analysis.hypotheses.orders import at_another_time
 from incident_rca.analysis.locks import POSTGRES_LOGS
 from incident_rca.analysis.names import counted
@@ -39,17 +40,20 @@ if TYPE_CHECKING:
 
 # A request that a deadlock ends fails this soon after it, by two clocks.
 AROUND = timedelta(seconds=5)
-# A deadlock ends one transaction: so many of the failing requests must have one, or it is a part.
-ENOUGH = 0.2
 CONFIRM_BY = "Read the DETAIL lines of the deadlocks: which code takes its locks in which order?"
 
 
 def hypotheses(seen: Observations) -> Candidates:
-    """Whether the server's log holds deadlocks (SQLSTATE 40P01), one candidate a table of them."""
+    """Whether the server's log holds deadlocks (SQLSTATE 40P01), one candidate a table of them.
+
+    Without a log that was read in full: the circles of waits that were sampled.
+    """
     events = seen.tables.server_events
     if not seen.is_recorded(*POSTGRES_LOGS):
         if seen.outage is None:
             return ()
+        if circles := of_circles(seen):
+            return circles
         confirm = "Import PostgreSQL's log of the window."
         return (not_recorded(seen, Kind.DEADLOCK, "a deadlock", System.POSTGRES, confirm),)
     found = events[events["kind"] == "deadlock"]
@@ -168,7 +172,7 @@ def _claims(
         )
     ]
     if path is None or not path.failing:
-        return [*claims, _no_path(seen, cited, is_named=is_named)]
+        return [*claims, no_path(seen, cited, is_named=is_named)]
     failed = sum(e.failed for e in path.failing)
     routes = tuple(e for endpoint in path.failing for e in endpoint.evidence)
     claims.append(
@@ -207,15 +211,6 @@ def _at_another_time(
     first, last = Span.at(min(instants)), Span.at(max(instants))
     what = "the deadlock" if len(rows) == 1 else f"a stretch of {len(rows):,} deadlocks"
     return at_another_time(seen, what, first, last, System.POSTGRES, cited)
-
-
-def _no_path(seen: Observations, cited: tuple[Evidence, ...], *, is_named: bool) -> Claim:
-    failing = tuple(e for endpoint in seen.failing for e in endpoint.evidence)
-    if seen.knows_what_failed and is_named:
-        text = "no failing route depends on the tables of these deadlocks"
-        return claim_against(Aspect.PATH, text, cited, failing)
-    text = "no path is known from these deadlocks to what failed"
-    return claim_against(Aspect.ABSENCE, text, cited)
 
 
 def _cited(rows: pd.DataFrame, what: str) -> tuple[Evidence, ...]:
