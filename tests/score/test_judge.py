@@ -10,10 +10,11 @@ from incident_rca.analysis.analyse import analyse
 from incident_rca.model import Aspect, Claim, Kind, Role, Span, Stance, Verdict
 from score.blame import Blame, asserted
 from score.cases import Told, told
+from score.evidence import collected
 from score.judge import judged, named_by
 from score.manifest import instant
 from score.plans import SCENES
-from score.truth import Expected, TrueIncident
+from score.truth import Expected, TrueIncident, truth_of
 
 ITEMS = "shop.public.items"
 INCIDENT = TrueIncident(
@@ -137,7 +138,11 @@ def test_seconds_that_are_not_explained_are_an_error() -> None:
 
 def test_the_truth_says_abstain_where_the_gateways_log_is_missing() -> None:
     """The same incident, collected without it: nothing is blamed."""
-    found = case("ALTER behind a reader")
-    assert "gateway" in found.plan.observation.missing
-    assert [i.expected for i in found.truth.incidents] == [Expected.ABSTAIN]
-    assert asserted(analyse(found.collected.case, found.collected.tables)) == ()
+    plan = lock_case().plan
+    seen = replace(plan.observation, missing=frozenset({"gateway"}))
+    without = replace(plan, observation=seen)
+    evidence = collected(without)
+    truth = truth_of(without, evidence.simulation)
+    assert [i.expected for i in lock_case().truth.incidents] == [Expected.NAME]
+    assert [i.expected for i in truth.incidents] == [Expected.ABSTAIN]
+    assert asserted(analyse(evidence.case, evidence.tables)) == ()
