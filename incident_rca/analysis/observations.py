@@ -92,7 +92,7 @@ class Observations:
     @property
     def failing(self) -> tuple[EndpointImpact, ...]:
         """The endpoints whose requests failed."""
-        return tuple(e for e in self.hit if e.failed)
+        return tuple(e for e in self.endpoints if e.is_failing)
 
     @property
     def part_case(self) -> Case:

@@ -23,7 +23,7 @@ class DependencyPath:
 
     @property
     def failing(self) -> tuple[EndpointImpact, ...]:
-        return tuple(e for e in self.endpoints if e.failed)
+        return tuple(e for e in self.endpoints if e.is_failing)
 
     @property
     def in_words(self) -> str:
@@ -88,7 +88,7 @@ def _by_topology(seen: Observations, owner: Service, how: str) -> DependencyPath
     callers = [r for r in seen.case.topology.routes if set(r.calls) & set(owner.grpc)]
     routes = {r.name for r in callers}
     endpoints = tuple(e for e in seen.endpoints if e.name in routes)
-    failing = {e.name for e in endpoints if e.failed}
+    failing = {e.name for e in endpoints if e.is_failing}
     bases = {owner.basis, *(r.basis for r in callers if r.name in failing)}
     is_inferred = Basis.INFERRED in bases
     methods = tuple(sorted(owner.grpc))

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from incident_rca.analysis.verdicts import Candidate
-from incident_rca.model import Kind, Role, Verdict
+from incident_rca.analysis.verdicts import Candidate, decides
+from incident_rca.model import Aspect, Basis, Hypothesis, Kind, Role, Verdict
 
 HOLDS = frozenset({Verdict.SUPPORTED, Verdict.WEAK})
 # How deep a kind lies; the kinds that are not here never start an outage.
@@ -67,7 +67,8 @@ def _starts(
         return True
     if verdict not in HOLDS or candidate.hidden:
         return False
-    return not any(_is_open(other, candidate) for other in everyone)
+    is_deeper = DEPTH[kind] < DEPTH[Kind.LOCK_BLOCKING]
+    return is_deeper or not any(_is_open(other, candidate) for other in everyone)
 
 
 def _explains(trigger: Candidate, candidate: Candidate) -> bool:
@@ -77,13 +78,35 @@ def _explains(trigger: Candidate, candidate: Candidate) -> bool:
 
 
 def _is_open(other: Candidate, candidate: Candidate) -> bool:
-    """Whether a lock on the same path, of which too little is known, may be what is behind it."""
-    return (
-        other.hypothesis.kind is Kind.LOCK_BLOCKING
-        and other.hypothesis.role is Role.TRIGGER
-        and other.hypothesis.verdict is Verdict.INSUFFICIENT
-        and _explains(other, candidate)
+    """Whether a lock on the same path may be what is behind it.
+
+    One of which too little is known; or one that only clocks which nobody measured put at another
+    time, no further away than the slowness lasted.
+    """
+    hypothesis = other.hypothesis
+    if hypothesis.kind is not Kind.LOCK_BLOCKING or not _explains(other, candidate):
+        return False
+    if hypothesis.verdict is Verdict.CONTRADICTED:
+        return _rests_on_clocks(hypothesis) and _is_near(other, candidate)
+    return hypothesis.role is Role.TRIGGER and hypothesis.verdict is Verdict.INSUFFICIENT
+
+
+def _rests_on_clocks(hypothesis: Hypothesis) -> bool:
+    """Whether nothing but orders by unmeasured clocks speaks against its path and mechanism."""
+    against = [c for c in hypothesis.claims if decides(c)]
+    return bool(against) and all(
+        c.aspect is Aspect.ORDER and c.basis is Basis.ASSUMED for c in against
     )
+
+
+def _is_near(other: Candidate, candidate: Candidate) -> bool:
+    if other.active is None or candidate.active is None:
+        return False
+    (start, end), (since, until) = other.active, candidate.active
+    if until is None:
+        return True
+    gap = max(start - until, since - end if end else timedelta(0))
+    return gap <= until - since
 
 
 def _with_role(

@@ -79,7 +79,7 @@ def path_of_lock(seen: Observations, episode: LockEpisode) -> DependencyPath | N
         return path
     traced = traced_waits(seen, episode)
     endpoints = tuple(e for e in seen.endpoints if e.name in traced.routes)
-    if not any(e.failed for e in endpoints):
+    if not any(e.is_failing for e in endpoints):
         return path
     return DependencyPath(
         service=path.service if path else ", ".join(episode.waiter_applications),

@@ -59,7 +59,7 @@ def verdict_of(claims: Sequence[Claim], *, needs_are_met: bool) -> Verdict:
 
     A claim against decides before a source that is missing, and that before what is there.
     """
-    if any(_decides(c) for c in claims):
+    if any(decides(c) for c in claims):
         return Verdict.CONTRADICTED
     if not needs_are_met:
         return Verdict.INSUFFICIENT
@@ -67,7 +67,8 @@ def verdict_of(claims: Sequence[Claim], *, needs_are_met: bool) -> Verdict:
     return (Verdict.SUPPORTED, Verdict.WEAK, Verdict.INSUFFICIENT)[min(missing, 2)]
 
 
-def _decides(claim: Claim) -> bool:
+def decides(claim: Claim) -> bool:
+    """Whether a claim alone contradicts what it is about."""
     return claim.stance is Stance.AGAINST and claim.aspect in DECISIVE
 
 
@@ -94,7 +95,7 @@ def what_would_change(hypothesis: Hypothesis) -> tuple[str, ...]:
         return tuple(
             f"Evidence that this is not so: {c.text}. It speaks against its {c.aspect}."
             for c in claims
-            if _decides(c)
+            if decides(c)
         )
     missing = _missing(claims)
     wanted = [_WANTED[name] for name in missing]

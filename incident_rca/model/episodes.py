@@ -156,6 +156,11 @@ class EndpointImpact:
     def name(self) -> str:
         return f"{self.method} {self.route}"
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether more of its requests failed than usual: a failure now and then is none."""
+        return bool(self.failed) and self.impact is not Impact.UNAFFECTED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorType:

@@ -9,8 +9,8 @@ import pytest
 from incident_rca.model import Analysis, Aspect, Basis, Kind, Role, Stance, Verdict
 from incident_rca.report.contract import to_contract
 from incident_rca.report.markdown import to_markdown
-from tests.analysis.cases import ZERO, at, claims_of, the
-from tests.analysis.traced_cases import JOB, a_case, analysed_lock, failures, waits
+from tests.analysis.cases import ZERO, analysed, at, claims_of, counted, levels, p99, the, usual
+from tests.analysis.traced_cases import JOB, RELEASED, a_case, analysed_lock, failures, waits
 
 AHEAD = -40.0
 
@@ -79,6 +79,31 @@ def test_an_order_that_is_wrong_by_assumed_clocks_contradicts_and_says_what_it_r
     assert clock(found, "access") == {"offset_basis": "assumed", "moved_seconds": 0}
     assert any(q.startswith("Are the clocks right?") for q in found.questions)
     assert "ASSUMED: nobody measured it" in to_markdown(found)
+
+
+@pytest.mark.parametrize(
+    ("basis", "ahead", "role"),
+    [
+        (Basis.ASSUMED, AHEAD, Role.SYMPTOM),
+        (Basis.OBSERVED, AHEAD, Role.TRIGGER),
+        (Basis.ASSUMED, -400.0, Role.TRIGGER),
+    ],
+)
+def test_clocks_that_nobody_measured_blame_no_service_in_the_place_of_a_lock(
+    basis: Basis, ahead: float, role: Role
+) -> None:
+    """Unless the lock lies further away than the service was slow."""
+    failed = failures(ahead=ahead, ids=False)
+    slow = p99(levels(20, 1000 * RELEASED, ahead, ahead + RELEASED))
+    found = analysed(
+        a_case(basis=basis),
+        failures=failed,
+        gateway=[*usual("POST /mail"), *counted(failed)],
+        locks=waits(ids=False),
+        metrics=slow,
+    )
+    assert lock(found)[0] is Verdict.CONTRADICTED
+    assert the(found, Kind.DEPENDENCY_LATENCY).role is role
 
 
 def test_an_order_that_is_wrong_by_measured_clocks_asks_nobody_about_them() -> None:

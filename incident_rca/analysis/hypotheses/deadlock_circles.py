@@ -6,15 +6,19 @@ from datetime import datetime
 from itertools import groupby
 
 from incident_rca.analysis.hypotheses.claims import Candidates, claim_against, claim_for
+from incident_rca.analysis.hypotheses.lock_absence import LOCK_SOURCES
 from incident_rca.analysis.names import counted
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath
 from incident_rca.analysis.traced import path_of_lock
 from incident_rca.analysis.verdicts import Candidate, verdict_of
-from incident_rca.model import Aspect, Claim, Evidence, Hypothesis, Kind, LockEpisode, Role
+from incident_rca.model import Aspect, Claim, Evidence, Hypothesis, Kind, LockEpisode, Role, System
 
 # A deadlock ends one transaction: so many of the failing requests must have one, or it is a part.
 ENOUGH = 0.2
+# How long a circle stands by default before the server ends it (`deadlock_timeout`): who samples
+# less often sees a part of them.
+DEADLOCK_TIMEOUT_SECONDS = 1.0
 CONFIRM_BY = (
     "Import the server's log of the window: its DETAIL lines name both statements of a deadlock."
 )
@@ -36,7 +40,8 @@ def _candidate(seen: Observations, name: str, circles: tuple[LockEpisode, ...]) 
     path = path_of_lock(seen, circles[0])
     failing = path.failing if path is not None else ()
     failed = sum(e.failed for e in failing)
-    is_enough = bool(failing) and len(circles) >= ENOUGH * failed
+    likely = len(circles) * max(1.0, _interval_seconds(seen) / DEADLOCK_TIMEOUT_SECONDS)
+    is_enough = bool(failing) and likely >= ENOUGH * failed
     claims = tuple(_claims(seen, circles, path, is_enough=is_enough))
     return Candidate(
         hypothesis=Hypothesis(
@@ -83,6 +88,12 @@ def _claims(
         text = f"at least {len(circles):,} circles beside {failed:,} failing requests on their path"
         claims.append(claim_for(Aspect.DOSE, text, cited, routes))
     return claims
+
+
+def _interval_seconds(seen: Observations) -> float:
+    """How often the waits were sampled; 0 where no source tells."""
+    sampled = [s for s in seen.sources_of(System.POSTGRES) if s.kind in LOCK_SOURCES]
+    return max((s.resolution_seconds or 0.0 for s in sampled), default=0.0)
 
 
 def _active(circles: tuple[LockEpisode, ...]) -> tuple[datetime, datetime | None]:
