@@ -12,7 +12,7 @@ import numpy as np
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.onset_spans import onset_bounds
-from incident_rca.analysis.onsets import Burst, bursts_in, quiet_rate
+from incident_rca.analysis.onsets import BURST_RATE_PER_SECOND, Burst, bursts_in, quiet_rate
 from incident_rca.model import Case, ErrorBurst, Evidence, Span, System
 from incident_rca.tables import Tables
 
@@ -26,6 +26,8 @@ LOWER_QUARTILE_Z = 0.674
 BLIPS_LISTED = 50
 # A log that covers the window has its first request within this time.
 FIRST_REQUEST = timedelta(minutes=1)
+# More than this share of all requests of a window fails in an outage, and not as usual.
+MOST_FAILED = 0.5
 
 
 def find_outages(case: Case, tables: Tables) -> tuple[ErrorBurst, ...]:
@@ -135,7 +137,11 @@ def _quiet_rate(case: Case, tables: Tables) -> float:
 
 
 def _quietest(case: Case, tables: Tables) -> float:
-    """The rate that the lower quartile of the minutes' counts suggests: hardly an outage's."""
+    """The rate that the lower quartile of the minutes' counts suggests: hardly an outage's.
+
+    Where even they fail as in an outage and most requests of the window failed, no minute of it
+    tells what is usual: then no failure is.
+    """
     minutes = max(1, int(case.window.seconds // 60))
     counts = Counter(
         int((arrival - case.window.start).total_seconds() // 60)
@@ -145,6 +151,9 @@ def _quietest(case: Case, tables: Tables) -> float:
     quartile = sorted(counts.get(minute, 0) for minute in range(minutes))[minutes // 4]
     # The mean whose lower quartile this is, by the normal approximation of a Poisson count.
     root = LOWER_QUARTILE_Z / 2 + math.sqrt(LOWER_QUARTILE_Z**2 / 4 + quartile + 0.5)
+    is_of_an_outage = root**2 / 60 >= BURST_RATE_PER_SECOND
+    if is_of_an_outage and len(tables.failures) > MOST_FAILED * tables.gateway["requests"].sum():
+        return quiet_rate(0, case.window.seconds)
     return root**2 / 60
 
 

@@ -172,7 +172,8 @@ def _is_abrupt(counts: _Counts, reached: int, first: int, last: int) -> bool:
     if not len(then) or not len(now) or now.mean() > STARVED_SHARE * then.mean():
         return False
     width, blocks = _blocks(lead)
-    if now.mean() >= STARVED_SHARE * float(np.quantile(blocks, 0.25)) / width:
+    # A lead-up of less than one block is too little to compare with.
+    if not len(blocks) or now.mean() >= STARVED_SHARE * float(np.quantile(blocks, 0.25)) / width:
         return False
     chance = chance_of_more(
         round(float(then.sum())), float(len(then)), round(float(now.sum())), float(len(now))

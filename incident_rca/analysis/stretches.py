@@ -20,7 +20,7 @@ def high_stretches(scores: NDArray[np.float64], enough: float) -> tuple[tuple[in
     As a CUSUM that is cut off at its alarm, but in passes over arrays: one or two a stretch.
 
     >>> high_stretches(np.array([-1.0, 1, 1, 1, -1, 1, -1, -1, -1, 1, 1, 1]), 3.0)
-    ((1, 5), (9, 11))
+    ((1, 3), (9, 11))
     """
     found: list[tuple[int, int]] = []
     ranges = [(0, len(scores))]

@@ -32,14 +32,20 @@ def chunks_of(path: Path, size: int = 1 << 20) -> Iterator[bytes]:
     with path.open("rb") as file:
         chunks: Iterator[bytes] = iter(lambda: file.read(size), b"")
         for _ in range(MOST_COMPRESSIONS):
-            first = b""
-            while len(first) < len(_GZIP_MAGIC) and (chunk := next(chunks, b"")):
-                first += chunk
-            chunks = chain([first], chunks)
-            if not first.startswith(_GZIP_MAGIC):
+            is_gzip, chunks = _looked_into(chunks)
+            if not is_gzip:
                 break
             chunks = _inflated(chunks, size)
         yield from (chunk for chunk in chunks if chunk)
+
+
+def _looked_into(chunks: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:
+    """Whether what comes is gzip, and all of it."""
+    first = b""
+    while len(first) < len(_GZIP_MAGIC) and (chunk := next(chunks, b"")):
+        first += chunk
+    # An iterator lets go of what it has given; a list would stay until the end.
+    return first.startswith(_GZIP_MAGIC), chain(iter((first,)), chunks)
 
 
 def _inflated(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:

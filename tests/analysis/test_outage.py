@@ -81,6 +81,19 @@ def test_a_steady_rate_of_errors_is_no_outage(with_baseline: bool) -> None:
     assert sum(a.outage is not None for a in analyses) <= 1
 
 
+@pytest.mark.parametrize(("served_beside", "is_outage"), [(0, True), (5400, False)])
+def test_an_outage_that_fills_the_window_is_one_if_most_requests_failed(
+    served_beside: int, is_outage: bool
+) -> None:
+    """Without a baseline: one request a second fails from the window's start to its end."""
+    failures = failing(steps(-HALF, HALF, 1.0))
+    others = [served(0.0, "POST /mail", requests=served_beside)] if served_beside else []
+    analysis = analysed(
+        made_case(window=(-HALF, HALF)), failures=failures, gateway=[*counted(failures), *others]
+    )
+    assert (analysis.outage is not None) is is_outage
+
+
 @pytest.fixture(scope="module", params=[False, True], ids=["no baseline", "baseline"])
 def edges(request: pytest.FixtureRequest) -> list[tuple[float, float]]:
     """First and last second of five minutes of two failures a second, found in eight noises."""

@@ -110,7 +110,7 @@ def test_json_is_all_there_is_on_stdout(demo: tuple[Path, Ran]) -> None:
     assert explained["hypothesis"] == report["hypotheses"][0]
     assert explained["would_change"]
     chain = json.loads(run(case.parent, "explain", "demo", "--json").out)
-    assert chain == {"hypotheses": report["hypotheses"]}
+    assert chain == {key: report[key] for key in ("hypotheses", "states", "unexplained")}
     cited = {i for c in report["hypotheses"][0]["claims"] for i in c["evidence"]}
     assert {e["id"] for e in explained["evidence"]} == cited
     checks = json.loads(run(case.parent, "verify", "demo", "--json").out)
