@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import pieces, sums
 from incident_rca.analysis.latency import canonical_method, whole_calls
+from incident_rca.analysis.latency_cuts import CUT_OFF
 from incident_rca.analysis.windows import each_once
-from incident_rca.model import Case, ErrorBurst, Evidence, Span, System, TimeWindow
+from incident_rca.model import Case, CutOff, ErrorBurst, Evidence, Span, System, TimeWindow
 from incident_rca.tables import Tables
 
 if TYPE_CHECKING:
@@ -56,6 +57,16 @@ class CallCounts:
     @property
     def faults_before(self) -> int:
         return sum(n for code, n in self.before.items() if code in SERVER_FAULTS)
+
+    @property
+    def cut_off(self) -> CutOff:
+        """The calls that their callers gave up on, in the outage and before."""
+        return CutOff(
+            cut=sum(n for code, n in self.during.items() if code in CUT_OFF),
+            calls=self.total,
+            cut_before=sum(n for code, n in self.before.items() if code in CUT_OFF),
+            calls_before=self.total_before,
+        )
 
     @property
     def total(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,6 +13,7 @@ import numpy as np
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import pieces, seconds_of
+from incident_rca.analysis.latency_cuts import cuts_of
 from incident_rca.analysis.latency_levels import Bucket, Level, level_of, onset_of
 from incident_rca.analysis.latency_rises import Levels, Rise, beginning_of, rises_of
 from incident_rca.analysis.windows import each_once
@@ -43,7 +44,7 @@ def canonical_method(case: Case, service: str, method: str) -> tuple[str, str]:
 
 
 def latency_shifts(case: Case, tables: Tables) -> tuple[LatencyShift, ...]:
-    """Each rise of a series of latencies to a plateau, highest first.
+    """Each rise of a series of latencies to a plateau, highest first; or to a deadline, "at least".
 
     Of a method that several programs call, the program that saw it highest at that time.
     """
@@ -56,6 +57,7 @@ def latency_shifts(case: Case, tables: Tables) -> tuple[LatencyShift, ...]:
             of_method = counts.get((series.service, series.method), none)
             baseline, rises = rises_of(series.levels)
             found += [_shift(case, of_method, series, rise, baseline) for rise in rises]
+        found += _cut_off(case, counts, of_metric, found)
         shifts += _one_at_a_time(found)
     return tuple(sorted(shifts, key=lambda s: (-s.plateau_ms, s.service, s.method, s.onset.middle)))
 
@@ -218,6 +220,37 @@ def _shift(
             *_count_evidence(counted, name, short, by_code, onset, offset),
         ),
     )
+
+
+def _cut_off(
+    case: Case,
+    counts: Mapping[tuple[str, str], pd.DataFrame],
+    of_metric: list[_Series],
+    found: list[LatencyShift],
+) -> list[LatencyShift]:
+    """What deadlines hide: more calls than usual were cut off, where none of the series rose."""
+    hidden = []
+    for series in of_metric:
+        of_method = counts.get((series.service, series.method))
+        if of_method is None:
+            continue
+        for cut in cuts_of(series.levels, series.aggregate, of_method):
+            shift = _shift(case, of_method, series, cut.rise, cut.usual_ms)
+            if any(_overlap(shift, other) for other in found):
+                continue
+            cited = rows_as_evidence(
+                of_method[of_method["at"] < shift.onset.first],
+                system=System.GRPC_METRICS,
+                at=Span(
+                    instant(of_method["at"].min()), shift.onset.first, "before the latency shift"
+                ),
+                seen=f"calls of {shift.service}.{shift.method} by status code, before",
+                first="row",
+                count=cut.calls.calls_before,
+            )
+            whole = (*shift.evidence, *cited)
+            hidden.append(replace(shift, censored=True, cut_off=cut.calls, evidence=whole))
+    return hidden
 
 
 def _averages(rows: pd.DataFrame, inside: pd.DataFrame) -> pd.DataFrame:

@@ -74,17 +74,17 @@ def rises_of(series: Levels) -> tuple[float, tuple[Rise, ...]]:
         for first, last in found
         if first >= quiet
         and np.median(heights[first : last + 1]) >= 1.0
-        and len(_apart(series, first, last + 1, FEWEST_BUCKETS)) == FEWEST_BUCKETS
+        and len(apart(series, first, last + 1, FEWEST_BUCKETS)) == FEWEST_BUCKETS
     )
 
 
 def beginning_of(series: Levels) -> int:
     """How many buckets at the beginning tell what is usual; 0 where there are too few."""
-    apart = _apart(series, 0, len(series.starts), FEWEST_BASELINE_BUCKETS)
-    return apart[-1] + 1 if len(apart) == FEWEST_BASELINE_BUCKETS else 0
+    distinct = apart(series, 0, len(series.starts), FEWEST_BASELINE_BUCKETS)
+    return distinct[-1] + 1 if len(distinct) == FEWEST_BASELINE_BUCKETS else 0
 
 
-def _apart(series: Levels, start: int, end: int, most: int) -> list[int]:
+def apart(series: Levels, start: int, end: int, most: int) -> list[int]:
     """Positions of the first buckets that lie apart, so that no call is in two of them."""
     found: list[int] = []
     while start < end and len(found) < most:

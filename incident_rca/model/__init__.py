@@ -23,6 +23,7 @@ from incident_rca.model.clocks import (
 )
 from incident_rca.model.episodes import (
     Baseline,
+    CutOff,
     EndpointImpact,
     ErrorBurst,
     ErrorType,
@@ -87,6 +88,7 @@ __all__ = [
     "ClockLink",
     "Clocks",
     "Contradiction",
+    "CutOff",
     "EndpointImpact",
     "ErrorBurst",
     "ErrorType",

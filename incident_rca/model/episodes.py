@@ -83,13 +83,32 @@ PlateauBasis = Literal["values", "ceiling", "interpolation", "average"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CutOff:
+    """The calls that their callers gave up on while a method was slow and before, each of all."""
+
+    cut: int
+    calls: int
+    cut_before: int
+    calls_before: int
+
+    @property
+    def in_words(self) -> str:
+        """Both shares: `callers gave up on 40 of 50 calls, before on 1 of 900`."""
+        return (
+            f"callers gave up on {self.cut:,} of {self.calls:,} calls, "
+            f"before on {self.cut_before:,} of {self.calls_before:,}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyShift:
     """A method whose calls became slow; `aggregate` is what its values are of them.
 
     `plateau_basis` is what the plateau rests on: the aggregate's own `values`; the `ceiling` of its
     histogram, which says "at least"; an `interpolation` within one bucket of it, which says not
     even that; or the `average` beside either. `unsure_codes` are counted as zero by a series that
-    appeared later than the others: what it was first seen with is not known.
+    appeared later than the others: what it was first seen with is not known. `cut_off` is there
+    where its callers' deadline kept its values from rising far: its calls were at least that slow.
     """
 
     service: str
@@ -107,6 +126,7 @@ class LatencyShift:
     aggregate: str = "p99"
     plateau_basis: PlateauBasis = "values"
     unsure_codes: tuple[str, ...] = ()
+    cut_off: CutOff | None = None
     evidence: tuple[Evidence, ...]
 
     @property

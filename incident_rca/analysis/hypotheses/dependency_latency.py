@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from statistics import median
 
+from incident_rca.analysis.call_counts import CallCounts
 from incident_rca.analysis.evidence import instant, rows_as_evidence, source_as_evidence
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
@@ -18,6 +19,7 @@ from incident_rca.analysis.hypotheses.claims import (
 from incident_rca.analysis.hypotheses.missing_deadline import BY_SERVER
 from incident_rca.analysis.hypotheses.orders import Moment, at_another_time, starved_meanwhile
 from incident_rca.analysis.latency import AGGREGATES
+from incident_rca.analysis.latency_cuts import gave_up_more
 from incident_rca.analysis.lock_watch import why_unwatched
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_service
@@ -55,6 +57,8 @@ def _none(seen: Observations) -> Candidates:
         confirm = "Import the latencies of the gRPC calls."
         thing = "a service that became slow"
         return (not_recorded(seen, Kind.DEPENDENCY_LATENCY, thing, System.GRPC_METRICS, confirm),)
+    if hidden := [c for c in seen.calls if gave_up_more(c.cut_off)]:
+        return (_hidden_by_deadlines(hidden),)
     text = "no method whose latency is recorded became slower than it was before"
     at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last bucket")
     cited = rows_as_evidence(
@@ -68,6 +72,25 @@ def _none(seen: Observations) -> Candidates:
             "Methods without latencies in this case may have been slow.",
             claim_against(Aspect.MECHANISM, text, cited, seen.outage.evidence),
         ),
+    )
+
+
+def _hidden_by_deadlines(cut_off: list[CallCounts]) -> Candidate:
+    """What cannot be ruled out: latencies end at a deadline, and more calls than usual met it."""
+    name = ", ".join(c.name for c in cut_off)
+    told = "; ".join(f"of {c.name} {c.cut_off.in_words}" for c in cut_off)
+    text = f"{told}: how long those would have taken is not recorded"
+    claims = (claim_against(Aspect.ABSENCE, text, *(c.evidence for c in cut_off)),)
+    return Candidate(
+        hypothesis=Hypothesis(
+            kind=Kind.DEPENDENCY_LATENCY,
+            object=name,
+            role=Role.CONTRIBUTING,
+            verdict=verdict_of(claims, needs_are_met=False),
+            statement=f"Whether {name} became slow cannot be said: its callers gave up on calls.",
+            claims=claims,
+            confirm_by=f"Read a trace of a call of {name} that was cut off: where did its time go?",
+        )
     )
 
 
@@ -156,6 +179,9 @@ def _is_slow_first(shift: LatencyShift, seen: Observations) -> bool:
 
 
 def _mechanism(shift: LatencyShift) -> str:
+    if shift.cut_off is not None:
+        took = f"{shift.aggregate} of {shift.metric} was {shift.plateau_in_words}"
+        return f"{took}, where calls are cut off: {shift.cut_off.in_words}"
     if shift.aggregate == "avg":
         took = f"by {shift.metric} calls took {shift.plateau_in_words}"
         return f"{took}: slow ones took longer than that"
