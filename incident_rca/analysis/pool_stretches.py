@@ -88,9 +88,9 @@ def _is_by_chance(run: _Run, rises: list[Rise]) -> bool:
 
 def _within(run: _Run, rise: Rise) -> _Run | None:
     """The part of a run in a rise, with the bucket before: callers queue only once it is full."""
-    first, last = max(run.first, rise.first_unsure - 1), min(run.last, rise.last_unsure)
-    if first > last:
+    if run.last < rise.first_unsure or run.first > rise.last_unsure:
         return None
+    first, last = max(run.first, rise.first_unsure - 1), min(run.last, rise.last_unsure)
     begun = min(last, max(first, rise.first_sure))
     return _Run(first, last, begun, max(begun, min(last, rise.last_sure)))
 
