@@ -199,7 +199,7 @@ def _cut(whole: Observations, part: TimeWindow) -> Observations:
 def _of_outage(seen: Observations, outage: ErrorBurst | None) -> Observations:
     """What was seen, with what follows from its outage."""
     shifts = _of_its_time(seen.latency_shifts, outage)
-    pool = find_pool(seen.case, seen.tables, outage, shifts, seen.terminations)
+    pool = find_pool(seen.case, seen.tables, seen.clocks, outage, shifts, seen.terminations)
     if pool is not None and not _meets(seen.part, pool.exhausted_at, pool.exhausted_until):
         pool = None
     return replace(

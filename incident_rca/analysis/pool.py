@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from incident_rca.analysis.clocks import Sequence, order_of
 from incident_rca.analysis.evidence import instant, rows_as_evidence, setting_as_evidence
 from incident_rca.analysis.frames import distinct, pieces
 from incident_rca.analysis.lock_graph import session_keys
 from incident_rca.analysis.names import may_be_one
+from incident_rca.analysis.pool_stretches import FullStretch, full_stretches, of_outage
 from incident_rca.analysis.sessions import Terminations
-from incident_rca.analysis.waits import nth_start, waits_of
+from incident_rca.analysis.waits import times_of, waits_of
 from incident_rca.model import (
     Case,
+    Clocks,
     ErrorBurst,
     Evidence,
     LatencyShift,
@@ -57,6 +60,7 @@ class _Gauges:
 def find_pool(
     case: Case,
     tables: Tables,
+    clocks: Clocks,
     outage: ErrorBurst | None,
     shifts: tuple[LatencyShift, ...],
     ended: tuple[Terminations, ...],
@@ -65,10 +69,10 @@ def find_pool(
     found = []
     for (owner,), rows in pieces(_with_roles(tables.metrics), "owner"):
         gauges = _gauges(case, owner, rows[rows["value"].notna()], rows["at"].max())
-        full = _longest_full(gauges, outage) if gauges else None
+        full = _full(gauges, outage) if gauges else None
         if gauges is not None and full is not None:
-            state = _state(case, tables, owner, gauges, full, outage, shifts, ended)
-            found.append((len(full), state))
+            state = _state(case, tables, clocks, owner, gauges, full, outage, shifts, ended)
+            found.append((len(full.rows), state))
     return max(found, key=lambda item: (item[0], item[1].owner), default=(0, None))[1]
 
 
@@ -155,20 +159,9 @@ def owner_of(case: Case, pool: str) -> Service | None:
     return named[0] if len(named) == 1 else None
 
 
-def _longest_full(gauges: _Gauges, outage: ErrorBurst | None) -> pd.DataFrame | None:
-    """The longest unbroken stretch at the limit, one that meets the outage before any other."""
-    full = gauges.used[gauges.used["value"] >= gauges.size]
-    stretches = full.assign(stretch=(full["at"].diff() > 1.5 * gauges.step).cumsum())
-    found = [rows for _, rows in pieces(stretches, "stretch")]
-
-    def worth(rows: pd.DataFrame) -> tuple[bool, int]:
-        first, last = instant(rows["at"].min()), instant(rows["at"].max())
-        if outage is None or outage.end.lo is None or first is None or last is None:
-            return False, len(rows)
-        meets = last + gauges.step > outage.start.first and first <= outage.end.lo
-        return meets, len(rows)
-
-    return max(found, key=worth, default=None)
+def _full(gauges: _Gauges, outage: ErrorBurst | None) -> FullStretch | None:
+    stretches = full_stretches(gauges.used, gauges.pending, gauges.size, gauges.step)
+    return of_outage(stretches, outage)
 
 
 def _gauges(
@@ -200,19 +193,19 @@ def _gauges(
 def _state(
     case: Case,
     tables: Tables,
+    clocks: Clocks,
     owner: str,
     gauges: _Gauges,
-    full: pd.DataFrame,
+    full: FullStretch,
     outage: ErrorBurst | None,
     shifts: tuple[LatencyShift, ...],
     ended: tuple[Terminations, ...],
 ) -> PoolState:
     service = owner_of(case, owner)
     name = service.name if service else owner
-    bucket = _bucket(full["at"].min(), gauges.step)
-    last = _bucket(full["at"].max(), gauges.step)
-    filling = _waits_that_fill(tables, gauges.size, bucket)
-    exhausted = filling.full if filling else bucket
+    last = full.until
+    filling = _waits_that_fill(tables, clocks, gauges.size, full.begun)
+    exhausted = filling.full if filling else full.begun
     begun = filling.begun if filling else (outage.start.first if outage else None)
     fills = begun is not None and begun < exhausted.middle
     fill = round((exhausted.middle - begun).total_seconds()) if begun and fills else None
@@ -221,7 +214,7 @@ def _state(
     arrived = _arrivals(tables, begun, exhausted.middle) if begun and fills else 0
     consistent, note = _check(gauges.size, fill, rate, arrived, shift)
     until = next((t.at for t in ended if _inside(t.at, last)), last)
-    if full["at"].max() == gauges.last_bucket:
+    if full.rows["at"].max() == gauges.last_bucket:
         until = Span(last.lo, None, "still full in the last bucket")
     return PoolState(
         owner=name,
@@ -229,21 +222,16 @@ def _state(
         size_basis=gauges.size_basis,
         exhausted_at=exhausted,
         exhausted_until=until,
+        exhausted_by=System.POSTGRES if filling else System.GRPC_METRICS,
         fill_seconds=float(fill) if fill else None,
         arrival_per_second=rate,
         consistent=consistent,
         note=note,
         evidence=(
-            *_evidence(case, owner, gauges, full, service),
+            *_evidence(case, owner, gauges, full.rows, service),
             *(filling.evidence if filling else ()),
         ),
     )
-
-
-def _bucket(at: pd.Timestamp, step: timedelta) -> Span:
-    start = instant(at)
-    assert start is not None
-    return Span(start, start + step, f"a {step.total_seconds():g} s bucket of the gauge")
 
 
 def _inside(span: Span, outer: Span) -> bool:
@@ -261,21 +249,25 @@ class _Filling:
     evidence: tuple[Evidence, ...]
 
 
-def _waits_that_fill(tables: Tables, size: int, bucket: Span) -> _Filling | None:
-    """When the first and the `size`-th lock wait began, if the last falls in the gauge's bucket.
+def _waits_that_fill(tables: Tables, clocks: Clocks, size: int, begun: Span) -> _Filling | None:
+    """When as many sessions as the pool is large first waited for locks at once, and since when
+    these began to, if it may be when the gauge reached its limit.
 
-    The gauge only knows its bucket; the server's wait times are exact.
+    The gauge only knows its bucket; the server's wait times are exact, by the server's clock.
     """
     waiting = session_keys(tables.locks[tables.locks["edge"] == "hard"])
     for (application,), rows in pieces(waiting, "waiter_application"):
         waits = waits_of(rows)
-        nth = nth_start(waits, size)
-        if nth is not None and _inside(Span.at(nth), bucket):
-            at = Span.at(nth, "the wait that took the last connection")
-            last = rows[rows["wait_start"] == nth]
+        for reached in times_of(waits, size):
+            at = Span.at(reached, "the wait that took the last connection")
+            order = order_of(clocks, at, System.POSTGRES, begun, System.GRPC_METRICS)
+            if order.sequence is not Sequence.INSEPARABLE:
+                continue
+            last = rows[rows["wait_start"].fillna(rows["at"]) == reached]
             seen = f"session {size} of {application} began to wait for a lock"
             cited = rows_as_evidence(last, system=System.POSTGRES, at=at, seen=seen)
-            return _Filling(waits[0].start, at, cited)
+            first = min(w.start for w in waits if w.start <= reached <= w.until)
+            return _Filling(first, at, cited)
     return None
 
 

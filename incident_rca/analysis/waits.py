@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant
@@ -70,19 +71,26 @@ def _merged(waits: Iterable[Wait]) -> list[Wait]:
 
 def peak_of(waits: Iterable[Wait]) -> tuple[int, datetime]:
     """The largest number of sessions that waited at once, and since when."""
+    at_once = _at_once(waits)
+    peak = max(waiting for _, waiting in at_once)
+    return peak, next(at for at, waiting in at_once if waiting == peak)
+
+
+def times_of(waits: Iterable[Wait], number: int) -> tuple[datetime, ...]:
+    """When as many sessions waited at once, each time that it came to that."""
+    at_once = _at_once(waits)
+    return tuple(
+        at
+        for place, (at, waiting) in enumerate(at_once)
+        if waiting == number and (place == 0 or at_once[place - 1][1] < number)
+    )
+
+
+def _at_once(waits: Iterable[Wait]) -> list[tuple[datetime, int]]:
+    """How many sessions waited from each start and end of a wait on; starts before ends."""
     steps = sorted(
         [(w.start, 1) for w in waits] + [(w.until, -1) for w in waits],
         key=lambda step: (step[0], -step[1]),
     )
-    waiting, peak, since = 0, 0, steps[0][0]
-    for at, change in steps:
-        waiting += change
-        if waiting > peak:
-            peak, since = waiting, at
-    return peak, since
-
-
-def nth_start(waits: Iterable[Wait], number: int) -> datetime | None:
-    """When the `number`-th wait began, if there were that many."""
-    starts = sorted(w.start for w in waits)
-    return starts[number - 1] if len(starts) >= number else None
+    waiting = accumulate(change for _, change in steps)
+    return [(at, number) for (at, _), number in zip(steps, waiting, strict=True)]

@@ -9,7 +9,7 @@ from typing import Literal
 
 from incident_rca.model.evidence import Evidence
 from incident_rca.model.instants import Span
-from incident_rca.model.words import Impact
+from incident_rca.model.words import Impact, System
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,10 @@ class LatencyShift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolState:
-    """A connection pool at its limit. `note` says why `consistent` is what it is."""
+    """A connection pool at its limit. `note` says why `consistent` is what it is.
+
+    `exhausted_at` is by the clock of the system `exhausted_by`, `exhausted_until` by the gauge's.
+    """
 
     owner: str
     size: int
@@ -153,6 +156,7 @@ class PoolState:
     arrival_per_second: float | None
     consistent: bool
     note: str
+    exhausted_by: System = System.GRPC_METRICS
     evidence: tuple[Evidence, ...]
 
 

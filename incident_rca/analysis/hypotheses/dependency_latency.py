@@ -6,6 +6,7 @@ from datetime import timedelta
 from statistics import median
 
 from incident_rca.analysis.call_counts import CallCounts
+from incident_rca.analysis.clocks import Sequence
 from incident_rca.analysis.evidence import instant, rows_as_evidence, source_as_evidence
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
@@ -17,7 +18,12 @@ from incident_rca.analysis.hypotheses.claims import (
     ruled_out,
 )
 from incident_rca.analysis.hypotheses.missing_deadline import BY_SERVER
-from incident_rca.analysis.hypotheses.orders import Moment, at_another_time, starved_meanwhile
+from incident_rca.analysis.hypotheses.orders import (
+    Moment,
+    at_another_time,
+    order_between,
+    starved_meanwhile,
+)
 from incident_rca.analysis.latency import AGGREGATES
 from incident_rca.analysis.latency_cuts import gave_up_more
 from incident_rca.analysis.lock_watch import why_unwatched
@@ -174,8 +180,9 @@ def _hidden(seen: Observations, shift: LatencyShift, path: DependencyPath | None
 def _is_slow_first(shift: LatencyShift, seen: Observations) -> bool:
     """Whether the calls may have been slow before the pool was full, which that fills."""
     assert seen.pool is not None
-    full = seen.pool.exhausted_at
-    return full.hi is None or shift.onset.first <= full.hi
+    full = Moment(seen.pool.exhausted_at, seen.pool.exhausted_by, seen.pool.evidence)
+    slow = Moment(Span.at(shift.onset.first), System.GRPC_METRICS, shift.evidence)
+    return order_between(seen, full, slow).sequence is not Sequence.BEFORE
 
 
 def _mechanism(shift: LatencyShift) -> str:

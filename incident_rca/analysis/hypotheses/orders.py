@@ -163,10 +163,14 @@ def at_another_time(
     end: Span,
     system: System,
     *evidence: tuple[Evidence, ...],
+    begun_by: System | None = None,
     connected: str = "",
     connected_evidence: tuple[Evidence, ...] = (),
 ) -> list[Claim]:
-    """A claim against what was over before the outage, or began after it; none if inseparable."""
+    """A claim against what was over before the outage, or began after it; none if inseparable.
+
+    `begun_by` is the system by whose clock it began, if not by that by which it ended.
+    """
     if seen.outage is None:
         return []
     outage = seen.outage
@@ -186,7 +190,7 @@ def at_another_time(
             seen,
             f"{what} began {{margin}} after the last failing request was answered",
             last_answer(seen),
-            Moment(start, system, cited),
+            Moment(start, begun_by or system, cited),
             stance=Stance.AGAINST,
             connected=connected,
             connected_evidence=connected_evidence,

@@ -111,7 +111,13 @@ def _claims(seen: Observations, pool: PoolState, path: DependencyPath | None) ->
     )
     full, until = pool.exhausted_at, pool.exhausted_until
     claims += at_another_time(
-        seen, "the full pool", full, until, System.GRPC_METRICS, pool.evidence
+        seen,
+        "the full pool",
+        full,
+        until,
+        System.GRPC_METRICS,
+        pool.evidence,
+        begun_by=pool.exhausted_by,
     )
     return [*claims, *_stuck(seen, pool), *_order(seen, pool, path), *released]
 
@@ -134,7 +140,7 @@ def _order(seen: Observations, pool: PoolState, path: DependencyPath | None) -> 
     """Routes that the lock does not touch fail once the pool is full, not before."""
     if seen.outage is None:
         return []
-    full = Moment(pool.exhausted_at, System.GRPC_METRICS, pool.evidence)
+    full = Moment(pool.exhausted_at, pool.exhausted_by, pool.evidence)
     later = [
         endpoint
         for endpoint in (path.failing if path else ())
