@@ -65,6 +65,8 @@ def rises_of(series: Levels) -> tuple[float, tuple[Rise, ...]]:
     shares = _shares(series)
     found = _stretches(levels, shares, quiet)
     before = min((first for first, _ in found if first >= quiet), default=quiet)
+    if np.median(levels[:before]) <= 0:
+        return 0.0, ()
     if before > quiet:
         found = _stretches(levels, shares, before)
     usual, rise = _usual(levels[:before])

@@ -177,3 +177,9 @@ def test_a_busy_pool_hides_nothing_until_callers_queue_for_it(
     )
     found = the(analysis, Kind.DEPENDENCY_LATENCY)
     assert (found.role is Role.TRIGGER) == is_trigger
+
+
+def test_a_pool_that_mostly_idled_has_no_usual_demand_to_rise_above() -> None:
+    """In use in the first buckets, then not at all until it is full."""
+    values = [1.0 if n < 6 else 0.0 if value == 5 else value for n, value in enumerate(FULL)]
+    assert seconds_of(pool_of(gauge(values)).exhausted_at) == [20, 30]
