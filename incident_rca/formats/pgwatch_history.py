@@ -123,7 +123,8 @@ def _pair(position: int, row: Mapping[str, Any]) -> _Pair:
     waiter_mode, holder_mode = tags["waiting_mode"], data["other_mode"]
     if at is None or waiter is None or holder is None:
         raise ValueError("a pair without its time or processes")
-    if waiter_mode not in CONFLICTS or holder_mode not in CONFLICTS:
+    modes = (waiter_mode, holder_mode)
+    if not all(isinstance(mode, str) and mode in CONFLICTS for mode in modes):
         raise ValueError("a mode that is none of a table, transaction or row")
     waiter_statement = text_of(data.get("waiting_query")) or ""
     return _Pair(
