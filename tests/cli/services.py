@@ -225,9 +225,12 @@ class Services:
             process.communicate()
 
     def asked(self) -> list[str]:
-        """Every request so far, as text that tells one from another."""
+        """Every request so far, as text that tells one from another; no poll that got no answer."""
+        answered = list(self.logs.calls)
+        for poll in self.logs.unanswered:
+            answered.remove(poll)
         heard = [f"datadog {h.method} {h.target} {json.dumps(h.body)}" for h in self.datadog.heard]
-        calls = [f"{action} {json.dumps(body, sort_keys=True)}" for action, body in self.logs.calls]
+        calls = [f"{action} {json.dumps(body, sort_keys=True)}" for action, body in answered]
         points = [f"GetMetricData {json.dumps(body)}" for body in self.metrics.asked]
         return [*heard, *calls, *points]
 
@@ -240,6 +243,7 @@ class Services:
         self.datadog.faults.clear()
         self.datadog.latency_seconds = 0.0
         self.logs.calls.clear()
+        self.logs.unanswered.clear()
         self.logs.faults.clear()
         self.logs.seconds_a_call = 0.0
         self.metrics.asked.clear()

@@ -87,13 +87,17 @@ class Query:
 
 @dataclass
 class Service:
-    """The service; `calls` are the actions with their parameters as they came."""
+    """The service; `calls` are the actions with their parameters as they came.
+
+    `unanswered` are polls of queries that this machine, not the test, let run on for longer.
+    """
 
     database: duckdb.DuckDBPyConnection
     url: str = ""
     groups: set[str] = field(default_factory=set)
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    unanswered: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     faults: dict[str, list[Fault | None]] = field(default_factory=dict)
     queries: dict[str, Query] = field(default_factory=dict)
     page_events: int = PAGE
@@ -270,6 +274,7 @@ class Service:
         if query is None:
             raise Refused("ResourceNotFoundException", "no such query")
         if query.work is not None and query.work.is_alive():
+            self.unanswered.append(("GetQueryResults", body))
             return {"status": "Running", "results": [], "statistics": {}}
         if query.status or query.polls > 0:
             query.polls -= 1
