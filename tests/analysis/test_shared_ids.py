@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 
 from incident_rca.analysis.shared_ids import link_of
 from incident_rca.model import Analysis, Aspect, Basis, Kind, Role, Stance, Topology, Verdict
-from tests.analysis.cases import claims_of, edge, failure, made_case, made_tables, of_kind, the
+from tests.analysis.cases import (
+    blocked,
+    claims_of,
+    edge,
+    failure,
+    made_case,
+    made_tables,
+    of_kind,
+    the,
+)
 from tests.analysis.traced_cases import (
+    RELEASED,
     REQUESTS,
     a_case,
     analysed_lock,
@@ -54,6 +64,16 @@ def test_ids_are_a_path_where_the_topology_names_none() -> None:
     apart = waits(relation="public.letters", waiter_application="mail", ids=False)
     found = the(analysed_lock(case, failures(), apart), Kind.LOCK_BLOCKING)
     assert (found.verdict, found.role) == (Verdict.CONTRADICTED, Role.COINCIDENT)
+
+
+def test_sessions_that_take_turns_have_the_ids_of_all_their_waiters() -> None:
+    """The next holder made others wait longer, and no id says who these were."""
+    case = a_case(topology=NO_TOPOLOGY)
+    longer = blocked(RELEASED + 1, RELEASED + 60, waiters=20, holder=8, first_pid=300)
+    found = the(analysed_lock(case, failures(), [*waits(), *longer]), Kind.LOCK_BLOCKING)
+    assert "1 other session in turn" in found.statement
+    (claim,) = claims_of(found, Aspect.PATH, Stance.FOR)
+    assert claim.text.startswith(f"{REQUESTS} of the {REQUESTS}")
 
 
 def test_many_ids_of_which_none_failed_speak_against_the_path() -> None:
