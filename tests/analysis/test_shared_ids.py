@@ -92,6 +92,8 @@ def test_ids_that_may_not_be_passed_on_speak_against_nothing() -> None:
     alone = the(analysed_lock(a_case(), failures(), waits(first_id=1000)), Kind.LOCK_BLOCKING)
     assert (alone.verdict, alone.role) == (Verdict.SUPPORTED, Role.TRIGGER)
     assert any("passed on" in c.text for c in claims_of(alone, Aspect.ABSENCE, Stance.AGAINST))
+    cited = {e.seen for c in claims_of(alone, Aspect.ORDER, Stance.FOR) for e in c.evidence}
+    assert cited and not any("carry ids" in seen for seen in cited)
     few = waits(first_id=1000)[:5]
     found = the(analysed_lock(a_case(), failures(), few), Kind.LOCK_BLOCKING)
     assert not any("ids" in c.text for c in found.claims)
