@@ -137,11 +137,12 @@ def test_what_would_settle_an_order_does(
     )
     text = settled_by(told)
     open_ended = None in (a_seen.lo, a_seen.hi, b_seen.lo, b_seen.hi)
-    if told.sequence is not Sequence.INSEPARABLE or open_ended:
+    assert (told.distance is None) is open_ended
+    if told.sequence is not Sequence.INSEPARABLE or told.distance is None:
         return
     # Below what is printed (0.01 s) rounding decides.
-    for taken in (told.spans_seconds, told.clocks_seconds):
-        assume(abs(told.apart_seconds - taken) > 0.01)
+    for taken in (told.distance.spans_seconds, told.distance.clocks_seconds):
+        assume(abs(told.distance.apart_seconds - taken) > 0.01)
     shift = sum(a_bounds) / 2 - sum(b_bounds) / 2
     tighter = case((POSTGRES, shift, shift), (GATEWAY, 0.0, 0.0))
     by_clocks = order_of(tighter, a_seen, POSTGRES, b_seen, GATEWAY).sequence
@@ -161,6 +162,9 @@ def test_an_order_that_no_bound_exists_for_needs_a_record() -> None:
         case((POSTGRES, 0, 0), (GATEWAY, 0, 0)), span(0, None), POSTGRES, span(5, 6), GATEWAY
     )
     assert "nothing but a record" in settled_by(told)
+    known = case((POSTGRES, 0, 0), (GATEWAY, 0, 0))
+    exact = order_of(known, span(1, 1), POSTGRES, span(1, 1), GATEWAY)
+    assert "no bound" not in settled_by(exact)
 
 
 def test_what_is_measured_of_the_server_holds_for_all_that_it_stamps() -> None:
