@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from incident_rca.analysis.clocks import Sequence, clocks_of, offset_bounds, order_of, settled_by
 from incident_rca.model import (
     Basis,
+    Bounds,
     Case,
+    ClockLink,
     Clocks,
     SourceState,
     SourceStatus,
@@ -183,6 +185,37 @@ def test_what_is_measured_of_the_server_holds_for_all_that_it_stamps() -> None:
         )
     )
     assert (access.bounds, access.basis.value) == ((-2.0, 2.0), "assumed")
+
+
+@pytest.mark.parametrize(
+    ("log", "recording", "both"),
+    [((-0.5, 0.1), (-0.1, 0.2), (-0.1, 0.1)), ((-0.5, -0.3), (0.1, 0.2), (-0.5, 0.2))],
+)
+def test_two_measurements_of_one_clock_hold_both(
+    log: Bounds, recording: Bounds, both: Bounds
+) -> None:
+    """Where they exclude each other the clock was set meanwhile: it was once in each."""
+    known = made((POSTGRES, *log), (POSTGRES, *recording))
+    sources = tuple(
+        replace(s, kind=kind, clock_offset_basis=Basis.OBSERVED)
+        for s, kind in zip(known.sources, ("postgres_log", "lock_recording"), strict=True)
+    )
+    assert [c.bounds for c in clocks_of(replace(known, sources=sources)).sources] == [both, both]
+
+
+@pytest.mark.parametrize(("other", "is_kept"), [((39.0, 41.0), True), ((-2.0, 2.0), False)])
+def test_ids_tie_no_sources_that_are_moved_apart(other: Bounds, is_kept: bool) -> None:
+    """They were compared by the times as logged, of which only one is put right."""
+    known = made((POSTGRES, -0.1, 0.1), (GATEWAY, 39.9, 40.1), (GATEWAY, *other))
+    kinds = ("lock_recording", "access_log", "access_log")
+    sources = tuple(
+        replace(s, kind=kind, clock_offset_basis=Basis.OBSERVED)
+        for s, kind in zip(known.sources, kinds, strict=True)
+    )
+    link = ClockLink(requests=3, bounds=(-40.5, -39.5))
+    found = clocks_of(replace(known, sources=sources), link)
+    assert [c.moved_seconds for c in found.sources] == [0, 40, 40 * is_kept]
+    assert found.link is not None and (found.link.bounds is not None) is is_kept
 
 
 def test_equal_instants_are_inseparable() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incident_rca.analysis.shared_ids import link_of
-from incident_rca.model import Analysis, Aspect, Basis, Kind, Role, Stance, Topology, Verdict
+from incident_rca.model import Aspect, Basis, Kind, Role, Stance, Topology, Verdict
 from tests.analysis.cases import (
     blocked,
     claims_of,
@@ -26,6 +26,7 @@ from tests.analysis.traced_cases import (
     a_case,
     analysed_lock,
     failures,
+    lock,
     trace,
     waits,
 )
@@ -33,12 +34,6 @@ from tests.analysis.traced_cases import (
 NO_TOPOLOGY = Topology()
 MILLISECONDS = st.integers(1, 40_000).map(lambda ms: ms / 1000)
 OFFSETS = st.integers(-60_000, 60_000).map(lambda ms: ms / 1000)
-
-
-def lock(analysis: Analysis) -> tuple[Verdict, Role]:
-    """The verdict and the role of the one lock."""
-    found = the(analysis, Kind.LOCK_BLOCKING)
-    return found.verdict, found.role
 
 
 # --- as a path ----------------------------------------------------------------------------------
