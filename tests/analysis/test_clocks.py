@@ -203,6 +203,20 @@ def test_two_measurements_of_one_clock_hold_both(
     assert [c.bounds for c in clocks_of(replace(known, sources=sources)).sources] == [both, both]
 
 
+def test_ids_in_the_gateways_log_say_nothing_of_a_load_balancers_clock() -> None:
+    known = made((POSTGRES, -0.1, 0.1), (GATEWAY, -60.0, 60.0), (GATEWAY, -60.0, 60.0))
+    server, access, balancer = known.sources
+    sources = (
+        replace(server, kind="lock_recording", clock_offset_basis=Basis.OBSERVED),
+        replace(access, kind="access_log"),
+        replace(balancer, kind="load_balancer_log"),
+    )
+    link = ClockLink(requests=3, bounds=(-40.5, -39.5))
+    _, by_ids, declared = clocks_of(replace(known, sources=sources), link).sources
+    assert by_ids.bounds == pytest.approx((39.4, 40.6)) and by_ids.basis.value == "shared_ids"
+    assert (declared.bounds, declared.basis.value) == ((-60.0, 60.0), "assumed")
+
+
 @pytest.mark.parametrize(("other", "is_kept"), [((39.0, 41.0), True), ((-2.0, 2.0), False)])
 def test_ids_tie_no_sources_that_are_moved_apart(other: Bounds, is_kept: bool) -> None:
     """They were compared by the times as logged, of which only one is put right."""
