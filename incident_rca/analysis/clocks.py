@@ -43,21 +43,30 @@ class Sequence(StrEnum):
     INSEPARABLE = "inseparable"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distance:
+    """How far two spans lie apart by their middles, and what takes off that.
+
+    `spans_seconds` do the spans, `clocks_seconds` the bounds of the clocks.
+    """
+
+    apart_seconds: float
+    spans_seconds: float
+    clocks_seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """How one span lies to another: `margin_seconds` is the gap that stays between them.
 
     Where they are inseparable the margin is negative: by that much the bounds would have to shrink.
-    `apart_seconds` lie between their middles, `spans_seconds` and `clocks_seconds` are what the
-    spans and the bounds of the clocks take off that. `basis` is that of the clocks, None for one.
+    `basis` is that of the clocks, None for one.
     """
 
     sequence: Sequence
     margin_seconds: float
-    apart_seconds: float = 0.0
-    spans_seconds: float = 0.0
-    clocks_seconds: float = 0.0
-    basis: ClockBasis | None = None
+    distance: Distance | None
+    basis: ClockBasis | None
 
 
 def offset_bounds(clocks: Clocks, system: System) -> Bounds:
@@ -72,41 +81,47 @@ def order_of(clocks: Clocks, a: Span, a_system: System, b: Span, b_system: Syste
     """
     (lo, hi), basis = _between(clocks, a_system, b_system)
     gap_before, gap_after = _gap(a, b) + lo, _gap(b, a) - hi
-    sides = (a.lo, a.hi, b.lo, b.hi)
-    told: dict[str, float] = {}
-    if all(side is not None for side in sides) and isfinite(lo) and isfinite(hi):
-        told = {
-            "apart_seconds": abs((b.middle - a.middle).total_seconds() + (lo + hi) / 2),
-            "spans_seconds": -(_gap(a, b) + _gap(b, a)) / 2,
-            "clocks_seconds": (hi - lo) / 2,
-        }
+    distance = _distance(a, b, (lo, hi))
     if gap_before > NOISE_SECONDS:
-        return Order(Sequence.BEFORE, gap_before, **told, basis=basis)
+        return Order(Sequence.BEFORE, gap_before, distance, basis)
     if gap_after > NOISE_SECONDS:
-        return Order(Sequence.AFTER, gap_after, **told, basis=basis)
-    return Order(Sequence.INSEPARABLE, max(gap_before, gap_after), **told, basis=basis)
+        return Order(Sequence.AFTER, gap_after, distance, basis)
+    return Order(Sequence.INSEPARABLE, max(gap_before, gap_after), distance, basis)
+
+
+def _distance(a: Span, b: Span, between: Bounds) -> Distance | None:
+    """How far they lie apart; None where a side of one is open, or a bound of the clocks."""
+    lo, hi = between
+    if None in (a.lo, a.hi, b.lo, b.hi) or not (isfinite(lo) and isfinite(hi)):
+        return None
+    return Distance(
+        apart_seconds=abs((b.middle - a.middle).total_seconds() + (lo + hi) / 2),
+        spans_seconds=-(_gap(a, b) + _gap(b, a)) / 2,
+        clocks_seconds=(hi - lo) / 2,
+    )
 
 
 def settled_by(order: Order) -> str:
     """What would separate two spans that are not: bounds of the clocks, a resolution, or both."""
-    if order.spans_seconds == order.clocks_seconds == 0.0:
+    known = order.distance
+    if known is None:
         return "one of the two has no bound there, so nothing but a record of it would settle it"
-    clocks = order.apart_seconds - order.spans_seconds
-    spans = order.apart_seconds - order.clocks_seconds
+    clocks = known.apart_seconds - known.spans_seconds
+    spans = known.apart_seconds - known.clocks_seconds
     ways = []
     if clocks > 0:
         ways.append(
-            f"clocks known to better than ±{clocks:.2f} s (now ±{order.clocks_seconds:.2f} s)"
+            f"clocks known to better than ±{clocks:.2f} s (now ±{known.clocks_seconds:.2f} s)"
         )
     if spans > 0:
         ways.append(
-            f"instants known to better than ±{spans:.2f} s (now ±{order.spans_seconds:.2f} s)"
+            f"instants known to better than ±{spans:.2f} s (now ±{known.spans_seconds:.2f} s)"
         )
     if ways:
         return f"{' or '.join(ways)} would settle it"
     return (
-        f"they lie about {order.apart_seconds:.2f} s apart: the clocks "
-        f"(±{order.clocks_seconds:.2f} s) and the instants (±{order.spans_seconds:.2f} s) would "
+        f"they lie about {known.apart_seconds:.2f} s apart: the clocks "
+        f"(±{known.clocks_seconds:.2f} s) and the instants (±{known.spans_seconds:.2f} s) would "
         "both have to be known better than that"
     )
 

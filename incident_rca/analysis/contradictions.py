@@ -28,10 +28,11 @@ def contradictions(seen: Observations) -> tuple[Contradiction, ...]:
 def _reads_behind_a_write_lock(seen: Observations) -> Iterator[Contradiction]:
     """A lock that blocks no reads cannot make reads fail: something else did."""
     for episode in seen.lock_episodes:
-        path = path_of_lock(seen, episode)
-        if path is None or not _blocks_writes_only(episode) or not _overlaps(seen, episode):
+        if not _blocks_writes_only(episode) or not _overlaps(seen, episode):
             continue
-        for endpoint in (e for e in path.failing if e.method in READING_METHODS):
+        path = path_of_lock(seen, episode)
+        reads = [e for e in path.failing if e.method in READING_METHODS] if path else []
+        for endpoint in reads:
             served = _served_meanwhile(seen, episode, endpoint)
             cause = "the full pool" if seen.pool else "something that is not recorded"
             yield Contradiction(

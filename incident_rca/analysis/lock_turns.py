@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from incident_rca.model import LockEpisode
 
+Named = TypeVar("Named", str, tuple[str, ...])
 # Whose hold begins this soon after the last one's end kept the same requests waiting.
 PAUSE = timedelta(seconds=5)
 
@@ -81,6 +83,7 @@ def _as_one(run: list[LockEpisode]) -> Turns:
             peak_at=busiest.peak_at,
             peak_evidence=busiest.peak_evidence,
             waiters_total=sum(e.waiters_total for e in run),
+            waiter_ids=_united(e.waiter_ids for e in run),
             waits=sum(e.waits for e in run),
             waiter_seconds=sum(e.waiter_seconds for e in run),
             waiter_modes=_united(e.waiter_modes for e in run),
@@ -94,5 +97,5 @@ def _as_one(run: list[LockEpisode]) -> Turns:
     )
 
 
-def _united(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+def _united(groups: Iterable[tuple[Named, ...]]) -> tuple[Named, ...]:
     return tuple(sorted({name for group in groups for name in group}))

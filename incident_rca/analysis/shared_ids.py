@@ -46,18 +46,15 @@ class _Request:
     latency_seconds: float
 
 
-def ids_of_failure(*cells: str | None) -> tuple[str, ...]:
-    """The ids of a row of `failures`, by its columns `trace_ids`, `request_id` and `trace_id`.
-
-    The last two are all that a table from before the first one, or another log, has.
-    """
-    return ids_of_log(*(part for cell in cells for part in split_ids(cell)))
-
-
 def ids_by_failure(failures: pd.DataFrame) -> list[tuple[str, ...]]:
-    """The ids of each row of `failures`, in its order."""
-    columns = ("trace_ids", "request_id", "trace_id")
-    return [ids_of_failure(*cells) for cells in values(failures, *columns)]
+    """The ids of each row of `failures`, in its order.
+
+    An access log has all of a line's in `trace_ids`; what other logs know is in `request_id`.
+    """
+    return [
+        ids_of_log(*split_ids(ids), *split_ids(request))
+        for ids, request in values(failures, "trace_ids", "request_id")
+    ]
 
 
 def link_of(case: Case, tables: Tables) -> ClockLink | None:

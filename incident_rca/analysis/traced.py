@@ -46,9 +46,11 @@ class TracedWaits:
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
-        return (*self.waiting, *self.failing)
+        """The rows of both sides that say so; none where nothing does."""
+        return (*self.waiting, *self.failing) if self.failed else ()
 
 
+UNTIED = TracedWaits()
 # "Nearly all": a log in which more of them lack an id may lack those that would match.
 NEARLY_ALL = 0.9
 
@@ -56,7 +58,7 @@ NEARLY_ALL = 0.9
 def traced_waits(seen: Observations, episode: LockEpisode) -> TracedWaits:
     """What the ids of a lock's waiting statements say of the failed requests of this incident."""
     if not episode.waiter_ids:
-        return TracedWaits()
+        return UNTIED
     failures, ids = seen.tables.failures, ids_by_failure(seen.tables.failures)
     logged = frozenset(i for of_row in ids for i in of_row)
     shared = logged & {i for of_wait in episode.waiter_ids for i in of_wait}

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from incident_rca.analysis.clocks import Sequence, clocks_of, offset_bounds, order_of, settled_by
 from incident_rca.model import (
     Basis,
+    Bounds,
     Case,
+    ClockLink,
     Clocks,
     SourceState,
     SourceStatus,
@@ -137,11 +139,12 @@ def test_what_would_settle_an_order_does(
     )
     text = settled_by(told)
     open_ended = None in (a_seen.lo, a_seen.hi, b_seen.lo, b_seen.hi)
-    if told.sequence is not Sequence.INSEPARABLE or open_ended:
+    assert (told.distance is None) is open_ended
+    if told.sequence is not Sequence.INSEPARABLE or told.distance is None:
         return
     # Below what is printed (0.01 s) rounding decides.
-    for taken in (told.spans_seconds, told.clocks_seconds):
-        assume(abs(told.apart_seconds - taken) > 0.01)
+    for taken in (told.distance.spans_seconds, told.distance.clocks_seconds):
+        assume(abs(told.distance.apart_seconds - taken) > 0.01)
     shift = sum(a_bounds) / 2 - sum(b_bounds) / 2
     tighter = case((POSTGRES, shift, shift), (GATEWAY, 0.0, 0.0))
     by_clocks = order_of(tighter, a_seen, POSTGRES, b_seen, GATEWAY).sequence
@@ -161,6 +164,9 @@ def test_an_order_that_no_bound_exists_for_needs_a_record() -> None:
         case((POSTGRES, 0, 0), (GATEWAY, 0, 0)), span(0, None), POSTGRES, span(5, 6), GATEWAY
     )
     assert "nothing but a record" in settled_by(told)
+    known = case((POSTGRES, 0, 0), (GATEWAY, 0, 0))
+    exact = order_of(known, span(1, 1), POSTGRES, span(1, 1), GATEWAY)
+    assert "no bound" not in settled_by(exact)
 
 
 def test_what_is_measured_of_the_server_holds_for_all_that_it_stamps() -> None:
@@ -179,6 +185,51 @@ def test_what_is_measured_of_the_server_holds_for_all_that_it_stamps() -> None:
         )
     )
     assert (access.bounds, access.basis.value) == ((-2.0, 2.0), "assumed")
+
+
+@pytest.mark.parametrize(
+    ("log", "recording", "both"),
+    [((-0.5, 0.1), (-0.1, 0.2), (-0.1, 0.1)), ((-0.5, -0.3), (0.1, 0.2), (-0.5, 0.2))],
+)
+def test_two_measurements_of_one_clock_hold_both(
+    log: Bounds, recording: Bounds, both: Bounds
+) -> None:
+    """Where they exclude each other the clock was set meanwhile: it was once in each."""
+    known = made((POSTGRES, *log), (POSTGRES, *recording))
+    sources = tuple(
+        replace(s, kind=kind, clock_offset_basis=Basis.OBSERVED)
+        for s, kind in zip(known.sources, ("postgres_log", "lock_recording"), strict=True)
+    )
+    assert [c.bounds for c in clocks_of(replace(known, sources=sources)).sources] == [both, both]
+
+
+def test_ids_in_the_gateways_log_say_nothing_of_a_load_balancers_clock() -> None:
+    known = made((POSTGRES, -0.1, 0.1), (GATEWAY, -60.0, 60.0), (GATEWAY, -60.0, 60.0))
+    server, access, balancer = known.sources
+    sources = (
+        replace(server, kind="lock_recording", clock_offset_basis=Basis.OBSERVED),
+        replace(access, kind="access_log"),
+        replace(balancer, kind="load_balancer_log"),
+    )
+    link = ClockLink(requests=3, bounds=(-40.5, -39.5))
+    _, by_ids, declared = clocks_of(replace(known, sources=sources), link).sources
+    assert by_ids.bounds == pytest.approx((39.4, 40.6)) and by_ids.basis.value == "shared_ids"
+    assert (declared.bounds, declared.basis.value) == ((-60.0, 60.0), "assumed")
+
+
+@pytest.mark.parametrize(("other", "is_kept"), [((39.0, 41.0), True), ((-2.0, 2.0), False)])
+def test_ids_tie_no_sources_that_are_moved_apart(other: Bounds, is_kept: bool) -> None:
+    """They were compared by the times as logged, of which only one is put right."""
+    known = made((POSTGRES, -0.1, 0.1), (GATEWAY, 39.9, 40.1), (GATEWAY, *other))
+    kinds = ("lock_recording", "access_log", "access_log")
+    sources = tuple(
+        replace(s, kind=kind, clock_offset_basis=Basis.OBSERVED)
+        for s, kind in zip(known.sources, kinds, strict=True)
+    )
+    link = ClockLink(requests=3, bounds=(-40.5, -39.5))
+    found = clocks_of(replace(known, sources=sources), link)
+    assert [c.moved_seconds for c in found.sources] == [0, 40, 40 * is_kept]
+    assert found.link is not None and (found.link.bounds is not None) is is_kept
 
 
 def test_equal_instants_are_inseparable() -> None:

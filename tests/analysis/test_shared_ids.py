@@ -9,13 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incident_rca.analysis.shared_ids import link_of
-from incident_rca.model import Analysis, Aspect, Basis, Kind, Role, Stance, Topology, Verdict
-from tests.analysis.cases import claims_of, edge, failure, made_case, made_tables, of_kind, the
+from incident_rca.model import Aspect, Basis, Kind, Role, Stance, Topology, Verdict
+from tests.analysis.cases import (
+    blocked,
+    claims_of,
+    edge,
+    failure,
+    made_case,
+    made_tables,
+    of_kind,
+    the,
+)
 from tests.analysis.traced_cases import (
+    RELEASED,
     REQUESTS,
     a_case,
     analysed_lock,
     failures,
+    lock,
     trace,
     waits,
 )
@@ -23,12 +34,6 @@ from tests.analysis.traced_cases import (
 NO_TOPOLOGY = Topology()
 MILLISECONDS = st.integers(1, 40_000).map(lambda ms: ms / 1000)
 OFFSETS = st.integers(-60_000, 60_000).map(lambda ms: ms / 1000)
-
-
-def lock(analysis: Analysis) -> tuple[Verdict, Role]:
-    """The verdict and the role of the one lock."""
-    found = the(analysis, Kind.LOCK_BLOCKING)
-    return found.verdict, found.role
 
 
 # --- as a path ----------------------------------------------------------------------------------
@@ -56,6 +61,16 @@ def test_ids_are_a_path_where_the_topology_names_none() -> None:
     assert (found.verdict, found.role) == (Verdict.CONTRADICTED, Role.COINCIDENT)
 
 
+def test_sessions_that_take_turns_have_the_ids_of_all_their_waiters() -> None:
+    """The next holder made others wait longer, and no id says who these were."""
+    case = a_case(topology=NO_TOPOLOGY)
+    longer = blocked(RELEASED + 1, RELEASED + 60, waiters=20, holder=8, first_pid=300)
+    found = the(analysed_lock(case, failures(), [*waits(), *longer]), Kind.LOCK_BLOCKING)
+    assert "1 other session in turn" in found.statement
+    (claim,) = claims_of(found, Aspect.PATH, Stance.FOR)
+    assert claim.text.startswith(f"{REQUESTS} of the {REQUESTS}")
+
+
 def test_many_ids_of_which_none_failed_speak_against_the_path() -> None:
     """One statement elsewhere with the id of a failed request shows that the ids are passed on."""
     others = waits(first_id=1000)
@@ -72,6 +87,8 @@ def test_ids_that_may_not_be_passed_on_speak_against_nothing() -> None:
     alone = the(analysed_lock(a_case(), failures(), waits(first_id=1000)), Kind.LOCK_BLOCKING)
     assert (alone.verdict, alone.role) == (Verdict.SUPPORTED, Role.TRIGGER)
     assert any("passed on" in c.text for c in claims_of(alone, Aspect.ABSENCE, Stance.AGAINST))
+    cited = {e.seen for c in claims_of(alone, Aspect.ORDER, Stance.FOR) for e in c.evidence}
+    assert cited and not any("carry ids" in seen for seen in cited)
     few = waits(first_id=1000)[:5]
     found = the(analysed_lock(a_case(), failures(), few), Kind.LOCK_BLOCKING)
     assert not any("ids" in c.text for c in found.claims)

@@ -10,15 +10,17 @@ from incident_rca.model import Analysis, Aspect, Basis, Kind, Role, Stance, Verd
 from incident_rca.report.contract import to_contract
 from incident_rca.report.markdown import to_markdown
 from tests.analysis.cases import ZERO, analysed, at, claims_of, counted, levels, p99, the, usual
-from tests.analysis.traced_cases import JOB, RELEASED, a_case, analysed_lock, failures, waits
+from tests.analysis.traced_cases import (
+    JOB,
+    RELEASED,
+    a_case,
+    analysed_lock,
+    failures,
+    lock,
+    waits,
+)
 
 AHEAD = -40.0
-
-
-def lock(analysis: Analysis) -> tuple[Verdict, Role]:
-    """The verdict and the role of the one lock."""
-    found = the(analysis, Kind.LOCK_BLOCKING)
-    return found.verdict, found.role
 
 
 def orders(analysis: Analysis, stance: Stance) -> list[str]:

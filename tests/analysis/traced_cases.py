@@ -10,7 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from incident_rca.model import Analysis, Basis, Case, SourceStatus, Topology
+from incident_rca.model import (
+    Analysis,
+    Basis,
+    Case,
+    Kind,
+    Role,
+    SourceStatus,
+    Topology,
+    Verdict,
+)
 from tests.analysis.cases import (
     TOPOLOGY,
     Row,
@@ -19,6 +28,7 @@ from tests.analysis.cases import (
     edge,
     failure,
     made_case,
+    the,
     usual,
     with_source,
 )
@@ -111,3 +121,9 @@ def analysed_lock(case: Case, failed: Sequence[Row], locks: Iterable[Row]) -> An
     return analysed(
         case, failures=failed, gateway=[*usual("POST /mail"), *counted(failed)], locks=locks
     )
+
+
+def lock(analysis: Analysis) -> tuple[Verdict, Role]:
+    """The verdict and the role of the one lock."""
+    found = the(analysis, Kind.LOCK_BLOCKING)
+    return found.verdict, found.role

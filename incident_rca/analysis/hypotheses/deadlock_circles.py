@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import groupby
 
-from incident_rca.analysis.hypotheses.claims import Candidates, claim_against, claim_for
+from incident_rca.analysis.hypotheses.claims import (
+    Candidates,
+    by_path,
+    claim_against,
+    claim_for,
+)
 from incident_rca.analysis.hypotheses.lock_absence import LOCK_SOURCES
 from incident_rca.analysis.names import counted
 from incident_rca.analysis.observations import Observations
@@ -80,10 +85,9 @@ def _claims(
     ]
     if path is None or not path.failing:
         return [*claims, no_path(seen, cited, is_named=True)]
-    routes = tuple(e for endpoint in path.failing for e in endpoint.evidence)
-    text = f"{circles[0].relation} is behind {path.in_words}"
-    claims.append(claim_for(Aspect.PATH, text, cited, routes, path.evidence, basis=path.basis))
+    claims += by_path(seen, circles[0].relation, path, cited)
     if is_enough:
+        routes = tuple(e for endpoint in path.failing for e in endpoint.evidence)
         failed = sum(e.failed for e in path.failing)
         text = f"at least {len(circles):,} circles beside {failed:,} failing requests on their path"
         claims.append(claim_for(Aspect.DOSE, text, cited, routes))

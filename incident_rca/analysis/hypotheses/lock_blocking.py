@@ -25,7 +25,7 @@ from incident_rca.analysis.names import counted
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_pool_size
 from incident_rca.analysis.traced import TracedWaits, path_of_lock, traced_waits
-from incident_rca.analysis.verdicts import DECISIVE, Candidate, verdict_of
+from incident_rca.analysis.verdicts import Candidate, decides, verdict_of
 from incident_rca.model import (
     Aspect,
     Claim,
@@ -34,7 +34,6 @@ from incident_rca.model import (
     Kind,
     LockEpisode,
     Role,
-    Stance,
     System,
 )
 
@@ -74,8 +73,7 @@ def _candidate(seen: Observations, turns: Turns) -> Candidate:
         role = Role.COINCIDENT if seen.outage else Role.CONTRIBUTING
     else:
         claims = tuple(_claims(seen, episode, path, traced))
-        is_wrong = any(c.stance is Stance.AGAINST and c.aspect in DECISIVE for c in claims)
-        is_wrong = is_wrong or is_last_seen_before(seen, episode)
+        is_wrong = any(map(decides, claims)) or is_last_seen_before(seen, episode)
         role = Role.CONTRIBUTING if is_wrong else Role.TRIGGER
     return Candidate(
         hypothesis=Hypothesis(

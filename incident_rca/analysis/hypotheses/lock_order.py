@@ -25,10 +25,7 @@ def order_of_lock(seen: Observations, episode: LockEpisode, traced: TracedWaits)
     if seen.outage is None:
         return []
     text = "the lock was held {margin} or more before requests began to fail"
-    tie, tied = traced.in_words, traced.evidence
-    claims = order_claims(
-        seen, text, _held(episode), _failed(seen), connected=tie, connected_evidence=tied
-    )
+    claims = order_claims(seen, text, _held(episode), _failed(seen), tie=traced)
     first_wait = Span(episode.held_start.hi, episode.held_start.hi)
     wrong = at_another_time(
         seen,
@@ -37,8 +34,7 @@ def order_of_lock(seen: Observations, episode: LockEpisode, traced: TracedWaits)
         episode.held_end,
         System.POSTGRES,
         episode.end_evidence or episode.start_evidence,
-        connected=tie,
-        connected_evidence=tied,
+        tie=traced,
     )
     wrong = wrong or order_claims(
         seen,
@@ -46,8 +42,7 @@ def order_of_lock(seen: Observations, episode: LockEpisode, traced: TracedWaits)
         first_answer(seen),
         Moment(first_wait, System.POSTGRES, episode.start_evidence),
         stance=Stance.AGAINST,
-        connected=tie,
-        connected_evidence=tied,
+        tie=traced,
     )
     return [*claims, *wrong]
 

@@ -12,6 +12,7 @@ from incident_rca.analysis.hypotheses.claims import claim_against, claim_for
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.outage import failures_in
 from incident_rca.analysis.paths import DependencyPath, starved_on
+from incident_rca.analysis.traced import UNTIED, TracedWaits
 from incident_rca.model import (
     Aspect,
     Basis,
@@ -51,14 +52,13 @@ def order_claims(
     *,
     stance: Stance = Stance.FOR,
     aspect: Aspect = Aspect.ORDER,
-    connected: str = "",
-    connected_evidence: tuple[Evidence, ...] = (),
+    tie: TracedWaits = UNTIED,
 ) -> list[Claim]:
     """The claim that the one came before the other; none where the intervals do not stay apart.
 
     `{margin}` in its text becomes what stays between them. It rests on an assumption where nobody
-    measured the clocks, and says so. What `connected` names, a mechanism that ties the two whatever
-    the clocks say, outranks them: an order against it becomes a remark on the clocks.
+    measured the clocks, and says so. A `tie` by ids is a mechanism, whatever the clocks say, and
+    outranks them: an order against it becomes a remark on the clocks.
     """
     order = order_between(seen, earlier, later)
     if order.sequence is not Sequence.BEFORE:
@@ -67,16 +67,16 @@ def order_claims(
     # A name in the text may have braces of its own, as a route with a parameter has.
     margin = order.margin_seconds
     said = text.replace("{margin}", f"{margin:,.{1 if margin >= 1 else 3}f} s")
-    if connected and stance is Stance.AGAINST:
-        remark = f"{connected}, which outranks the clocks: by them alone {said}"
-        return [claim_for(aspect, remark, connected_evidence, *cited)]
-    is_assumed = order.basis is ClockBasis.ASSUMED
-    clocks = (seen.clocks, earlier.system, later.system, order)
-    said += f"; {_assumption(*clocks)}" if is_assumed else ""
-    said += f"; {connected}, whatever the clocks say" if connected else ""
+    if tie.in_words and stance is Stance.AGAINST:
+        remark = f"{tie.in_words}, which outranks the clocks: by them alone {said}"
+        return [claim_for(aspect, remark, tie.evidence, *cited)]
+    basis = Basis.OBSERVED
+    if order.basis is ClockBasis.ASSUMED:
+        basis = Basis.ASSUMED
+        said += f"; {_assumption(seen.clocks, earlier.system, later.system, order)}"
+    said += f"; {tie.in_words}, whatever the clocks say" if tie.in_words else ""
     make = claim_for if stance is Stance.FOR else claim_against
-    basis = Basis.ASSUMED if is_assumed else Basis.OBSERVED
-    return [make(aspect, said, *cited, connected_evidence, basis=basis)]
+    return [make(aspect, said, *cited, tie.evidence, basis=basis)]
 
 
 def _assumption(clocks: Clocks, one: System, other: System, order: Order) -> str:
@@ -164,8 +164,7 @@ def at_another_time(
     system: System,
     *evidence: tuple[Evidence, ...],
     begun_by: System | None = None,
-    connected: str = "",
-    connected_evidence: tuple[Evidence, ...] = (),
+    tie: TracedWaits = UNTIED,
 ) -> list[Claim]:
     """A claim against what was over before the outage, or began after it; none if inseparable.
 
@@ -182,8 +181,7 @@ def at_another_time(
         Moment(end, system, cited),
         first,
         stance=Stance.AGAINST,
-        connected=connected,
-        connected_evidence=connected_evidence,
+        tie=tie,
     )
     if not claims and not outage.ongoing:
         claims = order_claims(
@@ -192,7 +190,6 @@ def at_another_time(
             last_answer(seen),
             Moment(start, begun_by or system, cited),
             stance=Stance.AGAINST,
-            connected=connected,
-            connected_evidence=connected_evidence,
+            tie=tie,
         )
     return claims
