@@ -29,7 +29,7 @@ from incident_rca.report import wording
 from incident_rca.report.contract import numbered_claims
 from incident_rca.report.numbers import grouped, percent
 from incident_rca.report.state_rows import state_rows
-from incident_rca.report.summary import has_support, of_role, sentences, warnings
+from incident_rca.report.summary import best_of, has_support, sentences, warnings
 from incident_rca.window import format_duration
 
 ENDPOINTS_SHOWN = 5
@@ -240,7 +240,7 @@ def _facts(analysis: Analysis, report_path: str) -> Table:
     if not has_support(analysis):
         table.add_row("No cause", Text("No hypothesis is supported by the data."))
     for label, role in (("Candidate", Role.TRIGGER), ("Kept going", Role.SUSTAINER)):
-        for best in of_role(analysis, role)[:1]:
+        if (best := best_of(analysis, role)) is not None:
             table.add_row(label, Text(f"{best.id}: {plain(best.statement, 300)}"))
     for other in analysis.other_incidents:
         table.add_row("Apart from it", Text(wording.other_outage(analysis, other)))

@@ -16,7 +16,7 @@ from incident_rca.model import Analysis, ErrorBurst, Role, SourceState, Span, Un
 from incident_rca.report.blocks import edited_blocks
 from incident_rca.report.markdown import to_markdown
 from incident_rca.report.safe_text import clean
-from tests.report.incident import FIRST, at, hostile_from
+from tests.report.incident import FIRST, about_another_outage, at, hostile_from
 
 SECTIONS = [
     "Summary",
@@ -182,6 +182,15 @@ def test_without_hypotheses_the_report_says_so(analysis: Analysis) -> None:
     text = to_markdown(replace(analysis, hypotheses=(), unexplained_seconds=1397.0))
     assert "No hypothesis qualifies as the trigger" in section(text, "Trigger (candidate)")
     assert "Unexplained: 1,397 s (100 % of the outage)" in section(text, "Summary")
+
+
+def test_what_started_another_outage_did_not_start_the_largest(analysis: Analysis) -> None:
+    text = to_markdown(about_another_outage(analysis))
+    summary, trigger = section(text, "Summary"), section(text, "Trigger (candidate)")
+    assert "What started the outage is not known" in summary
+    assert "Candidate trigger" not in summary and "kept it going" not in summary
+    assert "No hypothesis qualifies as the trigger of outage 1" in trigger
+    assert "**H1**, outage 2, verdict supported" in trigger
 
 
 def test_no_outage(analysis: Analysis) -> None:
