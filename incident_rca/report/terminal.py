@@ -35,6 +35,7 @@ from incident_rca.window import format_duration
 ENDPOINTS_SHOWN = 5
 ERROR_TYPES_SHOWN = 6
 HYPOTHESES_SHOWN = 6
+RULES_SHOWN = 4
 IDS_SHOWN = 3
 TIME_WIDTH = 11
 COLUMNS = (System.POSTGRES, System.GRPC_METRICS, System.GATEWAY, System.CHANGES, System.SETTINGS)
@@ -264,8 +265,9 @@ def _findings(analysis: Analysis) -> Text:
     counts = Counter(finding.severity for finding in analysis.findings)
     tally = ", ".join(f"{counts[s]} {s.value}" for s in Severity if counts[s])
     ordered = sorted(analysis.findings, key=lambda f: wording.SEVERITY_ORDER.index(f.severity))
-    rules = ", ".join(plain(finding.rule, 60) for finding in ordered[:4])
-    return Text(f"{tally}: {rules}")
+    rules = Counter(plain(finding.rule, 60) for finding in ordered)
+    named = (f"{rule} ({n})" if n > 1 else rule for rule, n in list(rules.items())[:RULES_SHOWN])
+    return Text(f"{tally}: {', '.join(named)}")
 
 
 def _event(analysis: Analysis, event: Event) -> Text:

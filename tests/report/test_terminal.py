@@ -114,6 +114,16 @@ def test_what_started_another_outage_is_no_candidate_for_the_largest(analysis: A
     assert "outage 2, 14:50:00" in text and "started by H1" in text
 
 
+def test_a_rule_with_several_findings_is_named_once(analysis: Analysis) -> None:
+    first, *rest = analysis.findings
+    again = replace(first, statement="another service has none either")
+    text = rendered(
+        summary(replace(analysis, findings=(first, again, *rest)), report_path="r"), 160
+    )
+    assert text.count(first.rule) == 1
+    assert f"2 {first.severity.value}" in text and f"{first.rule} (2)" in text
+
+
 def test_a_missing_system_is_warned_about(analysis: Analysis) -> None:
     sources = tuple(s for s in analysis.case.sources if s.system.value != "postgres")
     text = rendered(
