@@ -295,7 +295,7 @@ def _latencies(seen: Observations, moments: Sequence[datetime]) -> list[pd.DataF
 
 
 def _of_series(rows: pd.DataFrame, moments: Sequence[datetime]) -> Cited:
-    inside = rows[rows["at"] >= moments[0]]
+    inside = _around(rows, moments)
     service, method = (str(rows[c].iloc[0]) for c in ("service", "method"))
     return rows_as_evidence(
         inside,
