@@ -52,7 +52,7 @@ def seconds_of(candidates: Sequence[Candidate], outage: ErrorBurst | None) -> tu
         length = min(1.0, outage.duration_seconds - second)
         each = Second(outage.start.lo + timedelta(seconds=second), length, None)
         at = each.middle
-        holder = next((i for i in order if _holds(candidates[i].active, at)), None)
+        holder = next((i for i in order if holds(candidates[i].active, at)), None)
         found.append(replace(each, holder=holder))
     return tuple(found)
 
@@ -76,5 +76,6 @@ def attribute(
     )
 
 
-def _holds(active: tuple[datetime, datetime | None] | None, at: datetime) -> bool:
+def holds(active: tuple[datetime, datetime | None] | None, at: datetime) -> bool:
+    """Whether something that lasts so long, to the end where that is open, holds at an instant."""
     return active is not None and active[0] <= at and (active[1] is None or at < active[1])

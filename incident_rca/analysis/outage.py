@@ -74,7 +74,7 @@ def _outage(
     seconds = (last - first).total_seconds()
     inside = failures.iloc[burst.first : burst.last + 1]
     slowest_seconds = float(inside["latency_ms"].fillna(0).max()) / 1000
-    quiet_for = max(0.0, (_covered_until(case) - last).total_seconds() - slowest_seconds)
+    quiet_for = max(0.0, (recorded_until(case) - last).total_seconds() - slowest_seconds)
     ongoing = math.exp(-quiet_for * burst.events / max(seconds, 1.0)) > STILL_GOING_ON
     return ErrorBurst(
         start=Span.at(first, "arrival of the first failing request"),
@@ -119,11 +119,6 @@ def _onset(
     lo, hi = onset_bounds(seconds, first, min(rate, own_rate), earliest, resolution)
     why = "a step or a ramp of the rate of failing arrivals that fits the first of them"
     return Span(zero + timedelta(seconds=lo), zero + timedelta(seconds=hi), why)
-
-
-def _covered_until(case: Case) -> datetime:
-    ends = [s.covered.end for s in case.gateway_logs if s.covered]
-    return min(case.window.end, max(ends, default=case.window.end))
 
 
 def _quiet_rate(case: Case, tables: Tables) -> float:
@@ -185,6 +180,12 @@ def recorded_from(case: Case) -> datetime:
     starts = [s.covered.start for s in case.gateway_logs if s.covered]
     first = min(starts, default=case.window.start)
     return first if first - case.window.start > FIRST_REQUEST else case.window.start
+
+
+def recorded_until(case: Case) -> datetime:
+    """Until when the window's requests are recorded."""
+    ends = [s.covered.end for s in case.gateway_logs if s.covered]
+    return min(case.window.end, max(ends, default=case.window.end))
 
 
 def failures_in(tables: Tables, outage: ErrorBurst) -> pd.DataFrame:

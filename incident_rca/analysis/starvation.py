@@ -14,7 +14,7 @@ import numpy as np
 from incident_rca.analysis.endpoints import STARVED_SHARE
 from incident_rca.analysis.evidence import rows_as_evidence
 from incident_rca.analysis.frames import pieces, seconds_of
-from incident_rca.analysis.outage import recorded_from
+from incident_rca.analysis.outage import recorded_from, recorded_until
 from incident_rca.analysis.rates import chance_of_more
 from incident_rca.analysis.stretches import high_stretches
 from incident_rca.model import Case, Span, Starvation, System
@@ -97,8 +97,7 @@ def _counts(case: Case, rows: pd.DataFrame, not_yet: float) -> _Counts | None:
     read = set(rows["source"])
     sources = [s for s in case.gateway_logs if s.name in read or not read]
     width = max([1.0, *(s.resolution_seconds or 0.0 for s in sources)])
-    ends = [s.covered.end for s in case.gateway_logs if s.covered]
-    until = min(case.window.end, max(ends, default=case.window.end)).timestamp() - not_yet
+    until = recorded_until(case).timestamp() - not_yet
     start = math.ceil(recorded_from(case).timestamp() / width) * width
     number = int((until - start) // width)
     if number < FEWEST_BINS:

@@ -9,8 +9,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from incident_rca.analysis.attribution import holds
 from incident_rca.analysis.evidence import (
     instant,
     rows_as_evidence,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Cited = tuple[Evidence, ...]
-Range = tuple[datetime, datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,11 @@ def _track(
     """`yes` has what holds in each second, named; where nothing does, it may not be known."""
     evidence = {NO: no, NOT_RECORDED: unknown}
     marks = []
-    for holds, known in zip(yes, is_known, strict=True):
+    for held, known in zip(yes, is_known, strict=True):
         mark = NO if known else NOT_RECORDED
-        if holds:
-            mark = Mark(Answer.YES, ", ".join(dict.fromkeys(name for name, _ in holds)))
-            cited = (e for _, some in holds for e in some)
+        if held:
+            mark = Mark(Answer.YES, ", ".join(dict.fromkeys(name for name, _ in held)))
+            cited = (e for _, some in held for e in some)
             evidence.setdefault(mark, tuple(dict.fromkeys(cited)))
         marks.append(mark)
     return Track(
@@ -97,10 +97,6 @@ def _track(
     )
 
 
-def _within(active: Range, at: datetime) -> bool:
-    return active[0] <= at and (active[1] is None or at < active[1])
-
-
 # --- locks ----------------------------------------------------------------------------------------
 
 
@@ -108,7 +104,7 @@ def _locks(seen: Observations, moments: Sequence[datetime]) -> tuple[Track, Trac
     """Whether a lock was held that sessions waited for, and how many waited for any."""
     turns = [t.episode for t in in_turns(seen.lock_episodes)]
     held = [(active_of(seen, e), (e.relation, e.evidence)) for e in turns]
-    yes = [[said for active, said in held if _within(active, at)] for at in moments]
+    yes = [[said for active, said in held if holds(active, at)] for at in moments]
     watched = watched_stretches(seen)
     is_known = [any(w.start <= at < w.end for w in watched) for at in moments]
     counts = _waiting(seen, moments)
@@ -183,7 +179,7 @@ def _in_use(
     if pool is None or pool.owner != usage.owner:
         return in_bucket
     until = pool.exhausted_until
-    if _within((pool.exhausted_at.middle, until.middle if until.hi else None), at):
+    if holds((pool.exhausted_at.middle, until.middle if until.hi else None), at):
         return float(usage.size)
     is_full = in_bucket is not None and in_bucket >= usage.size
     edges = (pool.exhausted_at, until)
@@ -269,7 +265,7 @@ def _shifted(
         )
         for s in shifts
     ]
-    return [[said for active, said in found if _within(active, at)] for at in moments]
+    return [[said for active, said in found if holds(active, at)] for at in moments]
 
 
 def _is_edge(shift: LatencyShift, at: datetime) -> bool:
@@ -287,7 +283,7 @@ def _latencies(seen: Observations, moments: Sequence[datetime]) -> list[pd.DataF
     failing = {e.name for e in seen.failing}
     called = {c for r in seen.case.topology.routes if r.name in failing for c in r.calls}
     owners = {s.name: s.grpc for s in seen.case.topology.services}
-    by_method: dict[tuple[str, str], Any] = {}
+    by_method: dict[tuple[str, str], pd.DataFrame] = {}
     for (service, method), some in pieces(rows, "service", "method"):
         by_method[canonical_method(seen.case, service, method)] = some.drop_duplicates("at")
     wanted = [
@@ -299,7 +295,7 @@ def _latencies(seen: Observations, moments: Sequence[datetime]) -> list[pd.DataF
 
 
 def _of_series(rows: pd.DataFrame, moments: Sequence[datetime]) -> Cited:
-    inside = rows[rows["at"] >= moments[0]]
+    inside = _around(rows, moments)
     service, method = (str(rows[c].iloc[0]) for c in ("service", "method"))
     return rows_as_evidence(
         inside,

@@ -102,8 +102,9 @@ def _pool(seen: Observations) -> Iterator[Event]:
     pool, name = seen.pool, f"the pool of {seen.pool.owner}"
     full = f"{name} is full: {pool.size} of {pool.size} connections"
     yield _event(System.GRPC_METRICS, "pool_full", pool.exhausted_at, full, pool.evidence)
-    freed = f"{name} has free connections again"
-    yield _event(System.GRPC_METRICS, "pool_freed", pool.exhausted_until, freed, pool.evidence)
+    if pool.exhausted_until.hi is not None:
+        freed = f"{name} has free connections again"
+        yield _event(System.GRPC_METRICS, "pool_freed", pool.exhausted_until, freed, pool.evidence)
 
 
 def _gateway(seen: Observations) -> Iterator[Event]:

@@ -161,8 +161,6 @@ def damage_of(path: Path) -> tuple[bool, str]:
     damage = ""
     try:
         for chunk in chunks_of(path):
-            if not chunk:
-                continue
             newlines += chunk.count(b"\n")
             pairs += last == b"\r" and chunk.startswith(b"\n")
             if b"\r" in chunk:

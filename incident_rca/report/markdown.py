@@ -35,6 +35,7 @@ from incident_rca.report.state_rows import state_rows
 from incident_rca.report.summary import (
     Code,
     Sentence,
+    best_of,
     has_support,
     of_role,
     sentences,
@@ -115,6 +116,7 @@ def _view(analysis: Analysis) -> dict[str, Any]:
         "measures": measures(analysis),
         "events": [_event(clock, event) for event in key_events(analysis, limit)],
         "all_events": [_event(clock, event) for event in analysis.timeline],
+        "best_trigger": best_of(analysis, Role.TRIGGER),
         "triggers": of_role(analysis, Role.TRIGGER),
         "contributing": [h for h in of_role(analysis, Role.CONTRIBUTING) if h.verdict in HOLDS],
         "ranked": [h for h in analysis.hypotheses if h.role not in ASIDE],

@@ -95,6 +95,11 @@ def of_role(analysis: Analysis, *roles: Role) -> tuple[Hypothesis, ...]:
     return tuple(h for h in analysis.hypotheses if h.role in roles)
 
 
+def best_of(analysis: Analysis, role: Role) -> Hypothesis | None:
+    """The best hypothesis of a role about the largest outage; another outage has its own."""
+    return next((h for h in of_role(analysis, role) if h.incident == 1), None)
+
+
 def support_of(hypothesis: Hypothesis) -> tuple[Evidence, ...]:
     """One piece of evidence a claim, those for it first: enough to start reading from."""
     ordered = sorted(hypothesis.claims, key=lambda claim: claim.stance.value, reverse=True)
@@ -232,7 +237,7 @@ def _before(analysis: Analysis, outage: ErrorBurst) -> Sentence | None:
 
 
 def _trigger(analysis: Analysis, outage: ErrorBurst) -> Sentence:
-    best = next(iter(of_role(analysis, Role.TRIGGER)), None)
+    best = best_of(analysis, Role.TRIGGER)
     if best is None:
         pattern = "What started the outage is not known: no hypothesis qualifies as the trigger."
         hidden = _what_hides_it(analysis)
@@ -248,7 +253,7 @@ def _trigger(analysis: Analysis, outage: ErrorBurst) -> Sentence:
             _closed(best.statement),
             best.verdict.value,
             sources_count(best),
-            explains(analysis, best.explains_seconds, best.incident),
+            explains(analysis, best.explains_seconds),
         ),
         support_of(best),
     )
@@ -262,7 +267,7 @@ def _what_hides_it(analysis: Analysis) -> Claim | None:
 
 
 def _sustainer(analysis: Analysis) -> Sentence | None:
-    best = next(iter(of_role(analysis, Role.SUSTAINER)), None)
+    best = best_of(analysis, Role.SUSTAINER)
     if best is None:
         return None
     explained = f"it explains {explains(analysis, best.explains_seconds)}"

@@ -29,12 +29,13 @@ from incident_rca.report import wording
 from incident_rca.report.contract import numbered_claims
 from incident_rca.report.numbers import grouped, percent
 from incident_rca.report.state_rows import state_rows
-from incident_rca.report.summary import has_support, of_role, sentences, warnings
+from incident_rca.report.summary import best_of, has_support, sentences, warnings
 from incident_rca.window import format_duration
 
 ENDPOINTS_SHOWN = 5
 ERROR_TYPES_SHOWN = 6
 HYPOTHESES_SHOWN = 6
+RULES_SHOWN = 4
 IDS_SHOWN = 3
 TIME_WIDTH = 11
 COLUMNS = (System.POSTGRES, System.GRPC_METRICS, System.GATEWAY, System.CHANGES, System.SETTINGS)
@@ -240,7 +241,7 @@ def _facts(analysis: Analysis, report_path: str) -> Table:
     if not has_support(analysis):
         table.add_row("No cause", Text("No hypothesis is supported by the data."))
     for label, role in (("Candidate", Role.TRIGGER), ("Kept going", Role.SUSTAINER)):
-        for best in of_role(analysis, role)[:1]:
+        if (best := best_of(analysis, role)) is not None:
             table.add_row(label, Text(f"{best.id}: {plain(best.statement, 300)}"))
     for other in analysis.other_incidents:
         table.add_row("Apart from it", Text(wording.other_outage(analysis, other)))
@@ -264,8 +265,9 @@ def _findings(analysis: Analysis) -> Text:
     counts = Counter(finding.severity for finding in analysis.findings)
     tally = ", ".join(f"{counts[s]} {s.value}" for s in Severity if counts[s])
     ordered = sorted(analysis.findings, key=lambda f: wording.SEVERITY_ORDER.index(f.severity))
-    rules = ", ".join(plain(finding.rule, 60) for finding in ordered[:4])
-    return Text(f"{tally}: {rules}")
+    rules = Counter(plain(finding.rule, 60) for finding in ordered)
+    named = (f"{rule} ({n})" if n > 1 else rule for rule, n in list(rules.items())[:RULES_SHOWN])
+    return Text(f"{tally}: {', '.join(named)}")
 
 
 def _event(analysis: Analysis, event: Event) -> Text:

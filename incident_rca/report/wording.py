@@ -214,11 +214,8 @@ def failed_of(endpoint: EndpointImpact) -> str:
 def impact_words(endpoint: EndpointImpact) -> str:
     """The impact, with the numbers that decided it where they are not the failures."""
     if endpoint.impact is Impact.STARVED and endpoint.baseline_per_minute is not None:
-        before, during = (
-            rounded(endpoint.baseline_per_minute),
-            rounded(endpoint.incident_per_minute),
-        )
-        return f"starved: {round(before, 1):,} → {round(during, 1):,} a minute"
+        before, during = endpoint.baseline_per_minute, endpoint.incident_per_minute
+        return f"starved: {_from_to(before, during)} a minute"
     slower = endpoint.p99_ms is not None and endpoint.baseline_p99_ms is not None
     if endpoint.impact is Impact.DEGRADED and slower:
         return f"degraded: p99 {_ms(endpoint.baseline_p99_ms)} → {_ms(endpoint.p99_ms)} ms"
@@ -227,8 +224,11 @@ def impact_words(endpoint: EndpointImpact) -> str:
 
 def rates(starvation: Starvation) -> str:
     """How many requests a minute came before and during it: `60 → 0.5`."""
-    before, during = rounded(starvation.usual_per_minute), rounded(starvation.per_minute)
-    return f"{round(before, 1):,} → {round(during, 1):,}"
+    return _from_to(starvation.usual_per_minute, starvation.per_minute)
+
+
+def _from_to(before: float, during: float) -> str:
+    return " → ".join(f"{round(rounded(value), 1):,}" for value in (before, during))
 
 
 def _ms(value: float | None) -> str:

@@ -73,14 +73,18 @@ def test_what_cannot_have_filled_it_is_a_contradiction() -> None:
 
 
 def test_still_full_in_the_last_bucket_has_an_open_end() -> None:
-    pool = with_gauge(levels(5, 100, 20, 600)).pool
-    assert pool is not None
-    assert pool.exhausted_until.hi is None
+    analysis = with_gauge(levels(5, 100, 20, 600))
+    assert analysis.pool is not None
+    assert analysis.pool.exhausted_until.hi is None
+    kinds = {event.kind for event in analysis.timeline}
+    assert "pool_full" in kinds and "pool_freed" not in kinds
 
 
 def test_a_pool_that_drained_has_a_closed_end() -> None:
-    pool = with_gauge(levels(5, 100, 20, 100)).pool
+    analysis = with_gauge(levels(5, 100, 20, 100))
+    pool = analysis.pool
     assert pool is not None
+    assert "pool_freed" in {event.kind for event in analysis.timeline}
     assert [second_of(i) for i in (pool.exhausted_at.lo, pool.exhausted_at.hi)] == [20, 30]
     assert [second_of(i) for i in (pool.exhausted_until.lo, pool.exhausted_until.hi)] == [90, 100]
 

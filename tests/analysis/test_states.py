@@ -137,6 +137,19 @@ def test_a_missing_bucket_is_not_recorded_and_no_zero() -> None:
         assert stretch["pool_full"]["answer"] == expected, moment
 
 
+def test_a_bucket_that_holds_the_whole_outage_says_that_no_call_was_slow() -> None:
+    """Seven seconds of failures within the bucket from 0 to 10 s."""
+    short = failing(steps(2, 9, 0.5))
+    report = json.loads(to_json(incident(short, metrics=p99(levels(20, 20, 0, 0)))))
+    seen = {e["id"]: e["seen"] for e in report["evidence"]}
+    for stretch in report["states"]:
+        slow = stretch["methods_slow"]
+        assert slow["answer"] == "no"
+        assert [seen[i] for i in slow["evidence"]] == [
+            "1 buckets of the latency of stock.stock/reserve in the outage"
+        ]
+
+
 def test_calls_that_hang_are_told_from_slow_ones() -> None:
     hung = incident(metrics=p99(levels(20, 30_000, 0, 130)))
     slow = incident(metrics=p99(levels(20, 2_000, 0, 130)))

@@ -24,6 +24,7 @@ from incident_rca.model import (
     Finding,
     Hypothesis,
     Impact,
+    Incident,
     Kind,
     LatencyShift,
     LockEpisode,
@@ -804,3 +805,22 @@ def hostile_from(analysis: Analysis, text: str) -> Analysis:
         if f.name not in ("evidence", "evidence_ids")
     }
     return replace(analysis, evidence=tuple(bad.values()), evidence_ids=ids, **given)
+
+
+def about_another_outage(analysis: Analysis) -> Analysis:
+    """The analysis as if all its hypotheses were about a second outage, none about the first."""
+    assert analysis.outage is not None
+    other = Incident(
+        number=2,
+        outage=replace(analysis.outage, start=span("14:50:00"), end=span("14:51:00")),
+        requests=60,
+        failed_requests=60,
+        endpoints=(),
+        error_types=(),
+        unexplained_seconds=0.0,
+    )
+    return replace(
+        analysis,
+        other_incidents=(other,),
+        hypotheses=tuple(replace(h, incident=2) for h in analysis.hypotheses),
+    )

@@ -12,11 +12,22 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from incident_rca.model import Analysis, ErrorBurst, Role, SourceState, Span, Uncited, Verdict
+from incident_rca.model import (
+    Analysis,
+    ClockBasis,
+    Clocks,
+    ErrorBurst,
+    Role,
+    SourceClock,
+    SourceState,
+    Span,
+    Uncited,
+    Verdict,
+)
 from incident_rca.report.blocks import edited_blocks
 from incident_rca.report.markdown import to_markdown
 from incident_rca.report.safe_text import clean
-from tests.report.incident import FIRST, at, hostile_from
+from tests.report.incident import FIRST, about_another_outage, at, hostile_from
 
 SECTIONS = [
     "Summary",
@@ -182,6 +193,29 @@ def test_without_hypotheses_the_report_says_so(analysis: Analysis) -> None:
     text = to_markdown(replace(analysis, hypotheses=(), unexplained_seconds=1397.0))
     assert "No hypothesis qualifies as the trigger" in section(text, "Trigger (candidate)")
     assert "Unexplained: 1,397 s (100 % of the outage)" in section(text, "Summary")
+
+
+def test_what_started_another_outage_did_not_start_the_largest(analysis: Analysis) -> None:
+    text = to_markdown(about_another_outage(analysis))
+    summary, trigger = section(text, "Summary"), section(text, "Trigger (candidate)")
+    assert "What started the outage is not known" in summary
+    assert "Candidate trigger" not in summary and "kept it going" not in summary
+    assert "No hypothesis qualifies as the trigger of outage 1" in trigger
+    assert "**H1**, outage 2, verdict supported" in trigger
+
+
+def test_the_appendix_has_the_clocks_that_the_analysis_used(analysis: Analysis) -> None:
+    source = analysis.case.sources[0]
+    used = SourceClock(
+        source=source.name,
+        system=source.system,
+        bounds=(39.5, 40.25),
+        basis=ClockBasis.SHARED_IDS,
+        moved_seconds=40,
+    )
+    text = to_markdown(replace(analysis, clocks=Clocks(sources=(used,))))
+    (row,) = [r for r in section(text, "Appendix").splitlines() if "shared ids" in r]
+    assert row.startswith(f"| {source.name} |") and "+39.5 to +40.25 s" in row
 
 
 def test_no_outage(analysis: Analysis) -> None:

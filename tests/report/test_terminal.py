@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 
 from incident_rca.model import Analysis, Span, Verdict
 from incident_rca.report.terminal import explanation, summary, timeline
-from tests.report.incident import at
+from tests.report.incident import about_another_outage, at
 
 
 def rendered(renderable: RenderableType, width: int = 100, *, color: bool = False) -> str:
@@ -106,6 +106,22 @@ def test_no_outage_no_hypothesis_and_ongoing(analysis: Analysis) -> None:
     weak = tuple(replace(h, verdict=Verdict.WEAK) for h in analysis.hypotheses)
     text = rendered(summary(replace(analysis, hypotheses=weak), report_path="r.md"))
     assert "No hypothesis is supported by the data" in text
+
+
+def test_what_started_another_outage_is_no_candidate_for_the_largest(analysis: Analysis) -> None:
+    text = rendered(summary(about_another_outage(analysis), report_path="r"), 160)
+    assert "Candidate" not in text and "Kept going" not in text
+    assert "outage 2, 14:50:00" in text and "started by H1" in text
+
+
+def test_a_rule_with_several_findings_is_named_once(analysis: Analysis) -> None:
+    first, *rest = analysis.findings
+    again = replace(first, statement="another service has none either")
+    text = rendered(
+        summary(replace(analysis, findings=(first, again, *rest)), report_path="r"), 160
+    )
+    assert text.count(first.rule) == 1
+    assert f"2 {first.severity.value}" in text and f"{first.rule} (2)" in text
 
 
 def test_a_missing_system_is_warned_about(analysis: Analysis) -> None:
