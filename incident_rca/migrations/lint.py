@@ -110,6 +110,7 @@ def _lint_file(
         in_transaction=around.runner.name if wrapped else "",
         proofs=before.proofs,
         index_tables=before.index_tables,
+        role_timeout=around.has_lock_timeout,
         lock_timeout=around.has_lock_timeout,
     )
     found: list[tuple[Statement, LintFinding]] = []

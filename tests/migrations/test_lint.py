@@ -204,9 +204,15 @@ def test_the_settings_know_all_runners() -> None:
     assert set(RUNNER_NAMES) == RUNNERS.keys()
 
 
-def test_a_timeout_of_the_role_counts() -> None:
-    text = "ALTER TABLE orders ADD COLUMN a int;"
-    assert lint_text(text, Surroundings(has_lock_timeout=True)).findings == ()
+@pytest.mark.parametrize(
+    "before", ["", "RESET lock_timeout;", "SET lock_timeout TO DEFAULT;", "RESET ALL;"]
+)
+def test_a_timeout_of_the_role_counts_and_reset_returns_to_it(before: str) -> None:
+    text = f"SET lock_timeout = 0;{before}ALTER TABLE orders ADD COLUMN a int;"
+    of_role = Surroundings(has_lock_timeout=True)
+    assert bool(lint_text(text, of_role).findings) is not bool(before)
+    assert lint_text("ALTER TABLE orders ADD COLUMN a int;", of_role).findings == ()
+    assert [f.rule for f in lint_text(text).findings] == ["no-lock-timeout"]
 
 
 def test_a_proof_of_an_earlier_file_counts_and_its_tables_are_not_new() -> None:
