@@ -48,6 +48,7 @@ class Form(StrEnum):
 class Constraint:
     """A constraint to be added; `definition` is its text without its name.
 
+    That of a new column says what ADD CONSTRAINT would say, and has the column in `columns`.
     `not_null_column` is the column of `CHECK (column IS NOT NULL)`; `is_deferrable` keeps an index
     that stands in for the constraint from being enough by itself.
     """
@@ -85,6 +86,16 @@ class AddColumn:
     is_generated: bool = False  # GENERATED ALWAYS AS (…) STORED
     is_numbered: bool = False  # serial or identity
     constraints: tuple[Constraint, ...] = ()
+
+    @property
+    def bare(self) -> str:
+        """Its definition without the constraints that are added behind it.
+
+        NOT NULL without a value for the rows that are there would fail.
+        """
+        default = f" DEFAULT {self.default_text}" if self.default_text else ""
+        is_kept = self.not_null and self.default is not Expression.NONE
+        return f"{quoted(self.column)} {self.type}{default}{' NOT NULL' if is_kept else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

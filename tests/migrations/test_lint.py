@@ -111,6 +111,44 @@ def test_of_several_databases_the_largest_table_counts() -> None:
     assert largest([SIZES, unknown]).tables[ORDERS].rows is None
 
 
+# --- the safe way -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "steps"),
+    [
+        (
+            "a int NOT NULL DEFAULT 1 CHECK (a > 0)",
+            ("a int DEFAULT 1 NOT NULL", "orders_a_check CHECK (a > 0) NOT VALID"),
+        ),
+        (
+            "a int NOT NULL DEFAULT 1 REFERENCES regions (id)",
+            (
+                "a int DEFAULT 1 NOT NULL",
+                "orders_a_fkey FOREIGN KEY (a) REFERENCES regions (id) NOT VALID",
+            ),
+        ),
+        (
+            "a int CONSTRAINT b CHECK (a > 0)",
+            ("a int", "b CHECK (a > 0) NOT VALID"),
+        ),
+        (
+            "a int UNIQUE",
+            ("a int", "orders_a_key UNIQUE USING INDEX orders_a_key"),
+        ),
+    ],
+)
+def test_a_column_and_its_constraint_are_added_one_after_the_other(
+    column: str, steps: tuple[str, str]
+) -> None:
+    text = f"SET lock_timeout = '5s';\nALTER TABLE orders ADD COLUMN {column};"
+    (found,) = lint_text(text).findings
+    added, constrained = steps
+    assert f"ALTER TABLE orders ADD COLUMN {added};" in found.rewrite
+    assert f"ALTER TABLE orders ADD CONSTRAINT {constrained};" in found.rewrite
+    assert lint_text("\n".join(found.rewrite)).findings == ()
+
+
 # --- what sets a finding aside ----------------------------------------------------------------
 
 
