@@ -107,10 +107,8 @@ def _index(stmt: Any) -> ops.Operation:
         concurrent_text=text(concurrent=True),
         parent_text=text(concurrent=False, only=True, name=stmt.idxname or ops.LEAF_INDEX),
         leaf_text=text(concurrent=True, name=ops.LEAF_INDEX, table=ops.LEAF_TABLE),
-        unique=stmt.unique,
         concurrently=stmt.concurrent,
         only=not stmt.relation.inh,
-        if_not_exists=stmt.if_not_exists,
     )
 
 
@@ -195,16 +193,13 @@ _TRANSACTION = {
     pb.TRANS_STMT_START: "begin",
     pb.TRANS_STMT_COMMIT: "commit",
     pb.TRANS_STMT_ROLLBACK: "rollback",
-    pb.TRANS_STMT_SAVEPOINT: "savepoint",
-    pb.TRANS_STMT_RELEASE: "release",
-    pb.TRANS_STMT_ROLLBACK_TO: "rollback to",
     pb.TRANS_STMT_PREPARE: "prepare",
 }
 
 
 def _transaction(stmt: Any) -> ops.Operation:
     kind = _TRANSACTION.get(stmt.kind, "other")
-    return ops.Transaction(kind=kind, name=stmt.savepoint_name, chain=stmt.chain)
+    return ops.Transaction(kind=kind, chain=stmt.chain)
 
 
 def _set(stmt: Any) -> ops.Operation:

@@ -43,7 +43,6 @@ def alter_table(stmt: Any) -> ops.Operation:
         table=relation_of(stmt.relation),
         actions=tuple(_action(c.alter_table_cmd) for c in stmt.cmds),
         kind=_KINDS.get(stmt.objtype, "other"),
-        only=not stmt.relation.inh,
     )
 
 

@@ -117,7 +117,7 @@ class ChangeType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """ATTACH or DETACH; `is_default` for ATTACH … DEFAULT."""
+    """ATTACH or DETACH of `partition`: a table's, or with ATTACH an index's."""
 
     partition: Relation
     attach: bool
@@ -146,7 +146,6 @@ class AlterTable:
     table: Relation
     actions: tuple[Action, ...]
     kind: str = "table"
-    only: bool = False
 
 
 # Stand for the names of a partition and its index in the texts of CreateIndex.
@@ -165,10 +164,8 @@ class CreateIndex:
     concurrent_text: str
     parent_text: str = ""
     leaf_text: str = ""
-    unique: bool = False
     concurrently: bool = False
     only: bool = False
-    if_not_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,10 +238,9 @@ class LockTables:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """`kind` is begin, commit, rollback, savepoint, rollback to, release or prepare."""
+    """`kind` is begin, commit, rollback, prepare, or other for what a savepoint begins or ends."""
 
     kind: str
-    name: str = ""
     chain: bool = False
 
 
