@@ -13,7 +13,8 @@ from incident_rca.migrations.sizes import TableSize, TableSizes
 from incident_rca.model import Severity
 
 # A table of few but wide rows takes as long as one of many: 1 GB are the 100,000 rows of the
-# threshold at 10 kB, which is the width from which rows are stored beside the table (TOAST).
+# threshold at 10 kB, more than a page, so most of it is long values that are stored beside the
+# table (TOAST).
 LARGE_BYTES = 1_000_000_000
 # Rows a second with everything in memory, the best of four on a million rows of 76 bytes, one
 # process: a btree on a bigint 0.8 (PostgreSQL 18.4) and 0.9 million (16.14), the scan for a CHECK
