@@ -91,6 +91,23 @@ def test_long_values_count_though_they_are_stored_beside_the_table(shop: Shop) -
     assert alone < 100_000 < 5_000_000 <= size.bytes <= with_long_values
 
 
+def test_a_database_without_an_encoding_has_sizes_too(server18: Server, tmp_path: Path) -> None:
+    with server18.connect() as session:
+        session.execute("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0")
+    try:
+        with server18.connect("ascii") as session:
+            session.execute("CREATE TABLE a (id int PRIMARY KEY) PARTITION BY LIST (id)")
+            session.execute("CREATE TABLE a_1 PARTITION OF a FOR VALUES IN (1)")
+        written = run(tmp_path, "stats", "--dsn", server18.dsn_of("ascii"), "--watch-seconds", 0)
+    finally:
+        with server18.connect() as session:
+            session.execute("DROP DATABASE ascii")
+    assert written.code == 0, written.err
+    first, second = json.loads(written.out)["tables"]
+    assert (first["name"], first["partitions"]) == ("a", [["public", "a_1"]])
+    assert (second["name"], second["indexes"]) == ("a_1", ["a_1_pkey"])
+
+
 def test_writes_and_scans_are_those_while_it_watched(shop: Shop) -> None:
     def meanwhile(_: float) -> None:
         shop.run("INSERT INTO orders (id) SELECT generate_series(5000, 5049)")
