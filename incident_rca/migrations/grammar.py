@@ -160,8 +160,10 @@ def _option(options: Any, name: str) -> bool:
 
 
 def _vacuum(stmt: Any) -> ops.Operation:
-    if not stmt.is_vacuumcmd or not _option(stmt.options, "full"):
-        return ops.Other(kind="vacuum_stmt")
+    if not stmt.is_vacuumcmd:
+        return ops.Other(kind="analyze")
+    if not _option(stmt.options, "full"):
+        return ops.Other(kind="vacuum")
     return ops.Rewrite(
         command="VACUUM FULL",
         tables=tuple(relation_of(r.vacuum_relation.relation) for r in stmt.rels),
@@ -233,7 +235,7 @@ def _discard(stmt: Any) -> ops.Operation:
 def _select(stmt: Any) -> ops.Operation:
     """Functions of the select list; set_config() is what SET is."""
     if stmt.HasField("into_clause"):
-        return ops.CreateTable(table=relation_of(stmt.into_clause.rel))
+        return _created(stmt.into_clause)
     calls = [
         target.res_target.val.func_call
         for target in stmt.target_list
@@ -287,10 +289,14 @@ def _refresh(stmt: Any) -> ops.Operation:
 
 
 def _create_as(stmt: Any) -> ops.Operation:
+    return _created(stmt.into, if_not_exists=stmt.if_not_exists)
+
+
+def _created(into: Any, *, if_not_exists: bool = False) -> ops.Operation:
     return ops.CreateTable(
-        table=relation_of(stmt.into.rel),
-        if_not_exists=stmt.if_not_exists,
-        temporary=stmt.into.rel.relpersistence == "t",
+        table=relation_of(into.rel),
+        if_not_exists=if_not_exists,
+        temporary=into.rel.relpersistence == "t",
     )
 
 

@@ -285,7 +285,11 @@ class Calls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Other:
-    """Any other statement, by the grammar's name, such as `insert_stmt`; `tables` it writes to."""
+    """Any other statement; `tables` it writes to.
+
+    `kind` is the grammar's name, such as `insert_stmt`; vacuum and analyze, which share one there,
+    have their own.
+    """
 
     kind: str
     tables: tuple[Relation, ...] = ()

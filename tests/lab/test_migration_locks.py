@@ -274,7 +274,7 @@ def test_the_good_example_runs(shop: Shop, name: str) -> None:
 
 def test_what_refuses_a_transaction_is_refused(standing: Shop) -> None:
     shop = standing
-    for sql in STATEMENTS:
+    for sql in (*STATEMENTS, "VACUUM orders", "ANALYZE orders"):
         ((text, operation),) = operations(sql)
         shop.session.autocommit = False
         refused = ""

@@ -233,6 +233,12 @@ def test_flyway_refuses_a_file_that_mixes_both_kinds() -> None:
     )
 
 
+def test_vacuum_runs_outside_of_transactions_only_and_analyze_anywhere() -> None:
+    around = Surroundings(runner=RUNNERS["alembic"])
+    found = lint_text("VACUUM (ANALYZE) orders;\nANALYZE orders;", around).findings
+    assert [(f.rule, f.start.line) for f in found] == [("concurrently-in-transaction", 1)]
+
+
 def test_a_commit_in_the_file_ends_what_the_runner_began() -> None:
     around = Surroundings(runner=RUNNERS["alembic"])
     assert lint_text(f"COMMIT;\n{ONE}", around).findings == ()
