@@ -118,16 +118,39 @@ _DROPPED = {
     pb.OBJECT_VIEW: "view",
     pb.OBJECT_MATVIEW: "materialized view",
 }
+# Belong to a table, which is locked when they are dropped.
+_OF_TABLES = frozenset({pb.OBJECT_TRIGGER, pb.OBJECT_POLICY, pb.OBJECT_RULE})
 
 
 def _drop(stmt: Any) -> ops.Operation:
+    dotted = [[i.string.sval for i in item.list.items] for item in stmt.objects]
+    if stmt.remove_type in _OF_TABLES:
+        # One a statement; its own name comes last.
+        return _change(relation_of_names(dotted[0][:-1]), "drop")
     kind = _DROPPED.get(stmt.remove_type)
     if kind is None:
         return ops.Drop(kind=pb.ObjectType.Name(stmt.remove_type), names=())
-    names = tuple(
-        relation_of_names([i.string.sval for i in item.list.items]) for item in stmt.objects
-    )
+    names = tuple(relation_of_names(parts) for parts in dotted)
     return ops.Drop(kind=kind, names=names, concurrently=stmt.concurrent)
+
+
+def _change(table: ops.Relation, kind: str) -> ops.Operation:
+    """What locks a table as any action of ALTER TABLE does, though it is written in another way."""
+    return ops.AlterTable(table=table, actions=(ops.OtherAction(kind=kind),))
+
+
+def _policy(stmt: Any) -> ops.Operation:
+    return _change(relation_of(stmt.table), "policy")
+
+
+def _rule(stmt: Any) -> ops.Operation:
+    return _change(relation_of(stmt.relation), "rule")
+
+
+def _set_schema(stmt: Any) -> ops.Operation:
+    if stmt.object_type != pb.OBJECT_TABLE:
+        return ops.Other(kind="alter_object_schema_stmt")
+    return _change(relation_of(stmt.relation), "set schema")
 
 
 _REINDEXED = {
@@ -325,4 +348,8 @@ _READERS: Mapping[str, Callable[[Any], ops.Operation]] = {
     "refresh_mat_view_stmt": _refresh,
     "create_table_as_stmt": _create_as,
     "create_trig_stmt": _trigger,
+    "create_policy_stmt": _policy,
+    "alter_policy_stmt": _policy,
+    "rule_stmt": _rule,
+    "alter_object_schema_stmt": _set_schema,
 }

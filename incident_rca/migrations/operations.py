@@ -131,7 +131,10 @@ class Validate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherAction:
-    """Any other action of ALTER TABLE, by the grammar's name, such as `AT_DropColumn`."""
+    """Any other action of ALTER TABLE, by the grammar's name, such as `AT_DropColumn`.
+
+    So are policies and rules, what is dropped with them or with triggers, and SET SCHEMA.
+    """
 
     kind: str
 
