@@ -121,7 +121,7 @@ def _sizes(dsn: list[str] | None, stats: Path | None) -> TableSizes | None:
         return None
     import json
 
-    from incident_rca.migrations.files import read_text
+    from incident_rca.cli.migration_files import read_text
     from incident_rca.migrations.sizes import of_document
 
     try:
@@ -161,11 +161,11 @@ def _surroundings(chosen: Settings, runner: str | None, sizes: TableSizes | None
 
 
 def _lint(paths: list[Path], around: Surroundings) -> tuple[FileReport, ...]:
-    from incident_rca.migrations.files import migration_files, read_text
+    from incident_rca.cli.migration_files import decoded, migration_files, read_text
     from incident_rca.migrations.lint import lint_files
 
     if [str(path) for path in paths] == ["-"]:
-        return lint_files([("<stdin>", sys.stdin.read())], around)
+        return lint_files([("<stdin>", decoded(sys.stdin.buffer.read(), "<stdin>"))], around)
     files = migration_files(paths)
     return lint_files([(path.as_posix(), read_text(path)) for path in files], around)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from incident_rca.migrations.document import page
 from incident_rca.migrations.lint import FileReport, LintFinding
@@ -76,8 +77,6 @@ def _result(finding: LintFinding) -> dict[str, Any]:
 
 
 def _artifact(path: str) -> dict[str, Any]:
-    from urllib.parse import quote
-
     return {"artifactLocation": {"uri": quote(path)}}
 
 

@@ -107,10 +107,8 @@ def _index(stmt: Any) -> ops.Operation:
         concurrent_text=text(concurrent=True),
         parent_text=text(concurrent=False, only=True, name=stmt.idxname or ops.LEAF_INDEX),
         leaf_text=text(concurrent=True, name=ops.LEAF_INDEX, table=ops.LEAF_TABLE),
-        unique=stmt.unique,
         concurrently=stmt.concurrent,
         only=not stmt.relation.inh,
-        if_not_exists=stmt.if_not_exists,
     )
 
 
@@ -120,16 +118,39 @@ _DROPPED = {
     pb.OBJECT_VIEW: "view",
     pb.OBJECT_MATVIEW: "materialized view",
 }
+# Belong to a table, which is locked when they are dropped.
+_OF_TABLES = frozenset({pb.OBJECT_TRIGGER, pb.OBJECT_POLICY, pb.OBJECT_RULE})
 
 
 def _drop(stmt: Any) -> ops.Operation:
+    dotted = [[i.string.sval for i in item.list.items] for item in stmt.objects]
+    if stmt.remove_type in _OF_TABLES:
+        # One a statement; its own name comes last.
+        return _change(relation_of_names(dotted[0][:-1]), "drop")
     kind = _DROPPED.get(stmt.remove_type)
     if kind is None:
         return ops.Drop(kind=pb.ObjectType.Name(stmt.remove_type), names=())
-    names = tuple(
-        relation_of_names([i.string.sval for i in item.list.items]) for item in stmt.objects
-    )
+    names = tuple(relation_of_names(parts) for parts in dotted)
     return ops.Drop(kind=kind, names=names, concurrently=stmt.concurrent)
+
+
+def _change(table: ops.Relation, kind: str) -> ops.Operation:
+    """What locks a table as any action of ALTER TABLE does, though it is written in another way."""
+    return ops.AlterTable(table=table, actions=(ops.OtherAction(kind=kind),))
+
+
+def _policy(stmt: Any) -> ops.Operation:
+    return _change(relation_of(stmt.table), "policy")
+
+
+def _rule(stmt: Any) -> ops.Operation:
+    return _change(relation_of(stmt.relation), "rule")
+
+
+def _set_schema(stmt: Any) -> ops.Operation:
+    if stmt.object_type != pb.OBJECT_TABLE:
+        return ops.Other(kind="alter_object_schema_stmt")
+    return _change(relation_of(stmt.relation), "set schema")
 
 
 _REINDEXED = {
@@ -162,8 +183,10 @@ def _option(options: Any, name: str) -> bool:
 
 
 def _vacuum(stmt: Any) -> ops.Operation:
-    if not stmt.is_vacuumcmd or not _option(stmt.options, "full"):
-        return ops.Other(kind="vacuum_stmt")
+    if not stmt.is_vacuumcmd:
+        return ops.Other(kind="analyze")
+    if not _option(stmt.options, "full"):
+        return ops.Other(kind="vacuum")
     return ops.Rewrite(
         command="VACUUM FULL",
         tables=tuple(relation_of(r.vacuum_relation.relation) for r in stmt.rels),
@@ -195,16 +218,13 @@ _TRANSACTION = {
     pb.TRANS_STMT_START: "begin",
     pb.TRANS_STMT_COMMIT: "commit",
     pb.TRANS_STMT_ROLLBACK: "rollback",
-    pb.TRANS_STMT_SAVEPOINT: "savepoint",
-    pb.TRANS_STMT_RELEASE: "release",
-    pb.TRANS_STMT_ROLLBACK_TO: "rollback to",
     pb.TRANS_STMT_PREPARE: "prepare",
 }
 
 
 def _transaction(stmt: Any) -> ops.Operation:
     kind = _TRANSACTION.get(stmt.kind, "other")
-    return ops.Transaction(kind=kind, name=stmt.savepoint_name, chain=stmt.chain)
+    return ops.Transaction(kind=kind, chain=stmt.chain)
 
 
 def _set(stmt: Any) -> ops.Operation:
@@ -238,7 +258,7 @@ def _discard(stmt: Any) -> ops.Operation:
 def _select(stmt: Any) -> ops.Operation:
     """Functions of the select list; set_config() is what SET is."""
     if stmt.HasField("into_clause"):
-        return ops.CreateTable(table=relation_of(stmt.into_clause.rel))
+        return _created(stmt.into_clause)
     calls = [
         target.res_target.val.func_call
         for target in stmt.target_list
@@ -292,10 +312,14 @@ def _refresh(stmt: Any) -> ops.Operation:
 
 
 def _create_as(stmt: Any) -> ops.Operation:
+    return _created(stmt.into, if_not_exists=stmt.if_not_exists)
+
+
+def _created(into: Any, *, if_not_exists: bool = False) -> ops.Operation:
     return ops.CreateTable(
-        table=relation_of(stmt.into.rel),
-        if_not_exists=stmt.if_not_exists,
-        temporary=stmt.into.rel.relpersistence == "t",
+        table=relation_of(into.rel),
+        if_not_exists=if_not_exists,
+        temporary=into.rel.relpersistence == "t",
     )
 
 
@@ -324,4 +348,8 @@ _READERS: Mapping[str, Callable[[Any], ops.Operation]] = {
     "refresh_mat_view_stmt": _refresh,
     "create_table_as_stmt": _create_as,
     "create_trig_stmt": _trigger,
+    "create_policy_stmt": _policy,
+    "alter_policy_stmt": _policy,
+    "rule_stmt": _rule,
+    "alter_object_schema_stmt": _set_schema,
 }

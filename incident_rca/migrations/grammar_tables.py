@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import postgast
@@ -42,7 +43,6 @@ def alter_table(stmt: Any) -> ops.Operation:
         table=relation_of(stmt.relation),
         actions=tuple(_action(c.alter_table_cmd) for c in stmt.cmds),
         kind=_KINDS.get(stmt.objtype, "other"),
-        only=not stmt.relation.inh,
     )
 
 
@@ -150,7 +150,7 @@ def _column(column: Any) -> ops.AddColumn:
             case pb.CONSTR_IDENTITY:
                 numbered = True
             case kind if kind in _FORMS:
-                found.append(_constraint(constraint))
+                found.append(_constraint_of_column(constraint, column.colname))
     return ops.AddColumn(
         column=column.colname,
         type=type_text,
@@ -162,6 +162,15 @@ def _column(column: Any) -> ops.AddColumn:
         is_numbered=numbered,
         constraints=tuple(found),
     )
+
+
+def _constraint_of_column(constraint: Any, column: str) -> ops.Constraint:
+    """A column's constraint with the name of the column, as a table's constraint has it."""
+    copy = pb.Constraint()
+    copy.CopyFrom(constraint)
+    if constraint.contype == pb.CONSTR_FOREIGN:
+        copy.fk_attrs.append(pb.Node(string=pb.String(sval=column)))
+    return replace(_constraint(copy), columns=(column,))
 
 
 def _default(expression: Any) -> tuple[ops.Expression, str]:

@@ -110,6 +110,7 @@ def _lint_file(
         in_transaction=around.runner.name if wrapped else "",
         proofs=before.proofs,
         index_tables=before.index_tables,
+        role_timeout=around.has_lock_timeout,
         lock_timeout=around.has_lock_timeout,
     )
     found: list[tuple[Statement, LintFinding]] = []
@@ -117,9 +118,7 @@ def _lint_file(
     bodies = _bodies_of_functions(script)
     for statement in script.statements:
         for part in (statement, *_run_inside(statement, bodies, missed)):
-            context = Context(
-                session=session, sizes=around.sizes, runner=around.runner, in_body=part.in_body
-            )
+            context = Context(session=session, sizes=around.sizes, runner=around.runner)
             found += [(part, f) for f in _findings(path, part, context, around)]
             session = after(session, part.operation, part.start.line)
     good, bad = read_ignores(script.text, BY_NAME.keys())

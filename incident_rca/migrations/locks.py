@@ -1,7 +1,7 @@
 """Which table locks a statement takes, and what the server does while it holds them.
 
 The modes are those of PostgreSQL's documentation ("Explicit Locking", ALTER TABLE) and are compared
-with pg_locks of PostgreSQL 16 and 18 by tests/migrations/test_live_locks.py.
+with pg_locks of PostgreSQL 16 and 18 by tests/lab/test_migration_locks.py.
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ class Form(StrEnum):
 class Constraint:
     """A constraint to be added; `definition` is its text without its name.
 
+    That of a new column says what ADD CONSTRAINT would say, and has the column in `columns`.
     `not_null_column` is the column of `CHECK (column IS NOT NULL)`; `is_deferrable` keeps an index
     that stands in for the constraint from being enough by itself.
     """
@@ -86,6 +87,16 @@ class AddColumn:
     is_numbered: bool = False  # serial or identity
     constraints: tuple[Constraint, ...] = ()
 
+    @property
+    def bare(self) -> str:
+        """Its definition without the constraints that are added behind it.
+
+        NOT NULL without a value for the rows that are there would fail.
+        """
+        default = f" DEFAULT {self.default_text}" if self.default_text else ""
+        is_kept = self.not_null and self.default is not Expression.NONE
+        return f"{quoted(self.column)} {self.type}{default}{' NOT NULL' if is_kept else ''}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddConstraint:
@@ -106,7 +117,7 @@ class ChangeType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """ATTACH or DETACH; `is_default` for ATTACH … DEFAULT."""
+    """ATTACH or DETACH of `partition`: a table's, or with ATTACH an index's."""
 
     partition: Relation
     attach: bool
@@ -120,7 +131,10 @@ class Validate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherAction:
-    """Any other action of ALTER TABLE, by the grammar's name, such as `AT_DropColumn`."""
+    """Any other action of ALTER TABLE, by the grammar's name, such as `AT_DropColumn`.
+
+    So are policies and rules, what is dropped with them or with triggers, and SET SCHEMA.
+    """
 
     kind: str
 
@@ -135,7 +149,6 @@ class AlterTable:
     table: Relation
     actions: tuple[Action, ...]
     kind: str = "table"
-    only: bool = False
 
 
 # Stand for the names of a partition and its index in the texts of CreateIndex.
@@ -154,10 +167,8 @@ class CreateIndex:
     concurrent_text: str
     parent_text: str = ""
     leaf_text: str = ""
-    unique: bool = False
     concurrently: bool = False
     only: bool = False
-    if_not_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,10 +241,9 @@ class LockTables:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """`kind` is begin, commit, rollback, savepoint, rollback to, release or prepare."""
+    """`kind` is begin, commit, rollback, prepare, or other for what a savepoint begins or ends."""
 
     kind: str
-    name: str = ""
     chain: bool = False
 
 
@@ -278,7 +288,11 @@ class Calls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Other:
-    """Any other statement, by the grammar's name, such as `insert_stmt`; `tables` it writes to."""
+    """Any other statement; `tables` it writes to.
+
+    `kind` is the grammar's name, such as `insert_stmt`; vacuum and analyze, which share one there,
+    have their own.
+    """
 
     kind: str
     tables: tuple[Relation, ...] = ()

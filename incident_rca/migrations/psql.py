@@ -54,7 +54,7 @@ def cleaned(text: str) -> Cleaned:
             case "dollar":
                 close = text.find(token.group(), at)
                 at = len(text) if close < 0 else close + len(token.group())
-            case "command" | "name":
+            case "command":
                 commands.append(Command(token["name"], token.start()))
                 blank(out, token.start(), at)
                 if token["name"] in _SENDING:

@@ -28,7 +28,6 @@ class Context:
     session: Session
     sizes: TableSizes | None
     runner: Runner
-    in_body: bool = False
 
     def size_of(self, relation: Relation) -> TableSize | None:
         return self.sizes.of(self.session.resolve(relation)) if self.sizes else None

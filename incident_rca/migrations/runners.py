@@ -10,6 +10,7 @@ from incident_rca.migrations.operations import (
     CreateIndex,
     Drop,
     Operation,
+    Other,
     Partition,
     Reindex,
     Rewrite,
@@ -32,6 +33,8 @@ def refuses_transaction(operation: Operation) -> str:
             return f"REINDEX {operation.kind.upper()}"
         case Rewrite(command="VACUUM FULL"):
             return "VACUUM FULL"
+        case Other(kind="vacuum"):
+            return "VACUUM"
         case Rewrite(command="CLUSTER", tables=()):
             return "CLUSTER"
         case AlterTable(actions=(Partition(attach=False, concurrently=True),)):

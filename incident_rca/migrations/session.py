@@ -36,12 +36,14 @@ class Proof:
 class Session:
     """The state before a statement; `begun` is the state to which ROLLBACK returns.
 
-    `in_transaction` says why there is one: `BEGIN`, the runner's name, or "" for none. Relations
-    are resolved: with the first schema of the search path where a name had none.
+    `in_transaction` says why there is one: `BEGIN`, the runner's name, or "" for none.
+    `role_timeout` is whether the role sets lock_timeout, to which RESET returns. Relations are
+    resolved: with the first schema of the search path where a name had none.
     """
 
     in_transaction: str = ""
     begun: Session | None = None
+    role_timeout: bool = False
     lock_timeout: bool = False
     local_timeout: bool | None = None
     search_path: str = "public"
@@ -82,7 +84,8 @@ def after(session: Session, operation: ops.Operation, line: int) -> Session:
         case ops.SetVariable():
             return _after_set(session, operation)
         case ops.ResetSession():
-            return replace(session, lock_timeout=False, local_timeout=None, search_path="public")
+            timeout = session.role_timeout
+            return replace(session, lock_timeout=timeout, local_timeout=None, search_path="public")
     return _with_held(_with_names(session, operation), locks_of(operation), line)
 
 
@@ -112,7 +115,10 @@ def _after_set(session: Session, operation: ops.SetVariable) -> Session:
         return replace(session, search_path=first if first not in ("", "$user") else "public")
     if operation.name != "lock_timeout":
         return session
-    is_set = operation.value is not None and not _OFF.fullmatch(operation.value)
+    if operation.value is None:
+        is_set = session.role_timeout
+    else:
+        is_set = not _OFF.fullmatch(operation.value)
     if not operation.local:
         return replace(session, lock_timeout=is_set, local_timeout=None)
     # Outside of a transaction SET LOCAL changes nothing (the server only warns).

@@ -17,9 +17,9 @@ SCHEMA = 1
 class TableSize:
     """A table with its partitions: `rows` is None where the server was never told to count.
 
-    `bytes` is without indexes, `is_nested` where partitions have
-    partitions. `analyzed_at` is the oldest of its partitions, "" for never. Writes
-    and reads are per second: rows written, and scans begun, while the server was watched.
+    `bytes` is without indexes, `is_nested` where partitions have partitions. `analyzed_at` is the
+    oldest of its partitions, "" for never. Writes and reads are per second: rows written, and scans
+    begun, while the server was watched.
     """
 
     schema: str

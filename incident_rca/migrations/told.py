@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from incident_rca.lock_modes import in_words, meaning
 from incident_rca.migrations.lint import FileReport, LintFinding
 from incident_rca.migrations.sizes import TableSizes
+from incident_rca.migrations.weighing import Blocking
 from incident_rca.model import Severity
 
 
@@ -14,18 +14,16 @@ def what_is_blocked(finding: LintFinding) -> list[str]:
     """What it does, which lock that takes, how large the table is and what would queue."""
     first = finding.message[:1].upper() + finding.message[1:]
     said = [f"{first}."]
-    if finding.lock_mode:
-        said.append(f"{in_words(finding.lock_mode)} {meaning(finding.lock_mode)}.")
+    if finding.blocks:
+        said.append(f"{finding.blocks}.")
     if finding.reason:
         said.append(f"{finding.reason[:1].upper()}{finding.reason[1:]}.")
     if finding.blocking is not None:
-        said.append(_estimate(finding))
+        said.append(_estimate(finding.blocking))
     return said
 
 
-def _estimate(finding: LintFinding) -> str:
-    of = finding.blocking
-    assert of is not None
+def _estimate(of: Blocking) -> str:
     queued = []
     if of.queued_writes is not None:
         queued.append(f"{of.queued_writes:,.0f} row writes")

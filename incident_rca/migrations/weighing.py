@@ -13,7 +13,8 @@ from incident_rca.migrations.sizes import TableSize, TableSizes
 from incident_rca.model import Severity
 
 # A table of few but wide rows takes as long as one of many: 1 GB are the 100,000 rows of the
-# threshold at 10 kB, which is the width from which rows are stored beside the table (TOAST).
+# threshold at 10 kB, more than a page, so most of it is long values that are stored beside the
+# table (TOAST).
 LARGE_BYTES = 1_000_000_000
 # Rows a second with everything in memory, the best of four on a million rows of 76 bytes, one
 # process: a btree on a bigint 0.8 (PostgreSQL 18.4) and 0.9 million (16.14), the scan for a CHECK
@@ -50,11 +51,10 @@ class Blocking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
-    """How severe it is, the reason, and the estimate where rows are known."""
+    """How severe it is, the reason, and the estimate for a table that is known to be large."""
 
     severity: Severity
     reason: str
-    rows: int | None = None
     blocking: Blocking | None = None
 
 
@@ -90,32 +90,31 @@ def weigh(
         return None
     return Weight(
         severity=Severity.HIGH,
-        reason=described(relation, size, sizes, threshold),
-        rows=size.rows,
-        blocking=blocking(lock, size, thresholds),
+        reason=_described(relation, size.rows, size, sizes, threshold),
+        blocking=_blocking(lock, size.rows, size, thresholds),
     )
 
 
-def described(relation: Relation, size: TableSize, sizes: TableSizes, threshold: int) -> str:
+def _described(
+    relation: Relation, rows: int, size: TableSize, sizes: TableSizes, threshold: int
+) -> str:
     """The size with its origin and age, and the threshold that it passes."""
     parts = f" in {len(size.partitions)} partitions" if size.partitions else ""
     counted = f"analyzed {size.analyzed_at}" if size.analyzed_at else "counted by writes alone"
     limit = f"threshold {threshold:,} rows"
-    if size.rows is not None and size.rows < threshold:
+    if rows < threshold:
         limit = f"threshold {LARGE_BYTES / 1e9:g} GB"
     return (
-        f"the table {relation} has about {size.rows or 0:,} rows, {size.bytes / 1e6:,.0f} MB"
+        f"the table {relation} has about {rows:,} rows, {size.bytes / 1e6:,.0f} MB"
         f"{parts} ({counted}; {sizes.origin}, {sizes.as_of}; {limit})"
     )
 
 
-def blocking(lock: TableLock, size: TableSize, thresholds: Thresholds) -> Blocking | None:
+def _blocking(lock: TableLock, rows: int, size: TableSize, thresholds: Thresholds) -> Blocking:
     """How long the work takes at least, and what would queue at the rates that were seen."""
-    if size.rows is None or lock.work not in ASSUMED_ROWS_PER_SECOND:
-        return None
     measured = thresholds.rows_per_second if lock.work is Work.BUILD else None
     rate = measured or ASSUMED_ROWS_PER_SECOND[lock.work]
-    seconds = size.rows / rate
+    seconds = rows / rate
     writes, scans = size.writes_per_second, size.scans_per_second
     return Blocking(
         seconds=seconds,

@@ -26,6 +26,8 @@ def read_rows(connection: psycopg.Connection[tuple[Any, ...]], name: str) -> lis
 
 def _text(value: Any) -> Any:
     # A database of encoding SQL_ASCII does not know its encoding, and gives bytes.
+    if isinstance(value, list):
+        return [_text(item) for item in value]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
 from incident_rca.errors import Unreachable
 from incident_rca.migrations.operations import Relation
 from incident_rca.migrations.sizes import TableSize, TableSizes, table_sizes
-from incident_rca.queries import load_query
 from incident_rca.sources.postgres import connect, named, reason_of, server_facts
-
-if TYPE_CHECKING:
-    import psycopg
+from incident_rca.sources.postgres_rows import Row, read_rows
 
 # A database of 100,000 tables takes seconds; the default of half a second is for a sick server.
 _TIMEOUT_MS = 30_000
+_QUERY = "table_sizes"
 
 
 def fetch_sizes(
@@ -36,10 +33,10 @@ def fetch_sizes(
     with connect(dsn, statement_timeout_ms=_TIMEOUT_MS) as connection:
         try:
             facts = server_facts(connection)
-            first, since = _read(connection), now()
+            first, since = read_rows(connection, _QUERY), now()
             if watch_seconds:
                 sleep(watch_seconds)
-                second, until = _read(connection), now()
+                second, until = read_rows(connection, _QUERY), now()
             else:
                 second, until = first, since
             replica = connection.execute(b"SHOW in_hot_standby").fetchone()
@@ -64,15 +61,7 @@ def fetch_sizes(
     )
 
 
-def _read(connection: psycopg.Connection[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    cursor = connection.execute(load_query("postgres/table_sizes.sql").text.encode())
-    columns = [column.name for column in cursor.description or ()]
-    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
-
-
-def _size(
-    row: dict[str, Any], before: dict[str, Any] | None, seconds: float, is_replica: bool
-) -> TableSize:
+def _size(row: Row, before: Row | None, seconds: float, is_replica: bool) -> TableSize:
     def rate(counter: str) -> float | None:
         # Writes of a replica are those of replay, which its counters do not show.
         if not seconds or before is None or (is_replica and counter == "writes"):

@@ -4,7 +4,8 @@
 -- columns: schema, name, kind, rows, bytes, analyzed_at, writes, scans, partitions, is_nested, indexes
 --
 -- Reads catalogs and statistics only: a size function would open the table and wait for its lock, so
--- bytes are pages as VACUUM or ANALYZE last counted them. rows is null where one of the leaves was
+-- bytes are pages as VACUUM or ANALYZE last counted them, those of long values (TOAST) among them,
+-- which only VACUUM counts. rows is null where one of the leaves was
 -- never counted: -1 in reltuples means unknown, never small. Leaves that only the statistics know
 -- count by those (n_live_tup), which say nothing on a replica.
 WITH RECURSIVE tree AS (
@@ -29,13 +30,14 @@ leaves AS (
             WHEN c.reltuples >= 0 THEN c.reltuples
             WHEN s.n_live_tup > 0 THEN s.n_live_tup
         END AS rows,
-        c.relpages AS pages,
+        c.relpages + coalesce(l.relpages, 0) AS pages,
         greatest(s.last_analyze, s.last_autoanalyze) AS analyzed_at,
         s.n_tup_ins + s.n_tup_upd + s.n_tup_del AS writes,
         s.seq_scan + coalesce(s.idx_scan, 0) AS scans
     FROM tree t
     JOIN pg_catalog.pg_class c ON c.oid = t.leaf AND c.relkind <> 'p'
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_class l ON l.oid = c.reltoastrelid
     LEFT JOIN pg_catalog.pg_stat_all_tables s ON s.relid = c.oid
 ),
 summed AS (

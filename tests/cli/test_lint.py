@@ -111,17 +111,27 @@ def test_annotations_of_github_are_one_line_each(folder: Path) -> None:
     assert re.match(r"::warning file=m/a%2Cb\.sql,line=3,title=not checked::syntax error", second)
 
 
-def test_standard_input_and_a_runner(tmp_path: Path) -> None:
-    done = subprocess.run(
+def piped(folder: Path, text: bytes) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
         [*COMMAND, "lint", "-", "--runner", "alembic"],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        input=b"CREATE INDEX CONCURRENTLY a ON orders (a);",
+        cwd=folder,
+        env=environment(folder),
+        input=text,
         capture_output=True,
     )
+
+
+def test_standard_input_and_a_runner(tmp_path: Path) -> None:
+    done = piped(tmp_path, b"CREATE INDEX CONCURRENTLY a ON orders (a);")
     assert done.returncode == 1
     assert b"<stdin>:1:1  high  concurrently-in-transaction" in done.stdout
     assert b"autocommit_block()" in done.stdout
+
+
+def test_standard_input_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    done = piped(tmp_path, b"SELECT '\xff';")
+    assert done.returncode == 2
+    assert b"<stdin>: not UTF-8 text" in done.stderr
 
 
 def test_the_settings_file_is_obeyed(folder: Path) -> None:

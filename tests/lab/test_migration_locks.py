@@ -40,6 +40,13 @@ STATEMENTS = (
     "ALTER TABLE orders RENAME TO purchases",
     "ALTER TABLE orders RENAME COLUMN status TO state",
     "CREATE TRIGGER a BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION touch()",
+    "DROP TRIGGER touch ON customers",
+    "CREATE POLICY a ON orders",
+    "ALTER POLICY own ON customers USING (id > 0)",
+    "DROP POLICY own ON customers",
+    "CREATE RULE a AS ON DELETE TO orders DO ALSO NOTHING",
+    "DROP RULE nothing ON customers",
+    "ALTER TABLE orders SET SCHEMA public",
     "TRUNCATE orders",
     "CLUSTER orders USING orders_pkey",
     "VACUUM FULL orders",
@@ -274,7 +281,7 @@ def test_the_good_example_runs(shop: Shop, name: str) -> None:
 
 def test_what_refuses_a_transaction_is_refused(standing: Shop) -> None:
     shop = standing
-    for sql in STATEMENTS:
+    for sql in (*STATEMENTS, "VACUUM orders", "ANALYZE orders"):
         ((text, operation),) = operations(sql)
         shop.session.autocommit = False
         refused = ""

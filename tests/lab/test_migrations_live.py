@@ -77,6 +77,37 @@ def test_sizes_sum_partitions_and_tell_unknown_from_small(shop: Shop) -> None:
     assert table == Relation("orders", shop.schema)
 
 
+def test_long_values_count_though_they_are_stored_beside_the_table(shop: Shop) -> None:
+    shop.run("CREATE TABLE wide (body text STORAGE EXTERNAL)")
+    shop.run("INSERT INTO wide SELECT repeat('x', 100000) FROM generate_series(1, 50)")
+    shop.run("VACUUM ANALYZE wide")
+    size = fetch_sizes(
+        shop.server.dsn, now=lambda: datetime.now(UTC), watch_seconds=0, sleep=time.sleep
+    ).of(Relation("wide", shop.schema))
+    assert size is not None
+    row = shop.session.execute("SELECT pg_table_size('wide'), pg_relation_size('wide')").fetchone()
+    assert row is not None
+    with_long_values, alone = row
+    assert alone < 100_000 < 5_000_000 <= size.bytes <= with_long_values
+
+
+def test_a_database_without_an_encoding_has_sizes_too(server18: Server, tmp_path: Path) -> None:
+    with server18.connect() as session:
+        session.execute("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0")
+    try:
+        with server18.connect("ascii") as session:
+            session.execute("CREATE TABLE a (id int PRIMARY KEY) PARTITION BY LIST (id)")
+            session.execute("CREATE TABLE a_1 PARTITION OF a FOR VALUES IN (1)")
+        written = run(tmp_path, "stats", "--dsn", server18.dsn_of("ascii"), "--watch-seconds", 0)
+    finally:
+        with server18.connect() as session:
+            session.execute("DROP DATABASE ascii")
+    assert written.code == 0, written.err
+    first, second = json.loads(written.out)["tables"]
+    assert (first["name"], first["partitions"]) == ("a", [["public", "a_1"]])
+    assert (second["name"], second["indexes"]) == ("a_1", ["a_1_pkey"])
+
+
 def test_writes_and_scans_are_those_while_it_watched(shop: Shop) -> None:
     def meanwhile(_: float) -> None:
         shop.run("INSERT INTO orders (id) SELECT generate_series(5000, 5049)")

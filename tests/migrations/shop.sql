@@ -21,6 +21,9 @@ CREATE MATERIALIZED VIEW daily_orders AS
     SELECT created_at::date + id::int AS day, count(*) AS orders FROM orders GROUP BY 1;
 CREATE UNIQUE INDEX daily_orders_day_key ON daily_orders (day);
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$;
+CREATE TRIGGER touch BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE POLICY own ON customers;
+CREATE RULE nothing AS ON DELETE TO customers DO ALSO NOTHING;
 ANALYZE;
 CREATE INDEX events_customer_idx ON ONLY events (customer_id);
 CREATE INDEX events_2025_customer_idx ON events_2025 (customer_id);

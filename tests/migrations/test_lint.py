@@ -111,6 +111,44 @@ def test_of_several_databases_the_largest_table_counts() -> None:
     assert largest([SIZES, unknown]).tables[ORDERS].rows is None
 
 
+# --- the safe way -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "steps"),
+    [
+        (
+            "a int NOT NULL DEFAULT 1 CHECK (a > 0)",
+            ("a int DEFAULT 1 NOT NULL", "orders_a_check CHECK (a > 0) NOT VALID"),
+        ),
+        (
+            "a int NOT NULL DEFAULT 1 REFERENCES regions (id)",
+            (
+                "a int DEFAULT 1 NOT NULL",
+                "orders_a_fkey FOREIGN KEY (a) REFERENCES regions (id) NOT VALID",
+            ),
+        ),
+        (
+            "a int CONSTRAINT b CHECK (a > 0)",
+            ("a int", "b CHECK (a > 0) NOT VALID"),
+        ),
+        (
+            "a int UNIQUE",
+            ("a int", "orders_a_key UNIQUE USING INDEX orders_a_key"),
+        ),
+    ],
+)
+def test_a_column_and_its_constraint_are_added_one_after_the_other(
+    column: str, steps: tuple[str, str]
+) -> None:
+    text = f"SET lock_timeout = '5s';\nALTER TABLE orders ADD COLUMN {column};"
+    (found,) = lint_text(text).findings
+    added, constrained = steps
+    assert f"ALTER TABLE orders ADD COLUMN {added};" in found.rewrite
+    assert f"ALTER TABLE orders ADD CONSTRAINT {constrained};" in found.rewrite
+    assert lint_text("\n".join(found.rewrite)).findings == ()
+
+
 # --- what sets a finding aside ----------------------------------------------------------------
 
 
@@ -195,6 +233,12 @@ def test_flyway_refuses_a_file_that_mixes_both_kinds() -> None:
     )
 
 
+def test_vacuum_runs_outside_of_transactions_only_and_analyze_anywhere() -> None:
+    around = Surroundings(runner=RUNNERS["alembic"])
+    found = lint_text("VACUUM (ANALYZE) orders;\nANALYZE orders;", around).findings
+    assert [(f.rule, f.start.line) for f in found] == [("concurrently-in-transaction", 1)]
+
+
 def test_a_commit_in_the_file_ends_what_the_runner_began() -> None:
     around = Surroundings(runner=RUNNERS["alembic"])
     assert lint_text(f"COMMIT;\n{ONE}", around).findings == ()
@@ -204,9 +248,15 @@ def test_the_settings_know_all_runners() -> None:
     assert set(RUNNER_NAMES) == RUNNERS.keys()
 
 
-def test_a_timeout_of_the_role_counts() -> None:
-    text = "ALTER TABLE orders ADD COLUMN a int;"
-    assert lint_text(text, Surroundings(has_lock_timeout=True)).findings == ()
+@pytest.mark.parametrize(
+    "before", ["", "RESET lock_timeout;", "SET lock_timeout TO DEFAULT;", "RESET ALL;"]
+)
+def test_a_timeout_of_the_role_counts_and_reset_returns_to_it(before: str) -> None:
+    text = f"SET lock_timeout = 0;{before}ALTER TABLE orders ADD COLUMN a int;"
+    of_role = Surroundings(has_lock_timeout=True)
+    assert bool(lint_text(text, of_role).findings) is not bool(before)
+    assert lint_text("ALTER TABLE orders ADD COLUMN a int;", of_role).findings == ()
+    assert [f.rule for f in lint_text(text).findings] == ["no-lock-timeout"]
 
 
 def test_a_proof_of_an_earlier_file_counts_and_its_tables_are_not_new() -> None:

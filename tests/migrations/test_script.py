@@ -173,6 +173,12 @@ def test_statements_inside_do_stand_in_the_file() -> None:
     assert all(s.within == Place(2, 1) for s in inside)
 
 
+def test_a_temporary_table_of_select_into_is_not_the_table_of_its_name() -> None:
+    index = "CREATE INDEX a ON public.orders (id);"
+    text = f"SET lock_timeout = '5s';\nSELECT * INTO TEMP orders FROM orders;\n{index}"
+    assert [f.rule for f in lint_text(text).findings] == ["index-without-concurrently"]
+
+
 def test_a_name_that_is_filled_in_is_never_a_new_table() -> None:
     create = "EXECUTE format('CREATE TABLE %I (a int)', one);"
     index = "EXECUTE format('CREATE INDEX ON %I (a)', two);"

@@ -23,7 +23,7 @@ def check(statement: Statement, context: Context) -> Iterator[Hit]:
         unless = ", unless the old type is a shorter varchar" if harmless else ""
         yield Hit(
             lock=TableLock(table, ACCESS_EXCLUSIVE, Work.REWRITE),
-            what=(f"writes {table} and its indexes anew while nobody can read or write it{unless}"),
+            what=f"writes {table} and its indexes anew while nobody can read or write it{unless}",
             rewrite=_rewrite(table, action),
             is_certain=not harmless,
         )

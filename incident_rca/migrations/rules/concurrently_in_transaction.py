@@ -13,10 +13,10 @@ from incident_rca.model import Severity
 def check(statement: Statement, context: Context) -> Iterator[Hit]:
     command = refuses_transaction(statement.operation)
     inside = context.session.in_transaction
-    if not command or not (inside or context.in_body):
+    if not command or not (inside or statement.in_body):
         return
     runner = context.runner
-    if context.in_body:
+    if statement.in_body:
         where, cure = "from a DO block or function", "write it as a statement of its own"
     elif inside == runner.name:
         where, cure = f"inside a transaction; {runner.name} runs {runner.how}", runner.outside

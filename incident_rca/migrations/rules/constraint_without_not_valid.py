@@ -22,9 +22,7 @@ def check(statement: Statement, context: Context) -> Iterator[Hit]:
             continue
         before: tuple[str, ...] = ()
         if column is not None:
-            default = f" DEFAULT {column.default_text}" if column.default_text else ""
-            added = f"{quoted(column.column)} {column.type}{default}"
-            before = (f"ALTER TABLE {table} ADD COLUMN {added};",)
+            before = (f"ALTER TABLE {table} ADD COLUMN {column.bare};",)
         yield _hit(table, constraint, before)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from incident_rca.lock_modes import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE
 from incident_rca.migrations.locks import TableLock, Work
 from incident_rca.migrations.operations import (
-    AddColumn,
     Constraint,
     Expression,
     Relation,
@@ -30,7 +29,9 @@ def check(statement: Statement, context: Context) -> Iterator[Hit]:
         elif column.default is not Expression.NONE:
             # Without a default all its values are null, and nothing is read.
             lock = TableLock(table, ACCESS_EXCLUSIVE, Work.SCAN)
-            yield _hit(lock, constraint, _with_column(table, column, constraint))
+            added = f"ALTER TABLE {table} ADD COLUMN {column.bare};"
+            steps = (IMPATIENT, added, *validated_later(table, constraint))
+            yield _hit(lock, constraint, steps)
 
 
 def _hit(lock: TableLock, constraint: Constraint, rewrite: tuple[str, ...]) -> Hit:
@@ -57,18 +58,6 @@ def _rewrite(table: Relation, constraint: Constraint, context: Context) -> tuple
         *steps,
         f"-- incident-rca: ignore {NAME} because its partitions have it already",
         f"ALTER TABLE {table} ADD CONSTRAINT {name} {constraint.definition};",
-    )
-
-
-def _with_column(table: Relation, column: AddColumn, constraint: Constraint) -> tuple[str, ...]:
-    name = quoted(column.column)
-    key = quoted(constraint.name or f"{table.name}_{column.column}_fkey")
-    return (
-        IMPATIENT,
-        f"ALTER TABLE {table} ADD COLUMN {name} {column.type} DEFAULT {column.default_text};",
-        f"ALTER TABLE {table} ADD CONSTRAINT {key} FOREIGN KEY ({name}) "
-        f"{constraint.definition} NOT VALID;",
-        f"ALTER TABLE {table} VALIDATE CONSTRAINT {key};",
     )
 
 

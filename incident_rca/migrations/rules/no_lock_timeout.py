@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incident_rca.lock_modes import in_words, meaning
-from incident_rca.migrations.locks import Work, blocks_writes, locks_of
+from incident_rca.migrations.locks import TableLock, blocks_writes, locks_of
 from incident_rca.migrations.operations import AlterTable, LockTables, Operation, Partition, Refresh
 from incident_rca.migrations.rule import IMPATIENT, Context, Hit, Rule
 from incident_rca.migrations.script import Statement
@@ -24,7 +24,7 @@ def check(statement: Statement, context: Context) -> Iterator[Hit]:
         lock = strong[0]
         yield Hit(
             # How long it is held is another rule's matter; here it is about waiting for it.
-            lock=type(lock)(lock.relation, lock.mode, Work.INSTANT),
+            lock=TableLock(lock.relation, lock.mode),
             what=(
                 f"waits for {in_words(lock.mode)} on {lock.relation} without end; whatever that "
                 f"mode stops ({meaning(lock.mode)}) queues behind it"

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 from incident_rca.lock_modes import MODES, in_words
 from incident_rca.migrations.locks import TableLock, Work, blocks_writes, locks_of
-from incident_rca.migrations.operations import Calls, Operation, Other
+from incident_rca.migrations.operations import Calls, Operation
 from incident_rca.migrations.rule import Context, Hit, Rule
 from incident_rca.migrations.runners import refuses_transaction
 from incident_rca.migrations.script import Statement
-
-_ON_DATA = frozenset({"insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "copy_stmt"})
 
 
 def check(statement: Statement, context: Context) -> Iterator[Hit]:
@@ -33,8 +31,6 @@ def check(statement: Statement, context: Context) -> Iterator[Hit]:
 
 def _takes_time(operation: Operation, context: Context) -> bool:
     """Work that grows with a table, or a strong lock on one more table, which may have to wait."""
-    if isinstance(operation, Other) and operation.kind in _ON_DATA:
-        return not all(context.session.is_new(table) for table in operation.tables)
     if isinstance(operation, Calls):
         return operation.reads_tables
     held = {h.relation for h in context.session.held}

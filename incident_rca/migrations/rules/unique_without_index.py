@@ -26,12 +26,10 @@ def check(statement: Statement, context: Context) -> Iterator[Hit]:
         if context.is_partitioned(table):
             yield _hit(table, constraint, _ON_PARTITIONED)
         elif column is None:
-            yield _hit(table, constraint, _rewrite(table, constraint, (), constraint.columns))
+            yield _hit(table, constraint, _rewrite(table, constraint, ()))
         else:
-            added = f"{quoted(column.column)} {column.type}"
-            before = f"ALTER TABLE {table} ADD COLUMN {added};"
-            rewrite = _rewrite(table, constraint, (before,), (column.column,))
-            yield _hit(table, constraint, rewrite)
+            before = f"ALTER TABLE {table} ADD COLUMN {quoted(column.column)} {column.type};"
+            yield _hit(table, constraint, _rewrite(table, constraint, (before,)))
 
 
 # USING INDEX is refused for a partitioned table.
@@ -49,15 +47,13 @@ def _hit(table: Relation, constraint: Constraint, rewrite: tuple[str, ...]) -> H
     )
 
 
-def _rewrite(
-    table: Relation, constraint: Constraint, before: tuple[str, ...], columns: tuple[str, ...]
-) -> tuple[str, ...]:
+def _rewrite(table: Relation, constraint: Constraint, before: tuple[str, ...]) -> tuple[str, ...]:
     if constraint.form is Form.EXCLUDE:
         return ("-- PostgreSQL builds EXCLUDE under this lock only: do it in a maintenance window",)
     is_key = constraint.form is Form.PRIMARY_KEY
-    ending = ["pkey"] if is_key else [*columns, "key"]
+    ending = ["pkey"] if is_key else [*constraint.columns, "key"]
     name = quoted(constraint.name or "_".join([table.name, *ending]))
-    listed = ", ".join(quoted(column) for column in columns)
+    listed = ", ".join(quoted(column) for column in constraint.columns)
     include = re.search(r"INCLUDE \([^)]*\)", constraint.definition)
     nulls = " NULLS NOT DISTINCT" if "NULLS NOT DISTINCT" in constraint.definition else ""
     deferred = " DEFERRABLE" if constraint.is_deferrable else ""

@@ -53,7 +53,12 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 def read_text(path: Path) -> str:
     """The text of a file; raises BadInput if it is not UTF-8."""
+    return decoded(path.read_bytes(), str(path))
+
+
+def decoded(data: bytes, name: str) -> str:
+    """The text of a file's bytes; raises BadInput if they are not UTF-8."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: not UTF-8 text", hint="save it as UTF-8") from error
+        raise BadInput(f"{name}: not UTF-8 text", hint="save it as UTF-8") from error
