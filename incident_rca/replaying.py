@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incident_rca import case as case_folder
-from incident_rca.analysis.observations import observe
+from incident_rca.analysis.observations import Observations, observe
 from incident_rca.errors import BadInput, BadSettings, NotReplayable
 from incident_rca.model import Case, WhatIf
 from incident_rca.tables import Tables
-from incident_rca.whatif.comparing import compared
+from incident_rca.whatif.comparing import what_if
 from incident_rca.whatif.options import from_document, to_document
 from incident_rca.whatif.protection import Protection
 from incident_rca.whatif.recorded import recorded_traffic
@@ -65,13 +65,13 @@ def read_kept(folder: Path) -> Kept | None:
         ) from error
 
 
-def kept_what_if(folder: Path, case: Case, tables: Tables) -> WhatIf | None:
-    """The what-if of the settings that the case keeps, None where there is none to show."""
+def kept_what_if(folder: Path, seen: Observations) -> WhatIf | None:
+    """What was seen, with the settings that the case keeps; None where there is none to show."""
     kept = read_kept(folder)
     if kept is None:
         return None
     try:
-        return compared(traffic_of(case, tables, kept.pool_size), kept.protection)
+        return what_if(seen, kept.protection, kept.pool_size)
     except NotReplayable:
         # Its evidence has changed since: what cannot be replayed is not in the report.
         return None

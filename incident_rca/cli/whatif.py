@@ -136,18 +136,18 @@ def _replay(
     case: Path, protection: Protection, pool_size: int | None, *, as_json: bool, quiet: bool
 ) -> None:
     from incident_rca import pipeline
-    from incident_rca.analysis.analyse import analyse
-    from incident_rca.replaying import traffic_of
+    from incident_rca.analysis.analyse import concluded
+    from incident_rca.analysis.observations import observe
     from incident_rca.report import what_if as shown
-    from incident_rca.whatif.comparing import compared
+    from incident_rca.whatif.comparing import what_if
 
     with progress(quiet=quiet) as step:
         known, tables = pipeline.build_tables(case, step)
         step("analysing")
-        reported = pipeline.as_reported(known)
-        evidence_ids = analyse(reported, tables).evidence_ids
+        observed = observe(pipeline.as_reported(known), tables)
+        evidence_ids = concluded(observed).evidence_ids
         step("replaying")
-        found = compared(traffic_of(reported, tables, pool_size), protection)
+        found = what_if(observed[0], protection, pool_size)
     if as_json:
         print_json(shown.to_json(found, evidence_ids))
     else:
