@@ -66,7 +66,7 @@ def read_kept(folder: Path) -> Kept | None:
 
 
 def kept_what_if(folder: Path, seen: Observations) -> WhatIf | None:
-    """What was seen, with the settings that the case keeps; None where there is none to show."""
+    """The what-if of the settings that the case keeps, None where there is none to show."""
     kept = read_kept(folder)
     if kept is None:
         return None

@@ -96,7 +96,7 @@ def whatif(
 
     Example: incident-rca whatif INC-2847 --deadline 2s --set volumeThreshold=5
     """
-    from incident_rca.whatif.options import protection_of
+    from incident_rca.whatif.options import DEADLINE, protection_of
 
     _require_one_form(
         sweep=sweep, of_sweep=bool(grid or cancelled or jobs), of_one=bool(export or keep)
@@ -113,7 +113,10 @@ def whatif(
         clients=clients,
     )
     if sweep:
-        _sweep(case, protection, grid or [], pool_size, jobs, as_json=as_json, quiet=quiet)
+        # A setting that is given is an axis of one value, unless the grid names it too.
+        fixed = [*(options or []), *([] if deadline is None else [f"{DEADLINE}={deadline}"])]
+        axes = [*fixed, *(grid or [])]
+        _sweep(case, protection, axes, pool_size, jobs, as_json=as_json, quiet=quiet)
     elif export is not None:
         _export(case, protection, export, pool_size, quiet=quiet)
     else:

@@ -89,6 +89,19 @@ def test_a_small_sweep_prints_its_front_and_draws_it(case: Path) -> None:
     assert told["trials"][0]["on_front"]
 
 
+def test_a_sweep_holds_fast_what_is_set(case: Path) -> None:
+    fixed = ("--deadline", "3s", "--set", "volumeThreshold=7", "--set", "resetTimeout=2s")
+    words = ("--sweep", "--grid", "errorThresholdPercentage=25,50", "--json", "--jobs", "1")
+    told = json.loads(run(case, "whatif", str(case), *fixed, *words, cwd=case.parent).output)
+    swept = [t["protection"] for t in told["trials"] if t["protection"]["breaker"] == "opossum"]
+    # Two thresholds by the two windows that the usual grid has.
+    assert len(swept) == 4
+    for one in swept:
+        assert one["deadline_ms"] == 3_000
+        assert one["options"]["volume_threshold"] == 7
+        assert one["options"]["reset_timeout_ms"] == 2_000
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
