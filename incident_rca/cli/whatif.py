@@ -117,12 +117,13 @@ def whatif(
         fixed = [*(options or []), *([] if deadline is None else [f"{DEADLINE}={deadline}"])]
         axes = [*fixed, *(grid or [])]
         _sweep(case, protection, axes, pool_size, jobs, as_json=as_json, quiet=quiet)
-    elif export is not None:
+        return
+    if export is not None:
         _export(case, protection, export, pool_size, quiet=quiet)
     else:
         _replay(case, protection, pool_size, as_json=as_json, quiet=quiet)
-        if keep:
-            _keep(case, protection, pool_size, quiet=quiet)
+    if keep:
+        _keep(case, protection, pool_size, quiet=quiet)
 
 
 def _require_one_form(*, sweep: bool, of_sweep: bool, of_one: bool) -> None:

@@ -89,6 +89,13 @@ def test_a_small_sweep_prints_its_front_and_draws_it(case: Path) -> None:
     assert told["trials"][0]["on_front"]
 
 
+def test_what_is_exported_is_kept_too_where_that_is_asked(case: Path) -> None:
+    words = ("--deadline", "2s", "--export", "json", "--keep", "-q")
+    exported = json.loads(run(case, "whatif", str(case), *words, cwd=case.parent).output)
+    exported.pop("name")
+    assert exported == json.loads((case / KEPT).read_text())["protection"]
+
+
 def test_a_sweep_holds_fast_what_is_set(case: Path) -> None:
     fixed = ("--deadline", "3s", "--set", "volumeThreshold=7", "--set", "resetTimeout=2s")
     words = ("--sweep", "--grid", "errorThresholdPercentage=25,50", "--json", "--jobs", "1")
