@@ -114,9 +114,10 @@ def test_a_sweep_holds_fast_what_is_set(case: Path) -> None:
     [
         (("--breaker", "fuse"), "opossum"),
         (("--set", "volumeTreshold=5"), "volumeThreshold"),
-        (("--set", "volumeThreshold=many"), "whole number"),
-        (("--set", "resetTimeout=30000"), "unit"),
+        (("--set", "volumeThreshold=many"), "volumeThreshold: 'many' is not a whole number"),
+        (("--set", "resetTimeout=30000"), "resetTimeout '30000' is not a whole number"),
         (("--set", "errorThresholdPercentage=101"), "percentage"),
+        (("--set", "errorThresholdPercentage=nan"), "percentage"),
         (("--deadline", "2"), "unit"),
         (("--breaker", "none", "--set", "volumeThreshold=5"), "--breaker"),
         (("--grid", "deadline=1s"), "--sweep"),
