@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
 
 from incident_rca import case as case_folder
 from incident_rca.analysis.observations import Observations, observe
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 KEPT = "whatif.json"
 KEPT_SCHEMA = 1
+_PoolSize = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ def read_kept(folder: Path) -> Kept | None:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["whatif_schema"] != KEPT_SCHEMA:
             raise BadSettings(f"its schema is {document['whatif_schema']}, not {KEPT_SCHEMA}")
-        return Kept(from_document(document["protection"]), document["pool_size"])
+        pool_size = msgspec.convert(document["pool_size"], _PoolSize | None)
+        return Kept(from_document(document["protection"]), pool_size)
     except (BadSettings, KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{path}: cannot be read as the settings of a what-if ({error})",

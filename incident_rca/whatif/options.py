@@ -6,7 +6,9 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields, replace
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
+
+import msgspec
 
 from incident_rca.errors import BadSettings
 from incident_rca.whatif.envoy import EnvoyOptions
@@ -239,14 +241,23 @@ def to_document(protection: Protection) -> dict[str, Any]:
 
 def from_document(document: Mapping[str, Any]) -> Protection:
     """A protection from what `to_document` gave; raises BadSettings where it is none."""
-    rest = dict(document)
     try:
+        rest = dict(document)
         options = breaker_named(rest.pop("breaker"))
         given = rest.pop("options")
-        breaker = None if options is None else checked(replace(options, **given))
-        return sound(Protection(breaker=breaker, **rest))
-    except (AttributeError, KeyError, TypeError) as error:
+        if options is not None:
+            options = checked(replace(options, **_of_their_types(type(options), given)))
+        return sound(Protection(breaker=options, **_of_their_types(Protection, rest)))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadSettings(f"these are no settings of a protection: {error}") from error
+
+
+def _of_their_types(settings: type, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values as given; raises KeyError or ValueError where the settings take no such value."""
+    types = get_type_hints(settings)
+    for name, value in given.items():
+        msgspec.convert(value, types[name])
+    return given
 
 
 def sound(protection: Protection) -> Protection:
