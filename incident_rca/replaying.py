@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
 
 from incident_rca import case as case_folder
-from incident_rca.analysis.observations import observe
+from incident_rca.analysis.observations import Observations, observe
 from incident_rca.errors import BadInput, BadSettings, NotReplayable
 from incident_rca.model import Case, WhatIf
 from incident_rca.tables import Tables
-from incident_rca.whatif.comparing import compared
+from incident_rca.whatif.comparing import what_if
 from incident_rca.whatif.options import from_document, to_document
 from incident_rca.whatif.protection import Protection
 from incident_rca.whatif.recorded import recorded_traffic
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 KEPT = "whatif.json"
 KEPT_SCHEMA = 1
+_PoolSize = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ def read_kept(folder: Path) -> Kept | None:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["whatif_schema"] != KEPT_SCHEMA:
             raise BadSettings(f"its schema is {document['whatif_schema']}, not {KEPT_SCHEMA}")
-        return Kept(from_document(document["protection"]), document["pool_size"])
+        pool_size = msgspec.convert(document["pool_size"], _PoolSize | None)
+        return Kept(from_document(document["protection"]), pool_size)
     except (BadSettings, KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{path}: cannot be read as the settings of a what-if ({error})",
@@ -65,13 +69,13 @@ def read_kept(folder: Path) -> Kept | None:
         ) from error
 
 
-def kept_what_if(folder: Path, case: Case, tables: Tables) -> WhatIf | None:
+def kept_what_if(folder: Path, seen: Observations) -> WhatIf | None:
     """The what-if of the settings that the case keeps, None where there is none to show."""
     kept = read_kept(folder)
     if kept is None:
         return None
     try:
-        return compared(traffic_of(case, tables, kept.pool_size), kept.protection)
+        return what_if(seen, kept.protection, kept.pool_size)
     except NotReplayable:
         # Its evidence has changed since: what cannot be replayed is not in the report.
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeVar
@@ -47,7 +47,12 @@ class _Judged:
 
 def analyse(case: Case, tables: Tables) -> Analysis:
     """Everything that the evidence of a case says; the same for the same evidence, anywhere."""
-    judged = tuple(_judged(seen) for seen in observe(case, tables))
+    return concluded(observe(case, tables))
+
+
+def concluded(observed: Sequence[Observations]) -> Analysis:
+    """What `analyse` says, of what was observed already."""
+    judged = tuple(_judged(seen) for seen in observed)
     main, seen = judged[0], judged[0].seen
     requests, failed = _counts(seen)
     hypotheses = _numbered(ranked([h for j in judged for h in j.hypotheses]))

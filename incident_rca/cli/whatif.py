@@ -96,7 +96,7 @@ def whatif(
 
     Example: incident-rca whatif INC-2847 --deadline 2s --set volumeThreshold=5
     """
-    from incident_rca.whatif.options import protection_of
+    from incident_rca.whatif.options import DEADLINE, protection_of
 
     _require_one_form(
         sweep=sweep, of_sweep=bool(grid or cancelled or jobs), of_one=bool(export or keep)
@@ -113,13 +113,17 @@ def whatif(
         clients=clients,
     )
     if sweep:
-        _sweep(case, protection, grid or [], pool_size, jobs, as_json=as_json, quiet=quiet)
-    elif export is not None:
+        # A setting that is given is an axis of one value, unless the grid names it too.
+        fixed = [*(options or []), *([] if deadline is None else [f"{DEADLINE}={deadline}"])]
+        axes = [*fixed, *(grid or [])]
+        _sweep(case, protection, axes, pool_size, jobs, as_json=as_json, quiet=quiet)
+        return
+    if export is not None:
         _export(case, protection, export, pool_size, quiet=quiet)
     else:
         _replay(case, protection, pool_size, as_json=as_json, quiet=quiet)
-        if keep:
-            _keep(case, protection, pool_size, quiet=quiet)
+    if keep:
+        _keep(case, protection, pool_size, quiet=quiet)
 
 
 def _require_one_form(*, sweep: bool, of_sweep: bool, of_one: bool) -> None:
@@ -136,18 +140,18 @@ def _replay(
     case: Path, protection: Protection, pool_size: int | None, *, as_json: bool, quiet: bool
 ) -> None:
     from incident_rca import pipeline
-    from incident_rca.analysis.analyse import analyse
-    from incident_rca.replaying import traffic_of
+    from incident_rca.analysis.analyse import concluded
+    from incident_rca.analysis.observations import observe
     from incident_rca.report import what_if as shown
-    from incident_rca.whatif.comparing import compared
+    from incident_rca.whatif.comparing import what_if
 
     with progress(quiet=quiet) as step:
         known, tables = pipeline.build_tables(case, step)
         step("analysing")
-        reported = pipeline.as_reported(known)
-        evidence_ids = analyse(reported, tables).evidence_ids
+        observed = observe(pipeline.as_reported(known), tables)
+        evidence_ids = concluded(observed).evidence_ids
         step("replaying")
-        found = compared(traffic_of(reported, tables, pool_size), protection)
+        found = what_if(observed[0], protection, pool_size)
     if as_json:
         print_json(shown.to_json(found, evidence_ids))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -44,19 +45,15 @@ class Row:
     left_running: str
 
 
-def rows(what_if: WhatIf) -> tuple[Row, ...]:
-    """The figures side by side."""
-    return tuple(_rows(what_if))
-
-
-def _rows(what_if: WhatIf) -> Iterator[Row]:
+def rows(what_if: WhatIf) -> Iterator[Row]:
+    """Yields the figures side by side."""
     every = (what_if.recorded, what_if.unprotected, what_if.cancelled, what_if.left_running)
     yield _row("requests that failed", every, lambda f: f.failed, grouped)
     for route in what_if.recorded.by_route:
-        yield _row(f"… of {route}", every, lambda f, r=route: f.by_route[r], grouped)  # type: ignore[misc]
+        yield _row(f"… of {route}", every, partial(_of_route, route), grouped)
     for kind, words in TYPE_WORDS.items():
         if any(figures.by_type.get(kind) for figures in every):
-            yield _row(f"… {words}", every, lambda f, k=kind: f.by_type.get(k, 0), grouped)  # type: ignore[misc]
+            yield _row(f"… {words}", every, partial(_of_type, kind), grouped)
     if any(figures.refused for figures in every):
         yield _row(
             "refused while the backend was well", every, lambda f: f.refused_healthy, grouped
@@ -68,6 +65,14 @@ def _rows(what_if: WhatIf) -> Iterator[Row]:
     yield _row(f"most connections held, of {size}", every, lambda f: f.pool_peak, grouped)
     yield _row("pool exhausted after", every, lambda f: f.pool_exhausted_after_seconds, _seconds)
     yield _row("pool exhausted for", every, lambda f: f.pool_exhausted_seconds, _seconds)
+
+
+def _of_route(route: str, figures: ReplayFigures) -> int:
+    return figures.by_route[route]
+
+
+def _of_type(kind: str, figures: ReplayFigures) -> int:
+    return figures.by_type.get(kind, 0)
 
 
 def _row(

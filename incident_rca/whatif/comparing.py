@@ -22,7 +22,7 @@ BASES = {
 }
 
 
-def what_if(seen: Observations, protection: Protection, pool_size: int | None = None) -> WhatIf:
+def what_if(seen: Observations, protection: Protection, pool_size: int | None) -> WhatIf:
     """What a protection would have done in an incident; raises NotReplayable."""
     return compared(recorded_traffic(seen, pool_size), protection)
 

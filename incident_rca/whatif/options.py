@@ -6,7 +6,9 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields, replace
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
+
+import msgspec
 
 from incident_rca.errors import BadSettings
 from incident_rca.whatif.envoy import EnvoyOptions
@@ -92,8 +94,7 @@ def with_options(options: BreakerOptions | None, given: Iterable[str]) -> Breake
             )
         if not equals:
             raise BadSettings(f"{item}: has no value", hint="write it as NAME=VALUE")
-        field = field_named(options, name)
-        changed[field] = value_of(options, field, value)
+        changed[field_named(options, name)] = value_of(options, name, value)
     if options is None:
         return None
     return checked(replace(options, **changed))
@@ -111,10 +112,11 @@ def field_named(options: BreakerOptions, name: str) -> str:
     )
 
 
-def value_of(options: BreakerOptions, field: str, text: str) -> Any:
-    """The value of an option from its text; raises BadSettings."""
+def value_of(options: BreakerOptions, name: str, text: str) -> Any:
+    """The value of an option, by the library's name, from its text; raises BadSettings."""
+    field = field_named(options, name)
     if field.endswith("_ms"):
-        return milliseconds(field, text)
+        return milliseconds(name, text)
     kind = next(str(f.type) for f in fields(options) if f.name == field)
     read: Mapping[str, Callable[[str], Any]] = {
         "bool": _TRUTH.__getitem__,
@@ -126,7 +128,7 @@ def value_of(options: BreakerOptions, field: str, text: str) -> Any:
     except (KeyError, ValueError):
         kind = {"bool": "true or false", "int": "a whole number"}.get(kind, "a number")
         raise BadSettings(
-            f"{field}: {text!r} is not {kind}", hint="write it as NAME=VALUE"
+            f"{name}: {text!r} is not {kind}", hint="write it as NAME=VALUE"
         ) from None
 
 
@@ -138,7 +140,7 @@ def checked(options: BreakerOptions) -> BreakerOptions:
         least = 0 if _may_be_zero(field.name) else 1
         if isinstance(value, int | float) and not isinstance(value, bool) and value < least:
             raise BadSettings(f"{name} must be at least {least}, not {value}")
-        if _is_percentage(field.name) and value > 100:
+        if _is_percentage(field.name) and not value <= 100:
             raise BadSettings(f"{name} is a percentage, so not {value}")
     if isinstance(options, Resilience4jOptions):
         if options.sliding_window_type not in get_args(WindowType):
@@ -239,14 +241,23 @@ def to_document(protection: Protection) -> dict[str, Any]:
 
 def from_document(document: Mapping[str, Any]) -> Protection:
     """A protection from what `to_document` gave; raises BadSettings where it is none."""
-    rest = dict(document)
     try:
+        rest = dict(document)
         options = breaker_named(rest.pop("breaker"))
         given = rest.pop("options")
-        breaker = None if options is None else checked(replace(options, **given))
-        return sound(Protection(breaker=breaker, **rest))
-    except (AttributeError, KeyError, TypeError) as error:
+        if options is not None:
+            options = checked(replace(options, **_of_their_types(type(options), given)))
+        return sound(Protection(breaker=options, **_of_their_types(Protection, rest)))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadSettings(f"these are no settings of a protection: {error}") from error
+
+
+def _of_their_types(settings: type, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values as given; raises KeyError or ValueError where the settings take no such value."""
+    types = get_type_hints(settings)
+    for name, value in given.items():
+        msgspec.convert(value, types[name])
+    return given
 
 
 def sound(protection: Protection) -> Protection:

@@ -64,16 +64,21 @@ class Trial:
 def grid(base: Protection, given: Iterable[str]) -> tuple[Protection, ...]:
     """Every combination of `NAME=V1,V2` over the base's other settings; raises BadSettings.
 
-    What is not given is swept as GRIDS says, where the base has not set it.
+    What is not given is swept as GRIDS says.
     """
-    axes = {**GRIDS[name_of(base.breaker)], **dict(_axis(item) for item in given)}
-    for name, texts in axes.items():
-        for text in texts:
-            _with(base, name, text)
     found = [base]
-    for name, texts in axes.items():
+    for name, texts in _axes(base, given).items():
         found = [_with(one, name, text) for one, text in itertools.product(found, texts)]
     return tuple(dict.fromkeys(found))
+
+
+def swept_names(base: Protection, given: Iterable[str]) -> tuple[str, ...]:
+    """The settings that differ within a grid, by the names that people write."""
+    return tuple(name for name, texts in _axes(base, given).items() if len(texts) > 1)
+
+
+def _axes(base: Protection, given: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    return {**GRIDS[name_of(base.breaker)], **dict(_axis(item) for item in given)}
 
 
 def _axis(item: str) -> tuple[str, tuple[str, ...]]:
@@ -134,9 +139,3 @@ def pareto_front(trials: Iterable[Trial]) -> tuple[Trial, ...]:
 def _worth(one: Trial) -> tuple[int, int, float, int]:
     waited = math.inf if one.p99_ms is None else one.p99_ms
     return one.failed, one.refused_healthy, waited, one.pool_peak or 0
-
-
-def swept_names(base: Protection, given: Iterable[str]) -> tuple[str, ...]:
-    """The settings that differ within a grid, by the names that people write."""
-    axes = {**GRIDS[name_of(base.breaker)], **dict(_axis(item) for item in given)}
-    return tuple(name for name, texts in axes.items() if len(texts) > 1)

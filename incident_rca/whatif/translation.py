@@ -9,6 +9,9 @@ from incident_rca.whatif.opossum import OpossumOptions
 from incident_rca.whatif.protection import BreakerOptions
 from incident_rca.whatif.resilience4j import Resilience4jOptions
 
+# Calls that a breaker waits for which never decides: the largest int of Java. A threshold of 100 %
+# would not do: Resilience4j opens at it, and opossum's rate is above it where calls outlast the window.
+_NEVER_REACHED = 2**31 - 1
 _STRICT = (
     "opossum opens above its threshold, Resilience4j at it: a rate of just {threshold:g} % opens "
     "only Resilience4j"
@@ -58,7 +61,7 @@ def as_opossum(options: BreakerOptions | None) -> Translated:
             reset_timeout_ms=options.base_ejection_time_ms,
         )
         return Translated(found, (_IN_A_ROW, "opossum knows no hosts, and opens for a fixed time"))
-    return Translated(OpossumOptions(error_threshold_percentage=100), (_never_opens("opossum"),))
+    return Translated(OpossumOptions(volume_threshold=_NEVER_REACHED), (_never_opens("opossum"),))
 
 
 def as_resilience4j(options: BreakerOptions | None) -> Translated:
@@ -95,9 +98,10 @@ def as_resilience4j(options: BreakerOptions | None) -> Translated:
             "Envoy stays away longer each time, Resilience4j always as long",
         )
         return Translated(found, said)
-    return Translated(
-        Resilience4jOptions(failure_rate_threshold=100), (_never_opens("Resilience4j"),)
+    never = Resilience4jOptions(
+        sliding_window_type="TIME_BASED", minimum_number_of_calls=_NEVER_REACHED
     )
+    return Translated(never, (_never_opens("Resilience4j"),))
 
 
 def as_envoy(options: BreakerOptions | None) -> Translated:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from incident_rca import pipeline
 from incident_rca.cli import app
 from incident_rca.errors import BadInput, BadSettings
-from incident_rca.replaying import KEPT, Kept, keep
+from incident_rca.replaying import KEPT, Kept, keep, read_kept
 from incident_rca.verification import verify_case
+from incident_rca.whatif.opossum import OpossumOptions
 from incident_rca.whatif.protection import Protection
 from tests.golden import raw
 from tests.golden.running import run, section, table_rows
@@ -72,8 +74,41 @@ def test_another_protection_than_the_reported_one_is_found_out(case: Path) -> No
     }
 
 
-def test_kept_settings_that_cannot_be_read_are_named(case: Path) -> None:
-    (case / KEPT).write_text('{"whatif_schema": 1, "protection": {"breaker": "fuse"}}')
+OPOSSUM = Kept(Protection(breaker=OpossumOptions(), deadline_ms=2_000), 100)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("whatif_schema", 2),
+        ("pool_size", "many"),
+        ("pool_size", 0),
+        ("protection", []),
+        ("protection.breaker", "fuse"),
+        ("protection.cancels", "no"),
+        ("protection.retries", 0.5),
+        ("protection.retries", -1),
+        ("protection.tries", 3),
+        ("protection.options", []),
+        ("protection.options.volume_threshold", "5"),
+        ("protection.options.volume", 5),
+    ],
+)
+def test_kept_settings_that_cannot_be_read_are_named(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    keep(tmp_path, OPOSSUM)
+    assert read_kept(tmp_path) == OPOSSUM
+    document = json.loads((tmp_path / KEPT).read_text())
+    *above, last = key.split(".")
+    reduce(dict.__getitem__, above, document)[last] = value
+    (tmp_path / KEPT).write_text(json.dumps(document))
+    with pytest.raises(BadInput, match=KEPT):
+        read_kept(tmp_path)
+
+
+def test_a_report_of_kept_settings_that_cannot_be_read_says_so(case: Path) -> None:
+    (case / KEPT).write_text("{")
     with pytest.raises(BadInput, match=KEPT):
         pipeline.analyse_case(case)
 
@@ -89,14 +124,35 @@ def test_a_small_sweep_prints_its_front_and_draws_it(case: Path) -> None:
     assert told["trials"][0]["on_front"]
 
 
+def test_what_is_exported_is_kept_too_where_that_is_asked(case: Path) -> None:
+    words = ("--deadline", "2s", "--export", "json", "--keep", "-q")
+    exported = json.loads(run(case, "whatif", str(case), *words, cwd=case.parent).output)
+    exported.pop("name")
+    assert exported == json.loads((case / KEPT).read_text())["protection"]
+
+
+def test_a_sweep_holds_fast_what_is_set(case: Path) -> None:
+    fixed = ("--deadline", "3s", "--set", "volumeThreshold=7", "--set", "resetTimeout=2s")
+    words = ("--sweep", "--grid", "errorThresholdPercentage=25,50", "--json", "--jobs", "1")
+    told = json.loads(run(case, "whatif", str(case), *fixed, *words, cwd=case.parent).output)
+    swept = [t["protection"] for t in told["trials"] if t["protection"]["breaker"] == "opossum"]
+    # Two thresholds by the two windows that the usual grid has.
+    assert len(swept) == 4
+    for one in swept:
+        assert one["deadline_ms"] == 3_000
+        assert one["options"]["volume_threshold"] == 7
+        assert one["options"]["reset_timeout_ms"] == 2_000
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (("--breaker", "fuse"), "opossum"),
         (("--set", "volumeTreshold=5"), "volumeThreshold"),
-        (("--set", "volumeThreshold=many"), "whole number"),
-        (("--set", "resetTimeout=30000"), "unit"),
+        (("--set", "volumeThreshold=many"), "volumeThreshold: 'many' is not a whole number"),
+        (("--set", "resetTimeout=30000"), "resetTimeout '30000' is not a whole number"),
         (("--set", "errorThresholdPercentage=101"), "percentage"),
+        (("--set", "errorThresholdPercentage=nan"), "percentage"),
         (("--deadline", "2"), "unit"),
         (("--breaker", "none", "--set", "volumeThreshold=5"), "--breaker"),
         (("--grid", "deadline=1s"), "--sweep"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
 
 from incident_rca.whatif.breakers import ERROR, FULL, OK, REFUSED, Guard, Policy, Settle
 from incident_rca.whatif.envoy import Envoy, EnvoyOptions
+from incident_rca.whatif.protection import BreakerOptions, policy_of
 from incident_rca.whatif.resilience4j import Resilience4j, Resilience4jOptions
+from incident_rca.whatif.translation import Translated, as_opossum, as_resilience4j
 from incident_rca.whatif.virtual_time import VirtualTime
 
 Told = tuple[int, int, str]  # its instant, how many ms it takes, how it ends
@@ -114,6 +116,17 @@ def test_resilience4j_forgets_calls_older_than_a_window_of_time() -> None:
     )
     assert resilience4j(options, [(0, 1, ERROR), (1_000, 1, ERROR), (1_500, 1, OK)])[2] == REFUSED
     assert resilience4j(options, [(0, 1, ERROR), (2_000, 1, ERROR), (2_500, 1, OK)])[2] == OK
+
+
+@pytest.mark.parametrize("translated", [as_opossum, as_resilience4j])
+def test_settings_for_no_breaker_never_open_whatever_fails(
+    translated: Callable[[BreakerOptions | None], Translated],
+) -> None:
+    # One call that outlasts every window, then more failures in a row than any default asks for.
+    calls = [(0, 100_000, ERROR), *in_a_row([ERROR] * 300, start=200_000)]
+    clock = VirtualTime()
+    ended = play(clock, policy_of(clock, translated(None).options), calls, 300_000)
+    assert ended == [ERROR] * 301
 
 
 FAST = EnvoyOptions(
