@@ -13,6 +13,14 @@ from tests.lab.incidents.services.telemetry import Numbers, Timings
 Work = Callable[[bytes, grpc.ServicerContext], bytes]
 
 
+class Refused(Exception):
+    """What a handler raises to end its call with a code."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self.code = code
+
+
 def serve(
     service: str,
     methods: Mapping[str, Work],
@@ -48,10 +56,9 @@ def _measured(
             answer = work(request, context)
             code = grpc.StatusCode.OK
             return answer
-        except Exception:
-            # What `abort` raises leaves its code in the context; anything else becomes UNKNOWN.
-            code = context.code() or code  # type: ignore[attr-defined]
-            raise
+        except Refused as refusal:
+            code = refusal.code
+            context.abort(code, str(refusal))
         finally:
             tags = {"service": owner, "rpc.service": service, "rpc.method": method}
             took = (time.monotonic() - began) * 1000
