@@ -11,6 +11,7 @@ from score.baselines import BASELINES
 from score.cases import Scored
 from score.figures import GOALS, MEANINGS, figures_of, numbers_of, of_baseline
 from score.judge import Explained, Found, Judged, Named, Ordered
+from score.lab import LAB_GOALS, figures_of_lab
 from score.run import as_table
 from score.truth import Expected
 
@@ -130,8 +131,9 @@ def test_the_readme_shows_the_table_that_the_command_prints() -> None:
     lines = [line for line in block.splitlines() if line.strip()]
     figures = figures_of([scored(RIGHT)])
     others = [of_baseline([scored(RIGHT)], name) for name in BASELINES]
-    table = as_table([figures] * 3, others)
+    table = as_table([figures] * 3, others, figures_of_lab([]))
+    goals = {**GOALS, **LAB_GOALS}
     assert re.split(r"\s{2,}", lines[0].strip()) == [str(c.header) for c in table.columns]
-    assert [line.split()[0] for line in lines[1:]] == list(GOALS)
-    for line, (_, goal) in zip(lines[1:], GOALS.values(), strict=True):
+    assert [line.split()[0] for line in lines[1:]] == list(goals)
+    for line, (_, goal) in zip(lines[1:], goals.values(), strict=True):
         assert (goal or "") in line
