@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from bench.figures import write_json
 from score.baselines import BASELINES
 from score.cases import Scored
-from score.figures import GOALS, MEANINGS, figures_of, numbers_of, of_baseline
+from score.figures import GOALS, MEANINGS, figures_of, numbers_of, of_baseline, unbeaten
 from score.judge import Explained, Found, Judged, Named, Ordered
 from score.lab import LAB_GOALS, figures_of_lab
 from score.run import as_table
@@ -86,8 +87,9 @@ def test_widths_are_of_steps_and_coverage_of_all() -> None:
         Found("latency", is_inside=False, width=3.0, is_ramp=False),
         Found("latency", is_inside=True, width=99.0, is_ramp=True),
         Found("outage", is_inside=True, width=0.0, is_ramp=False),
+        Found("pool", is_inside=False, width=None, is_ramp=False),
     )
-    assert value([scored(onsets=onsets)], "onset_coverage") == 3 / 4
+    assert value([scored(onsets=onsets)], "onset_coverage") == 3 / 5
     assert value([scored(onsets=onsets)], "onset_width") == 2.0
 
 
@@ -104,6 +106,18 @@ def test_baselines_are_figures_of_the_same_cases_without_a_goal() -> None:
     shown = {f.name: (f.value, f.goal) for f in figures}
     assert shown["right_share (lock waits)"] == (0.5, None)
     assert shown["wrongly_blamed (lock waits)"] == (2.0, None)
+
+
+def test_a_baseline_is_beaten_by_who_is_right_more_often_and_blames_no_more_wrongly() -> None:
+    """Each baseline is made to be right once of twice, and wrong once."""
+    for named, is_beaten in (
+        ((RIGHT, RIGHT), True),
+        ((RIGHT, WRONG), False),
+        ((RIGHT, RIGHT, SPEAKS, replace(SPEAKS, is_wrong=True), WRONG, RIGHT, RIGHT), False),
+        ((RIGHT, RIGHT, replace(ABSTAINS, is_wrong=True)), True),
+    ):
+        lines = [] if is_beaten else [f"not beaten: {name}" for name in BASELINES]
+        assert unbeaten([scored(*named)]) == lines
 
 
 def test_even_seeds_are_the_tuning_half() -> None:
