@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
+from tests.lab.incidents.services.process import announce, side_door, wait_for_end
 from tests.lab.incidents.services.telemetry import Numbers, Timings
 
 Work = Callable[[bytes, grpc.ServicerContext], bytes]
@@ -30,8 +31,9 @@ def serve(
     workers: int,
     numbers: Numbers,
     timings: Timings,
-) -> tuple[grpc.Server, int]:
-    """A running server of these methods on a port (0 for any), and that port."""
+    told: object,
+) -> None:
+    """Serves these methods on a port (0 for any) until whoever started the program has ended."""
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         name: grpc.unary_unary_rpc_method_handler(
             _measured(work, service, name, owner, numbers, timings)
@@ -44,7 +46,9 @@ def serve(
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
-    return server, bound
+    announce(grpc=bound, side=side_door(numbers, told))
+    wait_for_end()
+    server.stop(None)
 
 
 def _measured(

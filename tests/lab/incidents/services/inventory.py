@@ -11,7 +11,7 @@ import psycopg
 
 from tests.lab.incidents.services.grpc_service import Refused, serve
 from tests.lab.incidents.services.pool import NoConnection, Pool
-from tests.lab.incidents.services.process import announce, given, side_door, wait_for_end
+from tests.lab.incidents.services.process import given
 from tests.lab.incidents.services.telemetry import Numbers, Timings
 
 TAKE = "UPDATE stock SET quantity = quantity - 1 WHERE sku = %s"
@@ -102,7 +102,7 @@ def main() -> None:
     pool = Pool(options["dsn"], options["pool_size"], options["patience_seconds"], numbers)
     pool.open()
     inventory = Inventory(pool, told)
-    server, port = serve(
+    serve(
         "inventory.Inventory",
         {"Reserve": inventory.reserve, "GetStock": inventory.get_stock},
         owner="inventory-service",
@@ -110,10 +110,8 @@ def main() -> None:
         workers=options["workers"],
         numbers=numbers,
         timings=Timings(options["timings"]),
+        told=told,
     )
-    announce(grpc=port, side=side_door(numbers, told))
-    wait_for_end()
-    server.stop(None)
 
 
 if __name__ == "__main__":
