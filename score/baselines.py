@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from score.blame import Blame
 from score.signals import Signal
 
-Outage = tuple[float, float]
+Outage: TypeAlias = tuple[float, float]
+Baseline: TypeAlias = Callable[[Sequence[Signal], Outage], Blame | None]
 # A lead-up that ends so long before the first failure is taken as what is usual.
 BEFORE = 120.0
 SIGMAS = 3.0
@@ -68,7 +70,7 @@ def lock_waits(signals: Sequence[Signal], outage: Outage) -> Blame | None:
     return Blame(*best[1:]) if best and best[0] > 0 else None
 
 
-BASELINES: Mapping[str, Callable[[Sequence[Signal], Outage], Blame | None]] = {
+BASELINES: Mapping[str, Baseline] = {
     "first timestamp": first_timestamp,
     "robust z-score": robust_z,
     "lock waits": lock_waits,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from incident_rca.model import Analysis, Role, Verdict
-
-HOLDS = (Verdict.SUPPORTED, Verdict.WEAK)
+from incident_rca.analysis.roles import HOLDS
+from incident_rca.model import Analysis, Role
 
 
 @dataclass(frozen=True, slots=True)

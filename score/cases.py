@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from incident_rca.analysis.analyse import analyse
-from incident_rca.model import Analysis
-from score.baselines import BASELINES
+from incident_rca.model import Analysis, ErrorBurst
+from score.baselines import BASELINES, Baseline
 from score.evidence import Collected, collected
-from score.judge import Judged, Named, judged, named_by
+from score.judge import Judged, Named, incidents_met, judged, named_by
 from score.manifest import START
 from score.plans import Plan, plan_of
 from score.signals import signals_of
-from score.truth import Truth, truth_of
+from score.truth import TrueIncident, Truth, truth_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +58,19 @@ def _by_baselines(case: Told) -> Mapping[str, tuple[Named, ...]]:
 
     Where it found none there is nothing to explain, for a baseline as well.
     """
-    outages = [case.analysis.outage, *(i.outage for i in case.analysis.other_incidents)]
-    spans = [
-        ((o.start.lo - START).total_seconds(), (o.end.lo - START).total_seconds())
-        for o in outages
-        if o is not None and o.start.lo and o.end.lo
-    ]
     signals = signals_of(case.collected)
-    shift = case.plan.observation.offsets["gateway"]
-    others: dict[str, tuple[Named, ...]] = {}
-    for name, baseline in BASELINES.items():
-        named = []
-        for incident in case.truth.incidents or (None,):
-            met = [
-                s
-                for s in spans
-                if incident is None
-                or (
-                    s[0] <= incident.outage[1] + shift + 1
-                    and s[1] >= incident.outage[0] + shift - 1
-                )
-            ]
-            blame = baseline(signals, met[0]) if met else None
-            named.append(named_by(incident, [blame] if blame else []))
-        others[name] = tuple(named)
-    return others
+    met = tuple(incidents_met(case.plan, case.truth, case.analysis)) or ((None, 1),)
+
+    def named(incident: TrueIncident | None, number: int, baseline: Baseline) -> Named:
+        outage = case.analysis.outage_of(number)
+        blame = baseline(signals, _seconds(outage)) if outage else None
+        return named_by(incident, [blame] if blame else [])
+
+    return {name: tuple(named(i, n, b) for i, n in met) for name, b in BASELINES.items()}
+
+
+def _seconds(outage: ErrorBurst) -> tuple[float, float]:
+    """When an outage began and ended, from the start of the window."""
+    start, end = outage.start.lo, outage.end.lo
+    assert start is not None and end is not None
+    return (start - START).total_seconds(), (end - START).total_seconds()

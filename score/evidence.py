@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incident_rca.formats import lock_recording, postgres_log
-from incident_rca.formats.parsed import RawInput, frame_of
+from incident_rca.formats.parsed import frame_of
 from incident_rca.model import Case
 from incident_rca.tables import TABLE_NAMES, Tables
 from score import server_log
@@ -20,7 +20,7 @@ from score.manifest import case_of, instant
 from score.metrics_view import bucket_rows
 from score.plans import Plan
 from score.play import played
-from score.raw_files import from_access_log, from_datadog
+from score.raw_files import from_access_log, from_datadog, raw_input
 from score.simulator import Simulation
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def collected(plan: Plan) -> Collected:
     simulation, recorder = played(plan, stamp)
     frames: Frames = {}
     if seen.has("recorder"):
-        raw = _raw("recorder", Path("."))
-        _add(frames, lock_recording.frames_of_records(recorder.records, raw))
+        known = lock_recording.frames_of_records(recorder.records, raw_input("recorder"))
+        _add(frames, known)
     if seen.has("log"):
         _add(frames, _log_frames(simulation, recorder.oids, shift))
     if seen.has("metrics"):
@@ -58,10 +58,6 @@ def collected(plan: Plan) -> Collected:
     if seen.has("gateway"):
         _add(frames, _gateway(plan, simulation))
     return Collected(case_of(plan), _tables(frames), simulation)
-
-
-def _raw(name: str, path: Path) -> RawInput:
-    return RawInput(path=path, file=f"raw/{name}", source=name, work=path.parent)
 
 
 def _gateway(plan: Plan, simulation: Simulation) -> Mapping[str, pd.DataFrame]:
@@ -76,7 +72,7 @@ def _gateway(plan: Plan, simulation: Simulation) -> Mapping[str, pd.DataFrame]:
         with tempfile.TemporaryDirectory() as folder:
             return from_access_log(*known, clock, Path(folder))
     gateway, failures = log_rows(*known, clock)
-    raw = _raw("gateway", Path("."))
+    raw = raw_input("gateway")
     return {
         "gateway": frame_of("gateway", gateway, raw),
         "failures": frame_of("failures", failures, raw),
@@ -101,7 +97,7 @@ def _metrics(plan: Plan, simulation: Simulation) -> list[pd.DataFrame]:
         with tempfile.TemporaryDirectory() as folder:
             return from_datadog(rows, seen.bucket_seconds, Path(folder))
     numbered = ({"row": n, **row} for n, row in enumerate(rows, start=1))
-    return [frame_of("metrics", numbered, _raw("metrics", Path(".")))]
+    return [frame_of("metrics", numbered, raw_input("metrics"))]
 
 
 def _log_frames(
@@ -116,7 +112,7 @@ def _log_frames(
         path = Path(folder) / "postgresql.json"
         text = "\n".join(server_log.lines(simulation.trace.log, oids, stamp))
         path.write_text(text + "\n", encoding="utf-8")
-        return postgres_log.parse(_raw("log", path)).frames if text else {}
+        return postgres_log.parse(raw_input("log", path)).frames if text else {}
 
 
 def _add(frames: Frames, more: Mapping[str, pd.DataFrame]) -> None:
@@ -127,7 +123,7 @@ def _add(frames: Frames, more: Mapping[str, pd.DataFrame]) -> None:
 def _tables(frames: Frames) -> Tables:
     import pandas as pd
 
-    raw = _raw("none", Path("."))
+    raw = raw_input("none")
     whole = {}
     for name in TABLE_NAMES:
         parts = [f for f in frames.get(name, ()) if len(f)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
 from bench.figures import Figure
+from score.baselines import BASELINES
 from score.cases import Scored
 from score.judge import Named
 from score.truth import Expected
@@ -24,13 +25,13 @@ GOALS: Mapping[str, tuple[str, str | None]] = {
 }
 MEANINGS: Mapping[str, str] = {
     "right_share": "of the incidents whose cause was recorded: named, and nothing else",
-    "wrongly_blamed": "incidents and quiet windows with a blame that is not true",
+    "wrongly_blamed": "incidents and quiet windows with a trigger or sustainer that is none",
     "quiet_supported": "quiet windows with any supported hypothesis",
     "abstain_share": "of the incidents whose cause was not recorded: nothing blamed",
     "wrong_orders": "asserted orders that are not so",
     "order_share": "of the orders that sources and clocks can tell: asserted",
-    "onset_coverage": "true onsets inside their span, ramps included",
-    "onset_width": "median width of a span over its source's resolution, steps only",
+    "onset_coverage": "true onsets inside their span, ramps included; outside is what was missed",
+    "onset_width": "median width of a span over its source's resolution, but for outages and ramps",
     "explained_error": "seconds said to be explained, off the truth",
     "wrong_orders_beyond_bounds": "where a clock was off by more than was declared",
 }
@@ -43,7 +44,7 @@ def figures_of(cases: Sequence[Scored], suffix: str = "") -> list[Figure]:
     orders = [(c.judged.trusts_clocks, o) for c in cases for o in c.judged.orders]
     told = [o for trusted, o in orders if trusted and o.is_determinable]
     found = [f for c in cases if c.judged.trusts_clocks for f in c.judged.onsets]
-    steps = [f.width for f in found if not f.is_ramp and f.what != "outage"]
+    steps = [f.width for f in found if f.width is not None and not f.is_ramp and f.what != "outage"]
     explained = [e for c in cases for e in c.judged.explained]
     values = {
         **blame_values(named),
@@ -64,6 +65,18 @@ def of_baseline(cases: Sequence[Scored], baseline: str) -> list[Figure]:
     return [
         Figure(f"{name} ({baseline})", float(values[name]), GOALS[name][0]) for name in OF_BASELINES
     ]
+
+
+def unbeaten(cases: Sequence[Scored]) -> list[str]:
+    """The baselines that are as often right on these cases, or blame fewer wrongly, in words."""
+    own = blame_values([n for c in cases for n in c.judged.named])
+    lines = []
+    for baseline in BASELINES:
+        other = blame_values([n for c in cases for n in c.others[baseline]])
+        is_beaten = own["right_share"] > other["right_share"]
+        if not is_beaten or own["wrongly_blamed"] > other["wrongly_blamed"]:
+            lines.append(f"not beaten: {baseline}")
+    return lines
 
 
 def blame_values(named: Sequence[Named]) -> Mapping[str, float]:

@@ -26,10 +26,10 @@ def hold_table(simulation: Simulation, number: int, cause: HeldTable) -> Process
         simulation, session, (cause.table, None), cause.mode, cause.statement
     )
     if cause.last:
-        session.state, session.query = "idle in transaction", cause.last
-        session.state_since = simulation.engine.now
+        session.query = cause.last
+        session.pause(simulation.engine.now)
     yield max(0.0, cause.end - simulation.engine.now)
-    _let_go(simulation, session)
+    simulation.locks.finish(session)
     simulation.trace.holds.append(Hold(number, granted, simulation.engine.now))
 
 
@@ -38,10 +38,10 @@ def read_and_forget(simulation: Simulation, number: int, cause: BehindReader) ->
     reader = simulation.connect("reporting")
     query = COUNTS.replace("that", cause.table.rpartition(".")[2])
     granted = yield from _take(simulation, reader, (cause.table, None), ACCESS_SHARE, query)
-    reader.state, reader.state_since = "idle in transaction", simulation.engine.now
+    reader.pause(simulation.engine.now)
     simulation.engine.start(_alter(simulation, cause), at=cause.alter_at)
     yield max(0.0, cause.end - simulation.engine.now)
-    _let_go(simulation, reader)
+    simulation.locks.finish(reader)
     simulation.trace.holds.append(Hold(number, granted, simulation.engine.now))
 
 
@@ -51,7 +51,7 @@ def _alter(simulation: Simulation, cause: BehindReader) -> Process[None]:
     statement = f"ALTER TABLE {name} ADD COLUMN note text"
     yield from _take(simulation, session, (cause.table, None), ACCESS_EXCLUSIVE, statement)
     yield 0.02
-    _let_go(simulation, session)
+    simulation.locks.finish(session)
 
 
 def hold_row(simulation: Simulation, number: int, cause: HeldRow) -> Process[None]:
@@ -60,9 +60,9 @@ def hold_row(simulation: Simulation, number: int, cause: HeldRow) -> Process[Non
     statement = CHANGES.replace("that", cause.table.rpartition(".")[2])
     yield from _take(simulation, session, (cause.table, None), ROW_EXCLUSIVE, statement)
     granted = yield from _take(simulation, session, (cause.table, 1), ROW, statement)
-    session.state, session.state_since = "idle in transaction", simulation.engine.now
+    session.pause(simulation.engine.now)
     yield max(0.0, cause.end - simulation.engine.now)
-    _let_go(simulation, session)
+    simulation.locks.finish(session)
     simulation.trace.holds.append(Hold(number, granted, simulation.engine.now))
 
 
@@ -71,23 +71,10 @@ def _take(
 ) -> Process[float]:
     """Runs a statement that needs a lock; returns when it was granted."""
     now = simulation.engine.now
-    if session.since is None:
-        session.since = now
-    session.state, session.query, session.query_since, session.state_since = (
-        "active",
-        statement,
-        now,
-        now,
-    )
+    session.run(statement, now)
     if statement.startswith(("CREATE", "ALTER", "LOCK")):
         simulation.trace.log.append(Logged(now, "statement", session, statement))
     request = simulation.locks.acquire(session, tag, mode)
     if request is not None:
         yield from simulation.wait(request)
     return simulation.engine.now
-
-
-def _let_go(simulation: Simulation, session: Session) -> None:
-    simulation.locks.release(session)
-    session.state, session.since, session.query_since = "idle", None, None
-    session.state_since = simulation.engine.now

@@ -9,11 +9,13 @@ from math import inf
 
 from incident_rca.analysis.clocks import Sequence as Order
 from incident_rca.analysis.clocks import order_of
+from incident_rca.analysis.roles import HOLDS
 from incident_rca.model import (
     Analysis,
     Aspect,
     ErrorBurst,
     Hypothesis,
+    Role,
     Span,
     Stance,
     System,
@@ -41,11 +43,14 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An onset that was found; `width` is that of its span over its source's resolution."""
+    """An onset that was found, or that a source showed and was not: then it has no width.
+
+    `width` is that of its span over its source's resolution.
+    """
 
     what: str
     is_inside: bool
-    width: float
+    width: float | None
     is_ramp: bool
 
 
@@ -82,8 +87,8 @@ class Judged:
 
 def judged(plan: Plan, truth: Truth, analysis: Analysis) -> Judged:
     """Everything that is scored of one case."""
-    blames = asserted(analysis)
-    pairs = tuple(_incidents(plan, truth, analysis))
+    blames = (*asserted(analysis), *_false_sustainers(plan, analysis))
+    pairs = tuple(incidents_met(plan, truth, analysis))
     numbers = [n for _, n in pairs]
     named = [named_by(i, [b for b in blames if b.incident == n]) for i, n in pairs]
     elsewhere = [b for b in blames if b.incident not in numbers]
@@ -97,7 +102,9 @@ def judged(plan: Plan, truth: Truth, analysis: Analysis) -> Judged:
         named=tuple(named),
         supports_in_quiet=truth.is_quiet and bool(supported),
         onsets=tuple(
-            _found(plan, onset, span, analysis) for onset, span in known if span is not None
+            _found(plan, onset, span, analysis)
+            for onset, span in known
+            if span is not None or onset.is_shown
         ),
         orders=(*_orders(plan, known, analysis), *_claimed(pairs, analysis)),
         explained=tuple(
@@ -122,18 +129,23 @@ def named_by(incident: TrueIncident | None, blames: Sequence[Blame]) -> Named:
     )
 
 
-def _incidents(plan: Plan, truth: Truth, analysis: Analysis) -> Iterator[tuple[TrueIncident, int]]:
+def _false_sustainers(plan: Plan, analysis: Analysis) -> Iterator[Blame]:
+    """What is said to keep an outage going, and by the design of the scene cannot."""
+    for h in analysis.hypotheses:
+        is_said = h.role is Role.SUSTAINER and h.verdict in HOLDS
+        if is_said and h.kind.value not in plan.sustainers:
+            yield Blame(h.kind.value, h.object, h.incident)
+
+
+def incidents_met(
+    plan: Plan, truth: Truth, analysis: Analysis
+) -> Iterator[tuple[TrueIncident, int]]:
     """Each true incident with the number of the reported one that meets it; 0 where none does."""
     shift = _shift(plan, analysis, "gateway")
-    numbers = [1, *(i.number for i in analysis.other_incidents)]
+    outages = {n: analysis.outage_of(n) for n in (1, *(i.number for i in analysis.other_incidents))}
     for incident in truth.incidents:
-        met = 0
-        for number in numbers:
-            outage = analysis.outage_of(number)
-            if outage is not None and _meets(outage, incident, shift):
-                met = number
-                break
-        yield incident, met
+        met = (n for n, o in outages.items() if o is not None and _meets(o, incident, shift))
+        yield incident, next(met, 0)
 
 
 def _meets(outage: ErrorBurst, incident: TrueIncident, shift: float) -> bool:
@@ -161,7 +173,7 @@ def matched_onsets(
     """Each true onset with the span that the analysis gives it; None where it found none."""
     for onset in truth.onsets:
         yield onset, _span_of(plan, onset, analysis)
-    for incident in truth.incidents:
+    for incident, number in incidents_met(plan, truth, analysis):
         onset = Onset(
             what="outage",
             system="gateway",
@@ -173,10 +185,8 @@ def matched_onsets(
             is_ramp=incident.is_ramp,
             is_shown=plan.observation.has("gateway"),
         )
-        outages = [analysis.outage, *(i.outage for i in analysis.other_incidents)]
-        shift = _shift(plan, analysis, "gateway")
-        met = [o.onset for o in outages if o is not None and _meets(o, incident, shift)]
-        yield onset, met[0] if met else None
+        outage = analysis.outage_of(number)
+        yield onset, None if outage is None else outage.onset
 
 
 def _left_by_rate(incident: TrueIncident) -> float:
@@ -212,7 +222,9 @@ def _span_of(plan: Plan, onset: Onset, analysis: Analysis) -> Span | None:
     return None
 
 
-def _found(plan: Plan, onset: Onset, span: Span, analysis: Analysis) -> Found:
+def _found(plan: Plan, onset: Onset, span: Span | None, analysis: Analysis) -> Found:
+    if span is None:
+        return Found(onset.what, is_inside=False, width=None, is_ramp=onset.is_ramp)
     # A pool's instant may come from a wait for a lock: then it is by the clock that told of that.
     system = "postgres" if span.reason == BY_WAIT else onset.system
     shift = _shift(plan, analysis, system)

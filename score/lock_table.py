@@ -59,6 +59,17 @@ class Session:
     state_since: float = 0.0
     held: dict[Tag, str] = field(default_factory=dict)
 
+    def run(self, query: str, at: float) -> None:
+        """A statement begins, and a transaction with the first of it."""
+        self.state, self.query = "active", query
+        self.query_since = self.state_since = at
+        if self.since is None:
+            self.since = at
+
+    def pause(self, at: float) -> None:
+        """It waits for its client, its transaction open."""
+        self.state, self.state_since = "idle in transaction", at
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Request:
@@ -110,12 +121,18 @@ class LockTable:
         return request
 
     def release(self, session: Session) -> None:
-        """The end of a session's transaction: all its locks go, and who can goes on."""
+        """All locks of a session go, and who can goes on."""
         for tag in list(session.held):
             del session.held[tag]
             lock = self.locks[tag]
             lock.granted = [(s, m) for s, m in lock.granted if s is not session]
             self._wake(tag)
+
+    def finish(self, session: Session) -> None:
+        """The end of a session's transaction, after which it is idle."""
+        self.release(session)
+        session.since = session.query_since = None
+        session.state, session.state_since = "idle", self.engine.now
 
     def withdraw(self, request: Request, outcome: str) -> None:
         """A wait that ends without the lock: `cancelled` or `deadlock`."""

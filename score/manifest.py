@@ -40,7 +40,7 @@ def case_of(plan: Plan) -> Case:
         id=f"SEED-{plan.seed}",
         title=plan.kind,
         window=window,
-        topology=stated(plan.world) if seen.topology == "stated" else Topology(),
+        topology=stated(plan.world),
         sources=tuple(sources),
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 SYSTEMS = ("postgres", "grpc_metrics", "gateway")
 FILES_SHARE = 0.1
@@ -15,9 +14,9 @@ FILES_SHARE = 0.1
 class Observation:
     """`offsets` are each system's clock against true time, in seconds; `bounds` what is declared.
 
-    `missing` sources were not collected. In `recorder_gap` the recorder did not run. `topology`:
-    `stated` by people, or `none`. `lost_buckets` is the share of metric buckets that never came.
-    `as_files`: the gateway's log and the metrics were kept as raw files.
+    `missing` sources were not collected. In `recorder_gap` the recorder did not run. `lost_buckets`
+    is the share of metric buckets that never came. `as_files`: the gateway's log and the metrics
+    were kept as raw files.
     """
 
     bucket_seconds: float = 10.0
@@ -28,7 +27,6 @@ class Observation:
     missing: frozenset[str] = frozenset()
     recorder_gap: tuple[float, float] | None = None
     lost_buckets: float = 0.0
-    topology: Literal["stated", "none"] = "stated"
     as_files: bool = False
 
     @property

@@ -51,7 +51,6 @@ class Draft:
     observation: Observation
     start: float
     sustainers: frozenset[str] = frozenset()
-    tail: float = 200.0
 
     @property
     def patience(self) -> float:

@@ -39,7 +39,7 @@ def from_access_log(
     with path.open("w", encoding="utf-8") as file:
         for number, request in enumerate(written(requests, seconds), start=1):
             file.write(json.dumps(_line(number, request, routes[request.route], clock)) + "\n")
-    return access_log.parse(_raw("gateway", path)).frames
+    return access_log.parse(raw_input("gateway", path)).frames
 
 
 def _line(
@@ -80,7 +80,7 @@ def from_datadog(rows: Iterable[Row], width: float, folder: Path) -> list[pd.Dat
         path = folder / f"answer-{number}.json"
         answer = _answer(f"{aggregate}:{metric}{{*}}", of_query, width)
         path.write_text(json.dumps(answer), encoding="utf-8")
-        frames.append(datadog_metrics.parse(_raw("metrics", path)).frames["metrics"])
+        frames.append(datadog_metrics.parse(raw_input("metrics", path)).frames["metrics"])
     return frames
 
 
@@ -114,5 +114,6 @@ def _answer(query: str, rows: Sequence[Row], width: float) -> Mapping[str, Any]:
     }
 
 
-def _raw(name: str, path: Path) -> RawInput:
+def raw_input(name: str, path: Path = Path(".")) -> RawInput:
+    """A source's file as formats get it."""
     return RawInput(path=path, file=f"raw/{name}", source=name, work=path.parent)

@@ -1,4 +1,4 @@
-"""`make score`: plays 500 seeds, judges what is said of them, prints and writes the figures.
+"""`make score`: plays 500 seeds, judges what is said of them and of the lab's recorded scenes.
 
 `SEED=n` takes other seeds, `CASES=n` fewer of them. Even seeds may be looked at while the analysis
 is worked on (`python score/show.py SEED`); odd ones are held out and only ever counted.
@@ -20,7 +20,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when run as a
 from bench.figures import Figure, missed, write_json
 from score.baselines import BASELINES
 from score.cases import Scored, scored
-from score.figures import GOALS, MEANINGS, OF_BASELINES, figures_of, numbers_of, of_baseline
+from score.figures import (
+    GOALS,
+    MEANINGS,
+    OF_BASELINES,
+    figures_of,
+    numbers_of,
+    of_baseline,
+    unbeaten,
+)
+from score.lab import LAB_MEANINGS, Read, figures_of_lab, read, recorded
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "build" / "score.json"
@@ -32,7 +41,7 @@ TUNING, HOLD_OUT = " (tuning)", " (hold-out)"
 
 
 def main() -> int:
-    """Scores all seeds; 1 where a goal is missed."""
+    """Scores all seeds; 1 where a goal is missed or a baseline is not beaten."""
     start = time.monotonic()
     first = int(os.environ.get("SEED", 0)) * SEEDS
     last = first + int(os.environ.get("CASES", SEEDS)) - 1
@@ -41,13 +50,15 @@ def main() -> int:
     held_out = [c for c in cases if not c.is_tuning]
     halves = [figures_of(cases), figures_of(tuning, TUNING), figures_of(held_out, HOLD_OUT)]
     others = [of_baseline(cases, name) for name in BASELINES]
-    write_json([f for group in (*halves, *others) for f in group], TARGET)
-    Console(highlight=False, markup=False, width=WIDTH).print(as_table(halves, others))
-    print("\n".join(_notes(tuning, held_out)))
+    scenes = scenes_read()
+    lab = figures_of_lab(scenes)
+    write_json([f for group in (*halves, lab, *others) for f in group], TARGET)
+    Console(highlight=False, markup=False, width=WIDTH).print(as_table(halves, others, lab))
+    print("\n".join(_notes(tuning, held_out, scenes)))
     took = time.monotonic() - start
     print(f"seeds {first} to {last}, {took:.0f} s; written to {TARGET.relative_to(ROOT)}")
-    misses = missed(halves[0])
-    print("\n".join(misses) or "every goal is met")
+    misses = [*missed([*halves[0], *lab]), *unbeaten(cases)]
+    print("\n".join(misses) or "every goal is met, every baseline beaten")
     return 1 if misses else 0
 
 
@@ -62,8 +73,18 @@ def played(seeds: Sequence[int]) -> list[Scored]:
     return cases
 
 
-def as_table(halves: Sequence[Sequence[Figure]], others: Sequence[Sequence[Figure]]) -> Table:
-    """The figures for a terminal: both halves, then what each baseline reaches on all cases."""
+def scenes_read() -> list[Read]:
+    """The lab's recorded scenes, each with what its report says beside its truth."""
+    with ProcessPoolExecutor(PROCESSES) as processes:
+        return list(processes.map(read, recorded()))
+
+
+def as_table(
+    halves: Sequence[Sequence[Figure]],
+    others: Sequence[Sequence[Figure]],
+    lab: Sequence[Figure],
+) -> Table:
+    """The figures for a terminal: both halves, what each baseline reaches on all cases, the lab."""
     table = Table(box=None, pad_edge=False)
     table.add_column("figure", no_wrap=True)
     for name in ("goal", "all", "tuning", "hold-out", "met", *BASELINES):
@@ -76,6 +97,8 @@ def as_table(halves: Sequence[Sequence[Figure]], others: Sequence[Sequence[Figur
         ]
         whole = halves[0][row]
         table.add_row(name, whole.goal or "", *values, words[whole.met], *compared)
+    for figure in lab:
+        table.add_row(figure.name, figure.goal or "", _shown(figure), "", "", words[figure.met])
     return table
 
 
@@ -85,16 +108,19 @@ def _shown(figure: Figure) -> str:
     )
 
 
-def _notes(tuning: Sequence[Scored], held_out: Sequence[Scored]) -> list[str]:
-    """What each figure counts, how many cases there are, and which tuning seeds went wrong."""
-    lines = [f"{name}: {meaning}" for name, meaning in MEANINGS.items()]
+def _notes(
+    tuning: Sequence[Scored], held_out: Sequence[Scored], scenes: Sequence[Read]
+) -> list[str]:
+    """What each figure counts, how many cases there are, and what went wrong where one may look."""
+    lines = [f"{name}: {meaning}" for name, meaning in {**MEANINGS, **LAB_MEANINGS}.items()]
     for half, cases in (("tuning", tuning), ("hold-out", held_out)):
         numbers = ", ".join(f"{n} {what}" for what, n in numbers_of(cases).items())
         lines.append(f"{half}: {numbers}")
     wrong = [str(c.judged.seed) for c in tuning if any(n.is_wrong for n in c.judged.named)]
     if wrong:
         lines.append(f"wrongly blamed among the tuning seeds: {', '.join(wrong)}")
-    return lines
+    lines.append(f"lab: {len(scenes)} recorded scenes")
+    return [*lines, *(f"{s.scene}: {words}" for s in scenes for words in s.wrong)]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from incident_rca.analysis.frames import pieces
 from incident_rca.tables import Tables
 from score.evidence import Collected
 from score.manifest import START
+from score.truth import object_of
 from score.world import World
 
 if TYPE_CHECKING:
@@ -47,11 +48,7 @@ def signals_of(collected: Collected) -> tuple[Signal, ...]:
 
 def _of_metrics(tables: Tables, world: World) -> Iterator[Signal]:
     """Latency percentiles, calls that failed and used connections, in the store's own buckets."""
-    names = {
-        m.full.casefold(): f"{s.name}.{m.full.rpartition('/')[2]}"
-        for s in world.services
-        for m in s.methods
-    }
+    names = {m.full.casefold(): object_of(s.name, m) for s in world.services for m in s.methods}
     metrics = tables.metrics
     for (service, method), rows in pieces(
         metrics[metrics["aggregate"] == "p99"], "service", "method"

@@ -15,7 +15,6 @@ from score.causes import (
     Restart,
     Slow,
     Surge,
-    level,
 )
 from score.engine import Engine, Process, Signal
 from score.lock_table import ROW, LockTable, Request, Session, Tag
@@ -100,7 +99,7 @@ class Simulation:
         while True:
             yield self.rng.expovariate(highest)
             now = self.engine.now
-            rate = route.per_second * max([1.0, *(level(s, now) for s in surges)])
+            rate = route.per_second * max([1.0, *(s.level(now) for s in surges)])
             if self.rng.random() < rate / highest:
                 self.trace.arrived += 1
                 self.engine.start(self._request(number, route))
@@ -191,27 +190,24 @@ class Simulation:
         if call.gone.fired:
             pool.give_back(session)
             return "UNAVAILABLE"
-        session.since = session.query_since = session.state_since = self.engine.now
-        session.state, session.query = "active", call.method.statement
+        session.run(call.method.statement, self.engine.now)
         code = yield from self._transaction(service, call, session)
         if code == "leaked":
-            session.state, session.state_since = "idle in transaction", self.engine.now
+            session.pause(self.engine.now)
             yield (self.restarts[service.name], None)
             self.trace.log.append(Logged(self.engine.now, "terminated", session))
             code = "UNAVAILABLE"
-        self.locks.release(session)
-        session.state, session.since, session.query_since = "idle", None, None
-        session.state_since = self.engine.now
+        self.locks.finish(session)
         pool.give_back(session)
         return code
 
     def _queue(self, pool: Pool, turn: Turn, call: Call) -> Process[None]:
-        """Waits for a connection, and leaves the queue where the caller goes or it takes too long.
+        """Waits for a connection, and leaves the queue where the caller goes.
 
         Only one signal can be waited for, so who goes away is woken by a process of its own.
         """
         self.engine.start(self._wake_with(call.gone, turn))
-        yield (turn.ready, self.world.behaviour.pool_wait_seconds)
+        yield (turn.ready, None)
         pool.leave(turn)
 
     def _wake_with(self, gone: Signal, turn: Turn) -> Process[None]:
@@ -303,7 +299,7 @@ class Simulation:
         )
 
     def _work(self, service: Service, method: Method) -> float:
-        factor = max([1.0, *(level(s, self.engine.now) for s in self._slow(service))])
+        factor = max([1.0, *(s.level(self.engine.now) for s in self._slow(service))])
         # The mean of a lognormal is its median times exp(σ²/2).
         return method.work_seconds * factor * self.rng.lognormvariate(-(SPREAD**2) / 2, SPREAD)
 

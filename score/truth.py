@@ -15,7 +15,9 @@ from score.causes import (
     Failing,
     HeldRow,
     HeldTable,
+    Lock,
     Misrouted,
+    Rising,
     Slow,
     Surge,
 )
@@ -31,7 +33,6 @@ FEWEST_FAILURES = 20
 MOST = 0.8
 # A level that lasts so many buckets is one, and no outlier.
 FEWEST_BUCKETS = 4
-LOCKS = (HeldTable, BehindReader, HeldRow)
 
 
 class Expected(StrEnum):
@@ -144,13 +145,13 @@ def _incident(
         failures=len(failed),
         trigger_seconds=trigger,
         sustained_seconds=(last - first) - trigger if plan.sustainers else None,
-        is_ramp=isinstance(cause, Slow | Surge) and cause.ramp > 0,
+        is_ramp=isinstance(cause, Rising) and cause.ramp > 0,
     )
 
 
 def named(plan: Plan, cause: Cause) -> tuple[str, frozenset[str]]:
     """The kind of a cause, and the objects by which a report may name it."""
-    if isinstance(cause, (*LOCKS, CrossedRows)):
+    if isinstance(cause, Lock | CrossedRows):
         kind = "deadlock" if isinstance(cause, CrossedRows) else "lock_blocking"
         return kind, frozenset({f"{plan.world.database}.{cause.table}"})
     if isinstance(cause, Slow | Failing):
@@ -196,7 +197,7 @@ def _expected(
     watched = seen.has("recorder") and not _meets(
         seen.recorder_gap, (act[0], max(act[1], outage[1]))
     )
-    if isinstance(cause, LOCKS):
+    if isinstance(cause, Lock):
         return _of_lock(plan, watched)
     if isinstance(cause, CrossedRows):
         if seen.has("log"):
@@ -237,7 +238,7 @@ def _onsets(plan: Plan, simulation: Simulation) -> Iterator[Onset]:
     trace = simulation.trace
     for number, cause in enumerate(plan.causes):
         begin, end = acting(plan, trace, number)
-        if isinstance(cause, LOCKS):
+        if isinstance(cause, Lock):
             yield from _of_holder(plan, trace, number, cause, begin)
         elif isinstance(cause, Slow):
             service = plan.world.service(cause.service)
@@ -250,10 +251,7 @@ def _onsets(plan: Plan, simulation: Simulation) -> Iterator[Onset]:
         yield from _of_pool(plan, trace, service)
 
 
-def _of_holder(
-    plan: Plan, trace: Trace, number: int, cause: Cause, begin: float
-) -> Iterator[Onset]:
-    assert isinstance(cause, LOCKS)
+def _of_holder(plan: Plan, trace: Trace, number: int, cause: Lock, begin: float) -> Iterator[Onset]:
     hold = next((h for h in trace.holds if h.cause == number), None)
     if hold is None:
         return

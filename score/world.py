@@ -77,7 +77,6 @@ class Behaviour:
     attempts: int = 1
     backoff_seconds: float = 0.2
     cancels: bool = True
-    pool_wait_seconds: float | None = None
     leak_share: float = 0.0
     cut_code: Literal["CANCELLED", "UNAVAILABLE", "INTERNAL"] = "CANCELLED"
     failed_status: int = 502
@@ -93,11 +92,8 @@ class World:
     behaviour: Behaviour
     noise: float = 0.0
 
-    def service_of(self, full: str) -> Service:
-        """The service that has a method."""
-        return next(s for s in self.services for m in s.methods if m.full == full)
-
     def service(self, name: str) -> Service:
+        """The service of a name."""
         return next(s for s in self.services if s.name == name)
 
     def callers_of(self, service: Service) -> tuple[Route, ...]:

@@ -10,7 +10,7 @@ import pytest
 
 from incident_rca.demo import SAMPLES
 from tests.cli.running import refused, run
-from tests.lab.incidents.recordings import NOTE, RECORDED, TRUTH
+from tests.lab.incidents.recordings import NOTE, RECORDED, truth_of
 from tests.lab.incidents.recordings import SAMPLES as OF_SCENES
 from tests.lab.incidents.truth import disagreements, expected_of
 
@@ -21,8 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_demo_of_a_sample_reads_true(scene: str, tmp_path: Path) -> None:
     ran = run(tmp_path, "demo", OF_SCENES[scene], "--into", "case", "--json")
     assert ran.code == 0
-    truth = json.loads((RECORDED / scene / TRUTH).read_text(encoding="utf-8"))
-    assert list(disagreements(expected_of(truth), json.loads(ran.out))) == []
+    assert list(disagreements(expected_of(truth_of(scene)), json.loads(ran.out))) == []
     document = (tmp_path / "case" / "report.md").read_text(encoding="utf-8")
     assert document.startswith("# RCA: Orders fail")
     assert run(tmp_path, "verify", "case").code == 0

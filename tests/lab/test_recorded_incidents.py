@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from incident_rca import pipeline
-from incident_rca.report.contract import to_contract
 from tests.cli.running import run
-from tests.lab.incidents.recordings import NOTE, RECORDED, SETTINGS, TRUTH, copy_of
+from tests.lab.incidents.recordings import NOTE, RECORDED, SETTINGS, report_of, truth_of
 from tests.lab.incidents.scenes import SCENES
 from tests.lab.incidents.stage import Scene
 from tests.lab.incidents.truth import disagreements, expected_of, wrongly_blamed
@@ -27,12 +25,7 @@ NAMES = [scene.name for scene in SCENES]
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Json]:
     """The report of each recorded case, by its scene."""
     folder = tmp_path_factory.mktemp("recorded")
-    return {name: to_contract(pipeline.analyse_case(copy_of(name, folder))) for name in NAMES}
-
-
-def truth_of(name: str) -> Json:
-    document: Json = json.loads((RECORDED / name / TRUTH).read_text(encoding="utf-8"))
-    return document
+    return {name: report_of(name, folder) for name in NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)

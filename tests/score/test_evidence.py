@@ -11,17 +11,21 @@ import pytest
 from incident_rca.model import SourceState
 from score.evidence import Collected, collected
 from score.manifest import START
-from score.observation import Observation
+from score.observation import Observation, without
 from score.plans import SCENES, Plan, plan_of
 
 LOST = ["row", "source", "file", "line", "line_first", "line_last", "request_id"]
 
 
-def plan(kind: str, **seen: object) -> Plan:
-    """The first tuning plan of a scene, with some of its observation changed; all is collected."""
+def plan(kind: str) -> Plan:
+    """The first tuning plan of a scene; all is collected, as tables."""
     found = plan_of(2 * list(SCENES).index(kind))
-    changed = replace(found.observation, missing=frozenset(), **seen)  # type: ignore[arg-type]
-    return replace(found, observation=changed)
+    return seen(found, replace(found.observation, missing=frozenset(), as_files=False))
+
+
+def seen(found: Plan, observation: Observation) -> Plan:
+    """The same incident, observed in another way."""
+    return replace(found, observation=observation)
 
 
 def content(frame: pd.DataFrame) -> Counter[str]:
@@ -40,8 +44,9 @@ def content(frame: pd.DataFrame) -> Counter[str]:
 
 @pytest.mark.parametrize("kind", ["misrouted", "crashed"])
 def test_files_and_tables_say_the_same(kind: str) -> None:
-    by_files = collected(plan(kind, as_files=True)).tables
-    by_tables = collected(plan(kind, as_files=False)).tables
+    found = plan(kind)
+    by_files = collected(seen(found, replace(found.observation, as_files=True))).tables
+    by_tables = collected(found).tables
     for name in ("gateway", "failures", "metrics"):
         one, other = content(getattr(by_files, name)), content(getattr(by_tables, name))
         assert one and not (one - other) and not (other - one), name
@@ -55,24 +60,25 @@ def test_each_request_that_ended_in_the_window_is_in_the_log_once() -> None:
 
 
 def test_clocks_that_are_off_shift_what_their_system_shows_and_nothing_else() -> None:
-    def seen(**offsets: float) -> Collected:
-        right = dict.fromkeys(("postgres", "grpc_metrics", "gateway"), 0.0)
-        return collected(plan("index build", offsets=right | offsets, as_files=False))
+    found = plan("index build")
+    in_time = dict.fromkeys(found.observation.offsets, 0.0)
 
-    right, late = seen(), seen(gateway=5.0)
+    def off(**offsets: float) -> Collected:
+        return collected(seen(found, replace(found.observation, offsets=in_time | offsets)))
+
+    right, late = off(), off(gateway=5.0)
     assert late.tables.failures["at"].min() - right.tables.failures["at"].min() == pd.Timedelta(
         5, "s"
     )
     assert late.tables.locks["wait_start"].equals(right.tables.locks["wait_start"])
-    behind = seen(postgres=-3.0)
+    behind = off(postgres=-3.0)
     first = right.tables.locks["wait_start"].min() - behind.tables.locks["wait_start"].min()
     assert first == pd.Timedelta(3, "s")
 
 
 def test_what_was_not_collected_is_missing_and_says_so() -> None:
     found = plan("index build")
-    observation: Observation = replace(found.observation, missing=frozenset({"metrics", "log"}))
-    made = collected(replace(found, observation=observation))
+    made = collected(seen(found, without(found.observation, "metrics", "log")))
     states = {s.name: s.state for s in made.case.sources}
     assert states["metrics"] is states["log"] is SourceState.SKIPPED
     assert states["gateway"] is states["recorder"] is SourceState.OK
@@ -81,8 +87,9 @@ def test_what_was_not_collected_is_missing_and_says_so() -> None:
 
 
 def test_a_recorder_that_was_off_recorded_nothing_then() -> None:
-    made = collected(plan("index build", recorder_gap=(100.0, 200.0)))
-    shift = plan("index build").observation.offsets["postgres"]
+    found = plan("index build")
+    made = collected(seen(found, replace(found.observation, recorder_gap=(100.0, 200.0))))
+    shift = found.observation.offsets["postgres"]
     at = (made.tables.session_counts["at"] - START).dt.total_seconds() - shift
     assert not at.between(100.0, 200.0, inclusive="left").any()
     assert at.lt(100.0).any() and at.gt(200.0).any()
@@ -91,14 +98,10 @@ def test_a_recorder_that_was_off_recorded_nothing_then() -> None:
 
 
 def test_a_percentile_is_that_of_the_calls_that_ended_in_its_bucket() -> None:
-    found = plan("slow dependency", bucket_seconds=10.0, lost_buckets=0.0, as_files=False)
-    found = replace(
-        found,
-        observation=replace(
-            found.observation, offsets=dict.fromkeys(found.observation.offsets, 0.0)
-        ),
-    )
-    made = collected(found)
+    found = plan("slow dependency")
+    in_time = dict.fromkeys(found.observation.offsets, 0.0)
+    whole = replace(found.observation, bucket_seconds=10.0, lost_buckets=0.0, offsets=in_time)
+    made = collected(seen(found, whole))
     rows = made.tables.metrics
     row = rows[rows["aggregate"] == "p99"].iloc[20]
     begin = (row["at"] - START).total_seconds()

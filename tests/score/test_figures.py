@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from bench.figures import write_json
 from score.baselines import BASELINES
 from score.cases import Scored
-from score.figures import GOALS, MEANINGS, figures_of, numbers_of, of_baseline
+from score.figures import GOALS, MEANINGS, figures_of, numbers_of, of_baseline, unbeaten
 from score.judge import Explained, Found, Judged, Named, Ordered
+from score.lab import LAB_GOALS, figures_of_lab
 from score.run import as_table
 from score.truth import Expected
 
@@ -85,8 +87,9 @@ def test_widths_are_of_steps_and_coverage_of_all() -> None:
         Found("latency", is_inside=False, width=3.0, is_ramp=False),
         Found("latency", is_inside=True, width=99.0, is_ramp=True),
         Found("outage", is_inside=True, width=0.0, is_ramp=False),
+        Found("pool", is_inside=False, width=None, is_ramp=False),
     )
-    assert value([scored(onsets=onsets)], "onset_coverage") == 3 / 4
+    assert value([scored(onsets=onsets)], "onset_coverage") == 3 / 5
     assert value([scored(onsets=onsets)], "onset_width") == 2.0
 
 
@@ -103,6 +106,18 @@ def test_baselines_are_figures_of_the_same_cases_without_a_goal() -> None:
     shown = {f.name: (f.value, f.goal) for f in figures}
     assert shown["right_share (lock waits)"] == (0.5, None)
     assert shown["wrongly_blamed (lock waits)"] == (2.0, None)
+
+
+def test_a_baseline_is_beaten_by_who_is_right_more_often_and_blames_no_more_wrongly() -> None:
+    """Each baseline is made to be right once of twice, and wrong once."""
+    for named, is_beaten in (
+        ((RIGHT, RIGHT), True),
+        ((RIGHT, WRONG), False),
+        ((RIGHT, RIGHT, SPEAKS, replace(SPEAKS, is_wrong=True), WRONG, RIGHT, RIGHT), False),
+        ((RIGHT, RIGHT, replace(ABSTAINS, is_wrong=True)), True),
+    ):
+        lines = [] if is_beaten else [f"not beaten: {name}" for name in BASELINES]
+        assert unbeaten([scored(*named)]) == lines
 
 
 def test_even_seeds_are_the_tuning_half() -> None:
@@ -130,8 +145,9 @@ def test_the_readme_shows_the_table_that_the_command_prints() -> None:
     lines = [line for line in block.splitlines() if line.strip()]
     figures = figures_of([scored(RIGHT)])
     others = [of_baseline([scored(RIGHT)], name) for name in BASELINES]
-    table = as_table([figures] * 3, others)
+    table = as_table([figures] * 3, others, figures_of_lab([]))
+    goals = {**GOALS, **LAB_GOALS}
     assert re.split(r"\s{2,}", lines[0].strip()) == [str(c.header) for c in table.columns]
-    assert [line.split()[0] for line in lines[1:]] == list(GOALS)
-    for line, (_, goal) in zip(lines[1:], GOALS.values(), strict=True):
+    assert [line.split()[0] for line in lines[1:]] == list(goals)
+    for line, (_, goal) in zip(lines[1:], goals.values(), strict=True):
         assert (goal or "") in line

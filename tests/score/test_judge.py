@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
+import pytest
+
 from incident_rca.analysis.analyse import analyse
 from incident_rca.model import Aspect, Claim, Kind, Role, Span, Stance, Verdict
 from score.blame import Blame, asserted
@@ -122,7 +124,35 @@ def test_a_span_that_lies_elsewhere_is_outside_and_a_wide_one_is_wide() -> None:
         changed = replace(found.analysis, lock_episodes=(replace(lock, held_start=span),))
         (seen,) = [o for o in judged(found.plan, found.truth, changed).onsets if o.what == "lock"]
         assert seen.is_inside == is_inside
-        assert abs(seen.width - (hi - lo) / onset.resolution) < 1e-6
+        assert seen.width == pytest.approx((hi - lo) / onset.resolution)
+
+
+def test_an_onset_that_a_source_shows_and_nobody_found_is_outside() -> None:
+    found = lock_case()
+    (onset,) = [o for o in found.truth.onsets if o.what == "lock"]
+    assert onset.is_shown
+    missed = replace(found.analysis, lock_episodes=())
+    (seen,) = [o for o in judged(found.plan, found.truth, missed).onsets if o.what == "lock"]
+    assert not seen.is_inside and seen.width is None
+    hidden = replace(found.truth, onsets=(replace(onset, is_shown=False),))
+    whats = [o.what for o in judged(found.plan, hidden, missed).onsets]
+    assert whats == ["outage"]
+
+
+def test_a_sustainer_that_the_scene_has_none_of_is_a_wrong_blame() -> None:
+    found = lock_case()
+    first = found.analysis.hypotheses[0]
+    for kind, verdict, sustainers, is_wrong in (
+        (Kind.POOL_EXHAUSTION, Verdict.SUPPORTED, frozenset[str](), True),
+        (Kind.POOL_EXHAUSTION, Verdict.INSUFFICIENT, frozenset[str](), False),
+        (Kind.POOL_EXHAUSTION, Verdict.SUPPORTED, frozenset({"pool_exhaustion"}), False),
+        (Kind.RETRY_STORM, Verdict.SUPPORTED, frozenset({"pool_exhaustion"}), True),
+    ):
+        more = replace(first, kind=kind, role=Role.SUSTAINER, verdict=verdict, object="stock")
+        analysis = replace(found.analysis, hypotheses=(first, more))
+        plan = replace(found.plan, sustainers=sustainers)
+        (named,) = judged(plan, found.truth, analysis).named
+        assert (named.is_wrong, named.is_right) == (is_wrong, not is_wrong), (kind, verdict)
 
 
 def test_seconds_that_are_not_explained_are_an_error() -> None:

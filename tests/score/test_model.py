@@ -41,11 +41,10 @@ def run_of(plan: Plan) -> Simulation:
     return played(plan, lambda at: f"{at:.6f}")[0]
 
 
-def well(**behaviour: object) -> Plan:
+def well() -> Plan:
     """A system that nothing happens to."""
     plan = scene("quiet")
-    changed = replace(plan.world.behaviour, **behaviour)  # type: ignore[arg-type]
-    return replace(plan, world=replace(plan.world, behaviour=changed, noise=0.0), seconds=SECONDS)
+    return replace(plan, world=replace(plan.world, noise=0.0), seconds=SECONDS)
 
 
 @pytest.mark.parametrize("kind", ["index build", "retry storm", "leaked connections", "surge"])

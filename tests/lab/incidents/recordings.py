@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from incident_rca import case as case_folder
+from incident_rca import pipeline
+from incident_rca.report.contract import to_contract
 
 RECORDED = Path(__file__).resolve().parents[1] / "recorded"
 TRUTH = "truth.json"
@@ -41,3 +46,14 @@ def copy_of(name: str, folder: Path) -> Path:
     copied = folder / name
     shutil.copytree(RECORDED / name, copied)
     return copied
+
+
+def report_of(name: str, folder: Path) -> Mapping[str, Any]:
+    """The report of a kept case, made now from a copy in `folder`."""
+    return to_contract(pipeline.analyse_case(copy_of(name, folder)))
+
+
+def truth_of(name: str) -> Mapping[str, Any]:
+    """The truth file of a kept case."""
+    document: Mapping[str, Any] = json.loads((RECORDED / name / TRUTH).read_text(encoding="utf-8"))
+    return document

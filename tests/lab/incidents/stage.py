@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -108,28 +108,23 @@ class Stage:
         self.sessions.append(made)
         return made
 
-    @contextmanager
-    def beginning(self, name: str) -> Iterator[None]:
+    def beginning(self, name: str) -> AbstractContextManager[None]:
         """Notes that a cause began within this block."""
-        with self._noted(self.measured.began, name):
-            yield
+        return _noted(self.measured.began, name)
 
-    @contextmanager
-    def ending(self, name: str) -> Iterator[None]:
+    def ending(self, name: str) -> AbstractContextManager[None]:
         """Notes that a cause ended within this block."""
-        with self._noted(self.measured.ended, name):
-            yield
+        return _noted(self.measured.ended, name)
 
-    @contextmanager
-    def _noted(self, notes: dict[str, tuple[str, str]], name: str) -> Iterator[None]:
-        before = rfc3339(datetime.now(UTC))
-        yield
-        notes[name] = (before, rfc3339(datetime.now(UTC)))
+
+@contextmanager
+def _noted(notes: dict[str, tuple[str, str]], name: str) -> Iterator[None]:
+    before = rfc3339(datetime.now(UTC))
+    yield
+    notes[name] = (before, rfc3339(datetime.now(UTC)))
 
 
 Script = Callable[[Stage], None]
-
-
 USUAL = Build()
 
 
@@ -195,7 +190,7 @@ def report_of(case: Path) -> dict[str, Any]:
 
 
 def command(*words: object) -> None:
-    """Runs a command of the product; 3 is a report on sources of which one is partial."""
+    """Runs a command of the product, which must succeed."""
     line = [sys.executable, "-m", "incident_rca", *map(str, words), "--quiet"]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{words[0]} ended with {done.returncode}: {done.stderr}"

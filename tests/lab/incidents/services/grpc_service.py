@@ -8,9 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
+from tests.lab.incidents.services.process import announce, side_door, wait_for_end
 from tests.lab.incidents.services.telemetry import Numbers, Timings
 
 Work = Callable[[bytes, grpc.ServicerContext], bytes]
+
+
+class Refused(Exception):
+    """What a handler raises to end its call with a code."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self.code = code
 
 
 def serve(
@@ -22,8 +31,9 @@ def serve(
     workers: int,
     numbers: Numbers,
     timings: Timings,
-) -> tuple[grpc.Server, int]:
-    """A running server of these methods on a port (0 for any), and that port."""
+    told: object,
+) -> None:
+    """Serves these methods on a port (0 for any) until whoever started the program has ended."""
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         name: grpc.unary_unary_rpc_method_handler(
             _measured(work, service, name, owner, numbers, timings)
@@ -36,7 +46,9 @@ def serve(
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
-    return server, bound
+    announce(grpc=bound, side=side_door(numbers, told))
+    wait_for_end()
+    server.stop(None)
 
 
 def _measured(
@@ -48,10 +60,9 @@ def _measured(
             answer = work(request, context)
             code = grpc.StatusCode.OK
             return answer
-        except Exception:
-            # What `abort` raises leaves its code in the context; anything else becomes UNKNOWN.
-            code = context.code() or code  # type: ignore[attr-defined]
-            raise
+        except Refused as refusal:
+            code = refusal.code
+            context.abort(code, str(refusal))
         finally:
             tags = {"service": owner, "rpc.service": service, "rpc.method": method}
             took = (time.monotonic() - began) * 1000

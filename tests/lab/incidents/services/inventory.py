@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import grpc
 import psycopg
 
-from tests.lab.incidents.services.grpc_service import serve
+from tests.lab.incidents.services.grpc_service import Refused, serve
 from tests.lab.incidents.services.pool import NoConnection, Pool
-from tests.lab.incidents.services.process import announce, given, side_door, wait_for_end
+from tests.lab.incidents.services.process import given
 from tests.lab.incidents.services.telemetry import Numbers, Timings
 
 TAKE = "UPDATE stock SET quantity = quantity - 1 WHERE sku = %s"
@@ -44,7 +44,7 @@ class Inventory:
     def reserve(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         """Takes one of each article, in the order of the request, and notes the reservation."""
         order = json.loads(request)
-        self._before(context)
+        self._before()
         if self.told.supplier_seconds:
             time.sleep(self.told.supplier_seconds)
         trace = _comment(context)
@@ -66,23 +66,23 @@ class Inventory:
                         connection.rollback()
                     raise
         except NoConnection as error:
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+            raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
         return b"{}"
 
     def get_stock(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         """How many there are of one article."""
-        self._before(context)
+        self._before()
         try:
             with self.pool.lent() as connection, connection.transaction():
                 row = connection.execute(READ, [json.loads(request)["sku"]]).fetchone()
                 self._work(connection)
         except NoConnection as error:
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+            raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
         return json.dumps({"quantity": row[0] if row else 0}).encode()
 
-    def _before(self, context: grpc.ServicerContext) -> None:
+    def _before(self) -> None:
         if self.told.fails:
-            context.abort(grpc.StatusCode.INTERNAL, "stock cache is not initialised")
+            raise Refused(grpc.StatusCode.INTERNAL, "stock cache is not initialised")
 
     def _work(self, connection: psycopg.Connection) -> None:
         if self.told.work_seconds:
@@ -102,7 +102,7 @@ def main() -> None:
     pool = Pool(options["dsn"], options["pool_size"], options["patience_seconds"], numbers)
     pool.open()
     inventory = Inventory(pool, told)
-    server, port = serve(
+    serve(
         "inventory.Inventory",
         {"Reserve": inventory.reserve, "GetStock": inventory.get_stock},
         owner="inventory-service",
@@ -110,10 +110,8 @@ def main() -> None:
         workers=options["workers"],
         numbers=numbers,
         timings=Timings(options["timings"]),
+        told=told,
     )
-    announce(grpc=port, side=side_door(numbers, told))
-    wait_for_end()
-    server.stop(None)
 
 
 if __name__ == "__main__":

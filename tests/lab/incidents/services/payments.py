@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import grpc
 
 from tests.lab.incidents.services.grpc_service import serve
-from tests.lab.incidents.services.process import announce, given, side_door, wait_for_end
+from tests.lab.incidents.services.process import given
 from tests.lab.incidents.services.telemetry import Numbers, Timings
 
 
@@ -26,7 +26,7 @@ def main() -> None:
         time.sleep(told.provider_seconds)
         return b"{}"
 
-    server, port = serve(
+    serve(
         "payments.Payments",
         {"CreateIntent": create_intent},
         owner="payments-service",
@@ -34,10 +34,8 @@ def main() -> None:
         workers=64,
         numbers=numbers,
         timings=Timings(options["timings"]),
+        told=told,
     )
-    announce(grpc=port, side=side_door(numbers, told))
-    wait_for_end()
-    server.stop(None)
 
 
 if __name__ == "__main__":
