@@ -58,8 +58,8 @@ def traffic_before(seen: Observations) -> Traffic | None:
         return None
     first, failure = recorded_from(seen.part_case), seen.outage.start.lo
     gateway = seen.tables.gateway
-    before = gateway[gateway["second"] < failure]
-    if failure <= first or before.empty:
+    is_before = gateway["second"] < failure
+    if failure <= first or not is_before.any():
         return None
     known = failure.replace(microsecond=0) + SECOND
     cut = _surge_bins(gateway, first, known, seen.part.end)
@@ -67,6 +67,7 @@ def traffic_before(seen: Observations) -> Traffic | None:
         return None
     begun, until, usual_rate = cut
     surge = _surge(gateway, first, begun, until, usual_rate) if begun and until else None
+    before = gateway[is_before]
     cited = rows_as_evidence(
         before,
         system=System.GATEWAY,
