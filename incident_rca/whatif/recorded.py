@@ -314,7 +314,8 @@ def _requests(seen: Observations, routes: tuple[TrafficRoute, ...]) -> Iterator[
 
 
 def _of_route(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    return frame[(frame["method"] + " " + frame["route"]) == name]
+    method, _, route = name.partition(" ")
+    return frame[(frame["method"] == method) & (frame["route"] == route)]
 
 
 def _by_second(seen: Observations, counted: pd.DataFrame, route: int) -> Iterator[_Seen]:
