@@ -29,6 +29,15 @@ def sizes(frame: pd.DataFrame, *columns: str) -> list[int]:
     return [int(size) for size in _sizes(_groups(frame, columns))[1:] if size]
 
 
+def chosen(frame: pd.DataFrame, is_chosen: pd.Series[bool]) -> pd.DataFrame:
+    """The chosen rows; where they lie together, as those of a table by time do, none is copied."""
+    number = int(is_chosen.sum())
+    first = int(is_chosen.to_numpy().argmax()) if number else 0
+    if is_chosen.iloc[first : first + number].all():
+        return frame.iloc[first : first + number]
+    return frame[is_chosen]
+
+
 def places(
     frame: pd.DataFrame, is_chosen: pd.Series[bool], *columns: str
 ) -> Iterator[tuple[tuple[str | None, ...], NDArray[np.int32]]]:
@@ -42,10 +51,10 @@ def places(
     named = pd.DataFrame(
         {c: renamed(frame.loc[is_chosen, c], str, missing=_NULL) for c in columns}, copy=False
     )
-    chosen = np.flatnonzero(is_chosen).astype(np.int32)
+    where = np.flatnonzero(is_chosen).astype(np.int32)
     for inside in _places(named, columns):
         key = (named[column].iloc[inside[0]] for column in columns)
-        yield tuple(None if part == _NULL else str(part) for part in key), chosen[inside]
+        yield tuple(None if part == _NULL else str(part) for part in key), where[inside]
 
 
 # Sorts before any text, and no source has it: PostgreSQL and JSON's texts in it come without it.
@@ -137,7 +146,10 @@ def renamed(texts: pd.Series[Any], rename: Callable[[str], str], missing: str | 
     known = sorted({*names, *(() if missing is None else (missing,))})
     codes = {name: code for code, name in enumerate(known)}
     # The last one is that of code -1, which is null.
-    renumbered = np.array([*(codes[name] for name in names), codes.get(missing or "", -1)])
+    renumbered = np.array(
+        [*(codes[name] for name in names), codes.get(missing or "", -1)],
+        dtype=np.min_scalar_type(-len(known) - 1),
+    )
     if missing is None:
         renumbered[-1] = -1
     return pd.Categorical.from_codes(renumbered[held.codes], pd.Index(known, dtype="str"))

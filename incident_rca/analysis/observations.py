@@ -13,6 +13,7 @@ from incident_rca.analysis.clocks import clocks_of
 from incident_rca.analysis.copies import without_copies
 from incident_rca.analysis.endpoints import endpoint_impacts
 from incident_rca.analysis.error_types import error_types
+from incident_rca.analysis.frames import chosen
 from incident_rca.analysis.gateway_crosscheck import LackingLog, lacking_log
 from incident_rca.analysis.gateway_failures import with_execution_logs
 from incident_rca.analysis.latency import Latencies, latencies
@@ -251,4 +252,4 @@ def _inside(window: TimeWindow, tables: Tables) -> Tables:
 
 def _between(frame: pd.DataFrame, column: str, window: TimeWindow) -> pd.DataFrame:
     inside = (frame[column] >= window.start) & (frame[column] < window.end)
-    return frame if inside.all() else frame[inside]
+    return chosen(frame, inside)

@@ -8,7 +8,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident_rca.analysis.frames import distinct, pieces, places, renamed, sizes, values
+from incident_rca.analysis.frames import chosen, distinct, pieces, places, renamed, sizes, values
 
 TEXTS = st.one_of(st.none(), st.sampled_from(["b", "A", "a", "", "é"]))
 ROWS = st.lists(st.tuples(TEXTS, TEXTS, st.integers(0, 3)), max_size=20)
@@ -49,6 +49,18 @@ def test_places_are_those_of_chosen_rows_with_nulls_of_their_own(rows: list[Row]
             expected.setdefault((one, other), []).append(place)
     found = {k: at.tolist() for k, at in places(frame, frame["number"] > 0, "one", "other")}
     assert found == expected
+
+
+@given(rows=ROWS, first=st.integers(0, 20), number=st.integers(0, 20))
+def test_chosen_rows_are_those_together_or_apart(rows: list[Row], first: int, number: int) -> None:
+    frame = frame_of(rows)
+    for wanted in (
+        [first <= place < first + number for place in range(len(rows))],
+        [number_of == 1 for _, _, number_of in rows],
+    ):
+        expected = [row for row, is_wanted in zip(rows, wanted, strict=True) if is_wanted]
+        found = chosen(frame, pd.Series(wanted, dtype=bool))
+        assert list(values(found, "one", "texts", "number")) == expected
 
 
 @given(rows=ROWS)
