@@ -130,8 +130,9 @@ class NumberLists(ExtensionArray):
 
 
 def _narrow(numbers: NDArray[np.int64]) -> NDArray[Any]:
-    """The numbers in half the space, where all of them fit."""
-    most = np.iinfo(np.int32).max
-    if len(numbers) and (numbers.max() > most or numbers.min() < -most):
-        return numbers
-    return numbers.astype(np.int32)
+    """The numbers in as little space as all of them fit into."""
+    kind = np.result_type(
+        np.int8,
+        *(np.min_scalar_type(n) for n in (numbers.min(initial=0), -1 - numbers.max(initial=0))),
+    )
+    return numbers.astype(kind)

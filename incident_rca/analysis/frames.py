@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from math import prod
@@ -26,7 +27,11 @@ def pieces(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[Any, ...]
 
 def sizes(frame: pd.DataFrame, *columns: str) -> list[int]:
     """How many rows each piece has, in their order."""
-    return [int(size) for size in _sizes(_groups(frame, columns))[1:] if size]
+    found: Counter[tuple[Any, ...]] = Counter()
+    for start in range(0, len(frame), _AT_A_TIME):
+        for key, rows in pieces(frame[list(columns)].iloc[start : start + _AT_A_TIME], *columns):
+            found[key] += len(rows)
+    return [size for _, size in sorted(found.items())]
 
 
 def chosen(frame: pd.DataFrame, is_chosen: pd.Series[bool]) -> pd.DataFrame:
@@ -46,17 +51,21 @@ def places(
     A place takes far less than a row: what is read of millions of rows is kept so.
     """
     import numpy as np
-    import pandas as pd
 
-    named = pd.DataFrame(
-        {c: renamed(frame.loc[is_chosen, c], str, missing=_NULL) for c in columns}, copy=False
-    )
-    where = np.flatnonzero(is_chosen).astype(np.int32)
-    for inside in _places(named, columns):
-        key = (named[column].iloc[inside[0]] for column in columns)
-        yield tuple(None if part == _NULL else str(part) for part in key), where[inside]
+    found: dict[tuple[str, ...], list[NDArray[np.int32]]] = {}
+    for start in range(0, len(frame), _AT_A_TIME):
+        where = start + np.flatnonzero(is_chosen.iloc[start : start + _AT_A_TIME])
+        texts = frame[list(columns)].iloc[where]
+        named = texts.assign(**{c: renamed(texts[c], str, missing=_NULL) for c in columns})
+        for inside in _places(named, columns):
+            key = tuple(str(named[column].iloc[inside[0]]) for column in columns)
+            found.setdefault(key, []).append(where[inside].astype(np.int32))
+    for key, rows in sorted(found.items()):
+        yield tuple(None if part == _NULL else part for part in key), np.concatenate(rows)
 
 
+# So many rows are cut at once: what is made of all rows on the way would be as large as they are.
+_AT_A_TIME = 1 << 18
 # Sorts before any text, and no source has it: PostgreSQL and JSON's texts in it come without it.
 _NULL = "\0"
 
@@ -66,29 +75,13 @@ def _places(frame: pd.DataFrame, columns: tuple[str, ...]) -> Iterator[NDArray[n
     import numpy as np
 
     groups = _groups(frame, columns)
-    ends = np.cumsum(_sizes(groups))
+    ends = np.cumsum(np.bincount(groups.astype(np.intp) + 1, minlength=1))
     # Of numbers so small NumPy's stable sort is a radix sort.
     is_small = len(ends) < np.iinfo(np.int16).max
     order = np.argsort(groups.astype(np.int16) if is_small else groups, kind="stable")
     for first, end in pairwise(ends):
         if end > first:
             yield order[first:end]
-
-
-def _sizes(groups: NDArray[Any]) -> NDArray[np.intp]:
-    """How many rows are in no group, and in each one."""
-    import numpy as np
-
-    known = int(groups.max(initial=-1)) + 2
-    found = np.zeros(known, dtype=np.intp)
-    for start in range(0, len(groups), _AT_A_TIME):
-        some = groups[start : start + _AT_A_TIME].astype(np.intp)
-        found += np.bincount(some + 1, minlength=known)
-    return found
-
-
-# NumPy counts in numbers of eight bytes, whatever it is given.
-_AT_A_TIME = 1 << 18
 
 
 def _groups(frame: pd.DataFrame, columns: tuple[str, ...]) -> NDArray[Any]:
