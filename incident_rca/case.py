@@ -252,7 +252,7 @@ def _read_table(session: duckdb.DuckDBPyConnection, folder: Path, name: str) -> 
 
     path = table_path(folder, name)
     try:
-        return kept_rows(session.read_parquet(str(path)), name)
+        return kept_rows(session, session.read_parquet(str(path)), name)
     except (duckdb.Error, KeyError) as error:
         raise BadInput(
             f"{path}: cannot be read", hint=f"delete {path.parent}: it is made anew"

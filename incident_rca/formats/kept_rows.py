@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from incident_rca.formats.duckdb_session import fetch
+from incident_rca.formats.duckdb_session import define, fetch, run_file
 from incident_rca.tables import NEVER_NULL, REPEATED, SCHEMAS
 from incident_rca.typed_frames import WHOLE_NUMBERS, as_schema, once_each
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def kept_rows(rows: duckdb.DuckDBPyRelation, table: str) -> pd.DataFrame:
+def kept_rows(
+    session: duckdb.DuckDBPyConnection, rows: duckdb.DuckDBPyRelation, table: str
+) -> pd.DataFrame:
     """The frame of a table that was written with the types of its schema.
 
     A relation runs anew for each column, which costs a Parquet file nothing: it is read by columns.
@@ -23,12 +25,10 @@ def kept_rows(rows: duckdb.DuckDBPyRelation, table: str) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
-    schema = SCHEMAS[table]
-    texts = _distinct(rows, [c for c in sorted(REPEATED[table]) if schema[c] == "VARCHAR"])
     columns: dict[str, Any] = {}
-    for column, duckdb_type in schema.items():
-        if column in texts:
-            columns[column] = _texts(rows, column, texts[column])
+    for column, duckdb_type in SCHEMAS[table].items():
+        if column in REPEATED[table] and duckdb_type == "VARCHAR":
+            columns[column] = _texts(session, rows, column)
         elif duckdb_type == "BIGINT[]":
             columns[column] = _lists(rows, column)
         elif column in NEVER_NULL[table]:
@@ -40,33 +40,18 @@ def kept_rows(rows: duckdb.DuckDBPyRelation, table: str) -> pd.DataFrame:
     return pd.DataFrame(columns, copy=False)
 
 
-def _distinct(rows: duckdb.DuckDBPyRelation, columns: list[str]) -> dict[str, list[str]]:
-    """The texts of each column, by code points as Python sorts them."""
-    found = rows.aggregate(", ".join(f'list(DISTINCT "{column}")' for column in columns))
-    (cells,) = found.fetchall()
-    return {
-        column: sorted(text for text in cell or () if text is not None)
-        for column, cell in zip(columns, cells, strict=True)
-    }
-
-
-def _texts(rows: duckdb.DuckDBPyRelation, column: str, texts: list[str]) -> pd.Categorical:
-    import numpy as np
+def _texts(
+    session: duckdb.DuckDBPyConnection, rows: duckdb.DuckDBPyRelation, column: str
+) -> pd.Categorical:
+    """The column with each text once; no text of a log ever stands in a query's own text."""
+    rows.project(f'"{column}" AS text').create_view("kept_texts", replace=True)
+    define(session, "kept_texts_type.sql")
     import pandas as pd
 
-    categories = pd.Index(texts, dtype="str")
-    if not texts:
-        (count,) = rows.count("*").fetchall()[0]
-        return pd.Categorical.from_codes(np.full(count, -1, dtype=np.int8), categories)
-    quoted = ", ".join("'{}'".format(text.replace("'", "''")) for text in texts)
-    code = f'coalesce(CAST(enum_code(CAST("{column}" AS ENUM({quoted}))) AS INTEGER), -1)'
-    codes = rows.project(f"CAST({code} AS {_code_type(len(texts))}) AS code").fetchnumpy()["code"]
-    return pd.Categorical.from_codes(np.asarray(codes), categories)
-
-
-def _code_type(number: int) -> str:
-    """The smallest whole number that pandas too would take for so many categories."""
-    return "TINYINT" if number < 2**7 else "SMALLINT" if number < 2**15 else "INTEGER"
+    held = run_file(session, "kept_texts.sql").df()["text"].array
+    assert isinstance(held, pd.Categorical)
+    # Where no text is there, DuckDB does not say that they would be texts.
+    return pd.Categorical.from_codes(held.codes, pd.Index(held.categories, dtype="str"))
 
 
 def _lists(rows: duckdb.DuckDBPyRelation, column: str) -> Any:
