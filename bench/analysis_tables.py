@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from incident_rca.formats.parsed import as_schema
 from incident_rca.model import (
     Case,
     Route,
@@ -26,6 +25,7 @@ from incident_rca.model import (
     Topology,
 )
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
+from incident_rca.typed_frames import as_schema
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,6 @@ from incident_rca.formats.access_log import parse
 from incident_rca.formats.parsed import RawInput
 
 STATUS = Path("/proc/self/status")
-RESET = Path("/proc/self/clear_refs")
 
 
 def peak_kib() -> int:
@@ -25,12 +24,6 @@ def peak_kib() -> int:
                 return int(line.split()[1])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // 1024 if sys.platform == "darwin" else peak
-
-
-def forget_peak() -> None:
-    """Begins to count anew from what is held now, where the system can do so (Linux)."""
-    if RESET.exists():
-        RESET.write_text("5", encoding="utf-8")
 
 
 def main() -> None:

@@ -18,10 +18,11 @@ import msgspec
 
 from incident_rca import __version__
 from incident_rca.errors import BadInput, CaseInUse, NewerCase, NoSuchCase
-from incident_rca.formats.duckdb_session import fetch, open_session
-from incident_rca.formats.parsed import as_schema
+from incident_rca.formats.duckdb_session import open_session
+from incident_rca.formats.kept_rows import kept_rows
 from incident_rca.model import Case, RawFile, SourceState, SourceStatus
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
+from incident_rca.typed_frames import plain, with_plain_lists
 
 if TYPE_CHECKING:
     import duckdb
@@ -215,7 +216,7 @@ def write_tables(folder: Path, tables: Tables, sources: tuple[SourceStatus, ...]
         for name in TABLE_NAMES:
             frame: pd.DataFrame = getattr(tables, name)
             typed = [f'CAST("{c}" AS {kind}) AS "{c}"' for c, kind in SCHEMAS[name].items()]
-            rows = session.from_df(frame).project(", ".join(typed))
+            rows = session.from_df(with_plain_lists(frame)).project(", ".join(typed))
             rows.write_parquet(str(table_path(folder, name)), compression="zstd")
     made = {"made_from": _made_from(sources), "tables": _table_hashes(folder)}
     write_text(target / MADE, json.dumps(made, indent=2) + "\n")
@@ -227,7 +228,14 @@ def read_tables(folder: Path) -> Tables:
         tempfile.TemporaryDirectory(prefix="incident-rca-") as work,
         open_session(Path(work)) as session,
     ):
-        return Tables(**{name: _read_table(session, folder, name) for name in TABLE_NAMES})
+        # The largest first, while nothing else takes room.
+        sizes = {name: _size(table_path(folder, name)) for name in TABLE_NAMES}
+        order = sorted(TABLE_NAMES, key=lambda name: -sizes[name])
+        return Tables(**{name: _read_table(session, folder, name) for name in order})
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame:
@@ -244,7 +252,7 @@ def _read_table(session: duckdb.DuckDBPyConnection, folder: Path, name: str) -> 
 
     path = table_path(folder, name)
     try:
-        return as_schema(fetch(session.read_parquet(str(path))), name)
+        return kept_rows(session, session.read_parquet(str(path)), name)
     except (duckdb.Error, KeyError) as error:
         raise BadInput(
             f"{path}: cannot be read", hint=f"delete {path.parent}: it is made anew"
@@ -259,6 +267,5 @@ def same_rows(kept: pd.DataFrame, fresh: pd.DataFrame) -> bool:
 
 
 def _same_values(kept: pd.Series[Any], fresh: pd.Series[Any]) -> bool:
-    if kept.dtype == object:
-        return [list(v) for v in kept] == [list(v) for v in fresh]
-    return bool(kept.reset_index(drop=True).equals(fresh.reset_index(drop=True)))
+    one, other = (plain(values).reset_index(drop=True) for values in (kept, fresh))
+    return bool(one.equals(other))

@@ -12,7 +12,7 @@ from incident_rca import case as case_folder
 from incident_rca.case import failed
 from incident_rca.errors import BadInput, NoEvidence
 from incident_rca.formats import BY_KIND, FORMATS
-from incident_rca.formats.parsed import Format, Parsed, RawInput, as_schema
+from incident_rca.formats.parsed import Format, Parsed, RawInput
 from incident_rca.model import (
     INDEPENDENT_SYSTEMS,
     Analysis,
@@ -22,6 +22,7 @@ from incident_rca.model import (
     TimeWindow,
 )
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
+from incident_rca.typed_frames import as_schema
 from incident_rca.window import format_instant
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def joined_tables(frames: Mapping[str, Sequence[pd.DataFrame]]) -> Tables:
         parts = [frame for frame in frames.get(name, ()) if len(frame)]
         if not parts:
             return as_schema(pd.DataFrame(columns=list(SCHEMAS[name])), name)
-        together = pd.concat(parts, ignore_index=True)
+        together = as_schema(pd.concat(parts, ignore_index=True), name)
         return together.sort_values(["source", "file"], kind="stable", ignore_index=True)
 
     return Tables(**{name: whole(name) for name in TABLE_NAMES})

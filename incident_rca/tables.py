@@ -200,7 +200,7 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     # gauge counts of a connection pool (`used`, `max`, `pending`), where the question says it.
     "metrics": _ORIGIN
     | {
-        "row": "BIGINT",
+        "row": "INTEGER",
         "at": "TIMESTAMPTZ",
         "bucket_seconds": "DOUBLE",
         "metric": "VARCHAR",
@@ -227,6 +227,21 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "service": "VARCHAR",
         "application": "VARCHAR",
     },
+}
+
+# What comes again in row after row of the tables with a row a second and series: each held once.
+REPEATED: Mapping[str, frozenset[str]] = {
+    "gateway": frozenset({"source", "file", "method", "route", "error_type"}),
+    "metrics": frozenset(
+        {"source", "file", "bucket_seconds", "metric", "aggregate", "unit", "unit_basis"}
+        | {"owner", "service", "method", "status", "role", "ceiling"}
+    ),
+}
+
+# Whole numbers of those tables that every row has.
+NEVER_NULL: Mapping[str, frozenset[str]] = {
+    "gateway": frozenset({"requests", "line_first", "line_last"}),
+    "metrics": frozenset({"row"}),
 }
 
 

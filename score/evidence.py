@@ -14,6 +14,7 @@ from incident_rca.formats import lock_recording, postgres_log
 from incident_rca.formats.parsed import frame_of
 from incident_rca.model import Case
 from incident_rca.tables import TABLE_NAMES, Tables
+from incident_rca.typed_frames import as_schema
 from score import server_log
 from score.gateway_view import log_rows
 from score.manifest import case_of, instant
@@ -127,5 +128,6 @@ def _tables(frames: Frames) -> Tables:
     whole = {}
     for name in TABLE_NAMES:
         parts = [f for f in frames.get(name, ()) if len(f)]
-        whole[name] = pd.concat(parts, ignore_index=True) if parts else frame_of(name, (), raw)
+        together = pd.concat(parts, ignore_index=True) if parts else frame_of(name, (), raw)
+        whole[name] = as_schema(together, name)
     return Tables(**whole)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from incident_rca.analysis.call_counts import callers_of
 from incident_rca.analysis.evidence import rows_as_evidence
-from incident_rca.analysis.frames import pieces
+from incident_rca.analysis.frames import pieces, places, renamed
 from incident_rca.analysis.latency import canonical_method
 from incident_rca.analysis.rates import chance_of_more
 from incident_rca.model import Evidence, Span, System
+from incident_rca.typed_frames import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,23 +55,27 @@ def amplifications(seen: Observations) -> tuple[Amplification, ...]:
     if seen.outage is None or seen.outage.start.lo is None:
         return ()
     metrics = seen.tables.metrics
-    counted = metrics[
+    is_count = (
         (metrics["aggregate"] == "count") & metrics["method"].notna() & metrics["value"].notna()
-    ]
-    counted = counted.assign(program=counted["owner"].fillna(""))
+    )
+    gateway = seen.tables.gateway[["second", "method", "route", "requests"]]
     by_route = {
         f"{verb} {route}": rows[["second", "requests"]]
-        for (verb, route), rows in pieces(seen.tables.gateway, "method", "route")
+        for (verb, route), rows in pieces(gateway, "method", "route")
     }
     found = []
-    for (service, method), of_method in pieces(counted, "service", "method"):
+    for (service, method), rows in places(metrics, is_count, "service", "method"):
+        if service is None or method is None:
+            continue
+        counted = metrics.iloc[rows]
+        of_method = counted.assign(program=renamed(counted["owner"], str, missing=""))
         name, short = canonical_method(seen.case, service, method)
         routes = sorted(callers_of(seen.case, name, short) & set(by_route))
         asked = [by_route[route] for route in routes]
         views = [
             view
-            for _, rows in pieces(of_method, "metric", "program")
-            if asked and (view := _amplification(seen, name, short, rows, asked)) is not None
+            for _, by_one in pieces(of_method, "metric", "program")
+            if asked and (view := _amplification(seen, name, short, by_one, asked)) is not None
         ]
         if views:
             found.append(max(views, key=lambda a: (a.calls, a.highest)))
@@ -86,7 +91,7 @@ def _amplification(
 ) -> Amplification | None:
     """The stretch of one program's counts with more calls a request than before, if there is."""
     assert seen.outage is not None and seen.outage.start.lo is not None
-    width = timedelta(seconds=float(rows["bucket_seconds"].max()))
+    width = timedelta(seconds=float(plain(rows["bucket_seconds"]).max()))
     inside = rows[(rows["at"] >= seen.part.start) & (rows["at"] + width <= seen.part.end)]
     calls = inside.groupby("at", sort=True)["value"].sum()
     if calls.empty:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import rows_as_evidence
-from incident_rca.analysis.frames import pieces, sums
+from incident_rca.analysis.frames import chosen, pieces, sums
 from incident_rca.analysis.outage import recorded_from
 from incident_rca.model import Baseline, Case, ErrorBurst, Span, System
 from incident_rca.tables import Tables
@@ -50,7 +50,7 @@ def baselines(case: Case, tables: Tables, outage: ErrorBurst | None) -> tuple[Ba
 
 
 def _lead_up(case: Case, tables: Tables, start: datetime) -> list[Baseline]:
-    rows = tables.gateway[tables.gateway["second"] < start.replace(microsecond=0)]
+    rows = chosen(tables.gateway, tables.gateway["second"] < start.replace(microsecond=0))
     if rows.empty:
         return []
     failed, records = _by_status(rows), int(rows["requests"].sum())

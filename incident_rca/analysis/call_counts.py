@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
-from incident_rca.analysis.frames import pieces, sums
+from incident_rca.analysis.frames import pieces, places, renamed, sums
 from incident_rca.analysis.latency import canonical_method, whole_calls
 from incident_rca.analysis.latency_cuts import CUT_OFF
 from incident_rca.analysis.windows import each_once
 from incident_rca.model import Case, CutOff, ErrorBurst, Evidence, Span, System, TimeWindow
 from incident_rca.tables import Tables
+from incident_rca.typed_frames import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,23 +94,25 @@ def call_counts(
     if outage is None or outage.start.lo is None:
         return ()
     metrics = tables.metrics
-    counted = metrics[
+    is_count = (
         (metrics["aggregate"] == "count")
         & metrics["method"].notna()
         & metrics["status"].notna()
         & metrics["value"].notna()
         & (metrics["at"] >= part.start)
         & (metrics["at"] < part.end)
-    ]
-    counted = each_once(counted)
-    counted = counted.assign(
-        program=counted["owner"].fillna(""),
-        until=counted["at"] + _width(counted),
-        code=counted["status"].str.upper(),
     )
     end = outage.end.lo or part.end
     found = []
-    for (service, method), of_method in pieces(counted, "service", "method"):
+    for (service, method), rows in places(metrics, is_count, "service", "method"):
+        if service is None or method is None:
+            continue
+        counted = each_once(metrics.iloc[rows])
+        of_method = counted.assign(
+            program=renamed(counted["owner"], str, missing=""),
+            until=counted["at"] + _width(counted),
+            code=renamed(counted["status"], str.upper),
+        )
         name, short = canonical_method(case, service, method)
         by_series = [rows for _, rows in pieces(of_method, "metric", "program")]
         views = [_counts(name, short, rows, outage.start.lo, end) for rows in by_series]
@@ -145,7 +148,7 @@ def _by_code(rows: pd.DataFrame) -> dict[str, int]:
 
 def _seconds(rows: pd.DataFrame) -> float:
     """How long the buckets are together; each is there once for each code."""
-    return float(rows.drop_duplicates("at")["bucket_seconds"].sum())
+    return float(plain(rows.drop_duplicates("at")["bucket_seconds"]).sum())
 
 
 def _width(rows: pd.DataFrame) -> pd.Series[Any]:

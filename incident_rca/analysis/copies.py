@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from incident_rca.analysis.frames import pieces
+from incident_rca.analysis.frames import pieces, sizes
 from incident_rca.tables import TABLE_NAMES, Tables
 
 if TYPE_CHECKING:
@@ -21,10 +22,13 @@ def without_copies(tables: Tables) -> Tables:
 
 
 def _once(frame: pd.DataFrame) -> pd.DataFrame:
-    sizes = frame.groupby(["source", "file"], sort=True).size()
-    as_large = frozenset(sizes[sizes.duplicated(keep=False)].index)
+    times = Counter(sizes(frame, "source", "file"))
+    if max(times.values(), default=0) < 2:
+        return frame
     found = [
-        (key, _content(rows)) for key, rows in pieces(frame, "source", "file") if key in as_large
+        (key, _content(rows))
+        for key, rows in pieces(frame, "source", "file")
+        if times[len(rows)] > 1
     ]
     copies = {
         later for (one, rows), (later, others) in combinations(found, 2) if rows.equals(others)
@@ -38,6 +42,6 @@ def _once(frame: pd.DataFrame) -> pd.DataFrame:
 def _content(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows but for where they are from, in an order of their own; lists as texts."""
     plain = rows.drop(columns=["source", "file"])
-    lists = [str(c) for c in plain if plain[c].dtype == object]
-    plain = plain.assign(**{c: plain[c].map(str) for c in lists})
+    lists = [str(c) for c in plain if plain[c].dtype == "number_lists"]
+    plain = plain.assign(**{c: list(map(str, plain[c])) for c in lists})
     return plain.sort_values(list(plain.columns), kind="stable", ignore_index=True)

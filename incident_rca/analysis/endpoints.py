@@ -16,6 +16,7 @@ from incident_rca.analysis.outage import failures_in, recorded_from
 from incident_rca.analysis.rates import chance_of_more
 from incident_rca.model import Case, EndpointImpact, ErrorBurst, Evidence, Impact, Span, System
 from incident_rca.tables import Tables
+from incident_rca.typed_frames import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +92,7 @@ def _lead_up(case: Case, rows: pd.DataFrame, start: datetime, minutes: float) ->
     seconds = (until - recorded_from(case)).total_seconds()
     before = rows[rows["second"] < until]
     if width > _SECOND:
-        own = before["source"].map(widths).fillna(1.0).to_numpy(dtype=float)
+        own = plain(before["source"]).map(widths).fillna(1.0).to_numpy(dtype=float)
         before = before[seconds_of(before["second"]) + own <= start.timestamp()]
     if seconds <= 0:
         return None

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from incident_rca.analysis.frames import pieces, values
 from incident_rca.model import Case, Evidence, SourceStatus, Span, System
 from incident_rca.redact import plain
@@ -45,7 +47,6 @@ def rows_as_evidence(
     """One evidence a file that `frame` draws from, with its first and last line."""
     found = []
     for (source, file), rows in pieces(frame, "source", "file"):
-        ordered = rows.sort_values(first, kind="stable")
         found.append(
             Evidence(
                 system=system,
@@ -55,7 +56,7 @@ def rows_as_evidence(
                 file=file,
                 rows=(int(rows[first].min()), int(rows[last or first].max())),
                 count=len(rows) if count is None else count,
-                excerpt=_excerpt(ordered, first),
+                excerpt=_excerpt(rows, first),
             )
         )
     return tuple(found)
@@ -63,11 +64,12 @@ def rows_as_evidence(
 
 def _excerpt(rows: pd.DataFrame, number: str) -> tuple[str, ...]:
     """The first rows and the last one, each with its number, its columns named."""
-    last = rows.iloc[EXCERPT_FIRST:].iloc[-1:]
+    numbers = rows[number].to_numpy(dtype=float, na_value=np.nan)
+    order = np.argsort(numbers, kind="stable")
     columns = [column for column in rows if column in _KNOWN_COLUMNS and column not in _ORIGIN]
     texts = []
-    for some in (rows.iloc[:EXCERPT_FIRST], last):
-        for position, *cells in values(some, number, *columns):
+    for some in (order[:EXCERPT_FIRST], order[EXCERPT_FIRST:][-1:]):
+        for position, *cells in values(rows.iloc[some], number, *columns):
             named = zip(columns, cells, strict=True)
             shown = " ".join(f"{c}={_cell(v)}" for c, v in named if _is_shown(v))
             texts.append(plain(f"{position}: {shown}", LONGEST_EXCERPT))

@@ -17,6 +17,7 @@ from incident_rca.analysis.evidence import instant, rows_as_evidence, setting_as
 from incident_rca.analysis.frames import values
 from incident_rca.model import Case, Evidence, Span, System, TimeWindow
 from incident_rca.tables import Tables
+from incident_rca.typed_frames import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +76,7 @@ def crosscheck(tables: Tables, window: TimeWindow) -> Crosscheck | None:
     counts = _counts(tables)
     if counts.empty:
         return None
-    seconds = float(counts["bucket_seconds"].max())
+    seconds = float(plain(counts["bucket_seconds"]).max())
     step = timedelta(seconds=seconds)
     counted: Counter[datetime] = Counter()
     for start, number in _by_bucket(counts, "at", "value", step):
@@ -160,13 +161,13 @@ def _inside(frame: pd.DataFrame, at: str, window: TimeWindow) -> pd.DataFrame:
 
 def _counts(tables: Tables) -> pd.DataFrame:
     metrics = tables.metrics
-    counts: pd.DataFrame = metrics[
+    counts = metrics[
         metrics["metric"].isin(COUNTS_OF_FAILURES)
         & (metrics["aggregate"] == "count")
         & metrics["value"].notna()
-        & (metrics["bucket_seconds"] > 0)
     ]
-    return counts
+    found: pd.DataFrame = counts[plain(counts["bucket_seconds"]) > 0]
+    return found
 
 
 def _by_bucket(

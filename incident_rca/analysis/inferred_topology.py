@@ -63,7 +63,7 @@ def _service_names(seen: Observations, methods: Iterable[MethodTraffic]) -> dict
     """
     tags = sorted({m.service for m in methods})
     others = {a for e in seen.lock_episodes for a in e.waiter_applications}
-    others |= {limit.owner for limit in pool_limits(seen.tables)}
+    others |= {limit.owner for limit in pool_limits(seen.gauges)}
     firsts = [tag.partition(".")[0] for tag in tags]
     found = {}
     for tag, first in zip(tags, firsts, strict=True):
@@ -181,7 +181,7 @@ def _statements_that_name(seen: Observations, relation: str) -> int:
 def _pools(
     seen: Observations, methods: tuple[MethodTraffic, ...], names: dict[str, str]
 ) -> Iterator[Inference]:
-    limits = pool_limits(seen.tables)
+    limits = pool_limits(seen.gauges)
     owners = {limit.owner: _owners(names, methods, [limit.owner]) for limit in limits}
     for limit in limits:
         mine = owners[limit.owner]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from itertools import chain
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
-from incident_rca.analysis.frames import pieces, seconds_of
+from incident_rca.analysis.frames import pieces, places, seconds_of
 from incident_rca.analysis.latency_cuts import cuts_of
 from incident_rca.analysis.latency_levels import Bucket, Level, level_of, onset_of
 from incident_rca.analysis.latency_rises import Levels, Rise, beginning_of, rises_of
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    Places: TypeAlias = NDArray[np.intp]
+    Places: TypeAlias = NDArray[np.int32]
 
 # What tells most of slow calls first: of each method the first of these that is recorded is read.
 AGGREGATES = ("p99", "p95", "max", "avg")
@@ -43,40 +42,55 @@ def canonical_method(case: Case, service: str, method: str) -> tuple[str, str]:
     return service.partition(".")[0] or service, method
 
 
-def latency_shifts(case: Case, tables: Tables) -> tuple[LatencyShift, ...]:
-    """Each rise of a series of latencies to a plateau, highest first; or to a deadline, "at least".
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latencies:
+    """What the series of latencies say: their rises, highest first, and since when what is usual
+    of a method is known, None where it never is.
+    """
+
+    shifts: tuple[LatencyShift, ...]
+    usual_since: Mapping[str, datetime | None] = field(hash=False)
+
+    def without_usual(self, before: datetime) -> tuple[str, ...]:
+        """The methods whose latency is recorded, but not long enough before this to say what is
+        usual. Whether one of these became slow is not known.
+        """
+        since = self.usual_since.items()
+        return tuple(sorted(name for name, at in since if at is None or at > before))
+
+
+def latencies(case: Case, tables: Tables) -> Latencies:
+    """Each rise of a series of latencies to a plateau, or to a deadline ("at least"), and of which
+    methods what is usual is known.
 
     Of a method that several programs call, the program that saw it highest at that time.
     """
     counts = _counts(tables)
-    none = tables.metrics.iloc[:0]
-    shifts = []
+    none = np.empty(0, dtype=np.int32)
+    shifts: list[LatencyShift] = []
+    usual_since: dict[str, datetime | None] = {}
     for of_metric in _series(case, tables):
         found = []
         for series in of_metric:
-            of_method = counts.get((series.service, series.method), none)
-            baseline, rises = rises_of(series.levels)
+            of_method = tables.metrics.iloc[counts.get((series.service, series.method), none)]
+            levels = series.levels
+            baseline, rises = rises_of(levels)
             found += [_shift(case, of_method, series, rise, baseline) for rise in rises]
-        found += _cut_off(case, counts, of_metric, found)
+            name = ".".join(canonical_method(case, series.service, series.method))
+            usual_since[name] = _earlier(usual_since.get(name), _usual_since(levels))
+        found += _cut_off(case, tables, counts, of_metric, found)
         shifts += _one_at_a_time(found)
-    return tuple(sorted(shifts, key=lambda s: (-s.plateau_ms, s.service, s.method, s.onset.middle)))
+    ordered = sorted(shifts, key=lambda s: (-s.plateau_ms, s.service, s.method, s.onset.middle))
+    return Latencies(shifts=tuple(ordered), usual_since=usual_since)
 
 
-def methods_without_usual(case: Case, tables: Tables, before: datetime) -> tuple[str, ...]:
-    """The methods whose latency is recorded, but not long enough before this to say what is usual.
+def _usual_since(levels: Levels) -> datetime | None:
+    told = beginning_of(levels)
+    return datetime.fromtimestamp(levels.ends[told - 1], UTC) if told else None
 
-    Whether one of these became slow is not known.
-    """
-    judged: set[str] = set()
-    recorded: set[str] = set()
-    for series in chain.from_iterable(_series(case, tables)):
-        name = ".".join(canonical_method(case, series.service, series.method))
-        levels = series.levels
-        told = beginning_of(levels)
-        recorded.add(name)
-        if told and levels.ends[told - 1] <= before.timestamp():
-            judged.add(name)
-    return tuple(sorted(recorded - judged))
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((at for at in (one, other) if at is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,17 +130,12 @@ def _series(case: Case, tables: Tables) -> Iterator[list[_Series]]:
         & (metrics["at"] >= case.window.start)
         & (metrics["at"] < case.window.end)
     )
-    keys = ["service", "method", "metric", "owner", "aggregate"]
-    read = metrics.loc[is_read, keys]
-    named = read.groupby(keys, dropna=False, sort=False, observed=True).indices
-    places = np.flatnonzero(is_read)
+    keys = ("service", "method", "metric", "owner", "aggregate")
     found: dict[tuple[str, str], dict[str, dict[str, dict[str, Places]]]] = {}
-    for key, rows in named.items():
-        assert isinstance(key, tuple)
-        by, of, name, owner, read_as = (k if isinstance(k, str) else "" for k in key)
+    for (by, of, name, owner, read_as), rows in places(metrics, is_read, *keys):
         if by and of and name:
             by_metric = found.setdefault((by, of), {}).setdefault(name, {})
-            by_metric.setdefault(owner, {})[read_as] = places[rows]
+            by_metric.setdefault(owner or "", {})[read_as or ""] = rows
     for (service, method), of_method in sorted(found.items()):
         there = {a for of_metric in of_method.values() for p in of_metric.values() for a in p}
         best = next(a for a in AGGREGATES if a in there)
@@ -142,14 +151,15 @@ def _in_order(aggregates: Mapping[str, Places]) -> Places:
     return np.sort(np.concatenate(list(aggregates.values())))
 
 
-def _counts(tables: Tables) -> dict[tuple[str, str], pd.DataFrame]:
-    """The counts of calls by status code, of each method."""
+def _counts(tables: Tables) -> dict[tuple[str | None, str | None], Places]:
+    """Where the counts of calls by status code are, of each method."""
     metrics = tables.metrics
-    counted = metrics[
+    is_count = (
         (metrics["aggregate"] == "count") & metrics["status"].notna() & metrics["value"].notna()
-    ]
+    )
     return {
-        (service, method): rows for (service, method), rows in pieces(counted, "service", "method")
+        (service, method): rows
+        for (service, method), rows in places(metrics, is_count, "service", "method")
     }
 
 
@@ -224,16 +234,18 @@ def _shift(
 
 def _cut_off(
     case: Case,
-    counts: Mapping[tuple[str, str], pd.DataFrame],
+    tables: Tables,
+    counts: Mapping[tuple[str | None, str | None], Places],
     of_metric: list[_Series],
     found: list[LatencyShift],
 ) -> list[LatencyShift]:
     """What deadlines hide: more calls than usual were cut off, where none of the series rose."""
     hidden = []
     for series in of_metric:
-        of_method = counts.get((series.service, series.method))
-        if of_method is None:
+        rows = counts.get((series.service, series.method))
+        if rows is None:
             continue
+        of_method = tables.metrics.iloc[rows]
         for cut in cuts_of(series.levels, series.aggregate, of_method):
             shift = _shift(case, of_method, series, cut.rise, cut.usual_ms)
             if any(_overlap(shift, other) for other in found):

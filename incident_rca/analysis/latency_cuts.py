@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from incident_rca.analysis.frames import pieces, seconds_of
+from incident_rca.analysis.frames import distinct, pieces, renamed, seconds_of
 from incident_rca.analysis.latency_rises import (
     FEWEST_BUCKETS,
     SHIFT_FACTOR,
@@ -93,11 +93,13 @@ def cuts_of(levels: Levels, aggregate: str, counts: pd.DataFrame) -> tuple[Cut, 
 
 def _calls(levels: Levels, counts: pd.DataFrame) -> _Calls | None:
     """The calls by bucket as the program and metric saw them that saw most cut off, if any was."""
-    is_cut = counts["status"].str.upper().isin(CUT_OFF)
+    is_cut = counts["status"].isin([s for s in distinct(counts, "status") if s.upper() in CUT_OFF])
     if not counts.loc[is_cut, "value"].any():
         return None
     views = []
-    named = each_once(counts.assign(is_cut=is_cut, program=counts["owner"].fillna("")))
+    named = each_once(
+        counts.assign(is_cut=is_cut, program=renamed(counts["owner"], str, missing=""))
+    )
     for _, rows in pieces(named, "metric", "program"):
         starts = seconds_of(rows["at"])
         place = np.searchsorted(levels.starts, starts, side="right") - 1

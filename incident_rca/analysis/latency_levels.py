@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from incident_rca.model import Span
 from incident_rca.model.episodes import PlateauBasis
+from incident_rca.typed_frames import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ def level_of(high: Sequence[Bucket], rows: pd.DataFrame, averages: pd.DataFrame)
     stood_at, peak = median(b.value for b in high), max(b.value for b in high)
     is_flat = peak - min(b.value for b in high) <= _SAME * peak
     ceilings = rows["ceiling"].dropna()
-    ceiling = float(ceilings.max()) if len(ceilings) else None
+    ceiling = float(plain(ceilings).max()) if len(ceilings) else None
     if ceiling is not None and stood_at >= ceiling:
         basis: PlateauBasis = "ceiling"
     else:

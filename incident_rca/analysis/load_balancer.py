@@ -20,6 +20,7 @@ from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import pieces, values
 from incident_rca.model import Case, Evidence, Span, System
 from incident_rca.tables import Tables
+from incident_rca.typed_frames import as_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,8 +67,8 @@ def promoted(case: Case, tables: Tables) -> Tables:
     )
     return replace(
         tables,
-        gateway=_like(named, tables.gateway),
-        failures=_like(failures, tables.failures),
+        gateway=as_schema(named, "gateway"),
+        failures=as_schema(failures, "failures"),
         load_balancer=tables.load_balancer.iloc[:0],
     )
 
@@ -89,11 +90,6 @@ def in_front(rows: pd.DataFrame) -> pd.DataFrame:
 def _is_before(one: Mapping[str, datetime], other: Mapping[str, datetime]) -> bool:
     later = [trace for trace in other if trace in one and other[trace] > one[trace]]
     return 2 * len(later) > len(other)
-
-
-def _like(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """The columns of `table` in its types; those that the frame lacks are null."""
-    return frame.reindex(columns=table.columns).astype(table.dtypes.to_dict())
 
 
 # --- routes -------------------------------------------------------------------------------------

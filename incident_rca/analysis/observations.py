@@ -13,14 +13,15 @@ from incident_rca.analysis.clocks import clocks_of
 from incident_rca.analysis.copies import without_copies
 from incident_rca.analysis.endpoints import endpoint_impacts
 from incident_rca.analysis.error_types import error_types
+from incident_rca.analysis.frames import chosen
 from incident_rca.analysis.gateway_crosscheck import LackingLog, lacking_log
 from incident_rca.analysis.gateway_failures import with_execution_logs
-from incident_rca.analysis.latency import latency_shifts
+from incident_rca.analysis.latency import Latencies, latencies
 from incident_rca.analysis.load_balancer import promoted
 from incident_rca.analysis.lock_load import LockLoad, lock_loads
 from incident_rca.analysis.locks import lock_episodes
 from incident_rca.analysis.outage import failures_in, find_outages
-from incident_rca.analysis.pool import find_pool, pool_sizes
+from incident_rca.analysis.pool import PoolGauges, find_pool, pool_gauges, pool_sizes
 from incident_rca.analysis.sessions import StuckSessions, Terminations, stuck_sessions, terminations
 from incident_rca.analysis.shared_ids import link_of
 from incident_rca.analysis.starvation import starvations
@@ -68,12 +69,14 @@ class Observations:
     part: TimeWindow
     incident: int
     tables: Tables
+    gauges: PoolGauges
     outage: ErrorBurst | None
     endpoints: tuple[EndpointImpact, ...]
     error_types: tuple[ErrorType, ...]
     baselines: tuple[Baseline, ...]
     lock_episodes: tuple[LockEpisode, ...]
     lock_loads: tuple[LockLoad, ...]
+    latencies: Latencies
     latency_shifts: tuple[LatencyShift, ...]
     other_shifts: tuple[LatencyShift, ...] = ()
     pool: PoolState | None
@@ -141,23 +144,26 @@ def observe(case: Case, tables: Tables) -> tuple[Observations, ...]:
     tables = replace(tables, failures=with_execution_logs(tables.failures))
     tables = _inside(case.window, promoted(case, tables))
     outages = find_outages(case, tables)
-    locks, shifts = lock_episodes(case, tables), latency_shifts(case, tables)
+    gauges = pool_gauges(tables.metrics)
+    locks, found = lock_episodes(case, tables), latencies(case, tables)
     whole = Observations(
         case=case,
         clocks=clocks,
         part=case.window,
         incident=1,
         tables=tables,
+        gauges=gauges,
         outage=None,
         endpoints=(),
         error_types=(),
         baselines=(),
         lock_episodes=locks,
         lock_loads=lock_loads(case, tables),
-        latency_shifts=shifts,
+        latencies=found,
+        latency_shifts=found.shifts,
         pool=None,
         starvations=starvations(case, tables),
-        stuck=stuck_sessions(case, tables, pool_sizes(case, tables)),
+        stuck=stuck_sessions(case, tables, pool_sizes(case, gauges)),
         terminations=terminations(case, tables),
         changes=changes_in(case, tables),
         lacking_log=lacking,
@@ -199,7 +205,9 @@ def _cut(whole: Observations, part: TimeWindow) -> Observations:
 def _of_outage(seen: Observations, outage: ErrorBurst | None) -> Observations:
     """What was seen, with what follows from its outage."""
     shifts = _of_its_time(seen.latency_shifts, outage)
-    pool = find_pool(seen.case, seen.tables, seen.clocks, outage, shifts, seen.terminations)
+    pool = find_pool(
+        seen.case, seen.tables, seen.gauges, seen.clocks, outage, shifts, seen.terminations
+    )
     if pool is not None and not _meets(seen.part, pool.exhausted_at, pool.exhausted_until):
         pool = None
     return replace(
@@ -243,4 +251,5 @@ def _inside(window: TimeWindow, tables: Tables) -> Tables:
 
 
 def _between(frame: pd.DataFrame, column: str, window: TimeWindow) -> pd.DataFrame:
-    return frame[(frame[column] >= window.start) & (frame[column] < window.end)]
+    inside = (frame[column] >= window.start) & (frame[column] < window.end)
+    return chosen(frame, inside)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from incident_rca.analysis.clocks import Sequence, order_of
 from incident_rca.analysis.evidence import instant, rows_as_evidence, setting_as_evidence
-from incident_rca.analysis.frames import distinct, pieces
+from incident_rca.analysis.frames import distinct, pieces, places
 from incident_rca.analysis.lock_graph import session_keys
 from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.pool_stretches import FullStretch, full_stretches, of_outage
@@ -31,6 +33,7 @@ from incident_rca.tables import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 # What a gauge counts where no question says it: names of OpenTelemetry (db.client.connections.*),
 # HikariCP by Micrometer and their likes.
@@ -57,9 +60,18 @@ class _Gauges:
     last_bucket: pd.Timestamp
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolGauges:
+    """The gauges of pools: of each owner the rows of `metrics`, by what they count."""
+
+    metrics: pd.DataFrame
+    places: Mapping[str, Mapping[str, NDArray[np.int32]]]
+
+
 def find_pool(
     case: Case,
     tables: Tables,
+    gauges: PoolGauges,
     clocks: Clocks,
     outage: ErrorBurst | None,
     shifts: tuple[LatencyShift, ...],
@@ -67,11 +79,11 @@ def find_pool(
 ) -> PoolState | None:
     """The pool that stood at its limit for longest, or None where none did."""
     found = []
-    for (owner,), rows in pieces(_with_roles(tables.metrics), "owner"):
-        gauges = _gauges(case, owner, rows[rows["value"].notna()], rows["at"].max())
-        full = _full(gauges, outage) if gauges else None
-        if gauges is not None and full is not None:
-            state = _state(case, tables, clocks, owner, gauges, full, outage, shifts, ended)
+    for owner, rows in _by_owner(gauges):
+        known = _gauges(case, owner, rows[rows["value"].notna()], rows["at"].max())
+        full = _full(known, outage) if known else None
+        if known is not None and full is not None:
+            state = _state(case, tables, clocks, owner, known, full, outage, shifts, ended)
             found.append((len(full.rows), state))
     return max(found, key=lambda item: (item[0], item[1].owner), default=(0, None))[1]
 
@@ -85,13 +97,14 @@ class PoolLimit:
     evidence: tuple[Evidence, ...]
 
 
-def pool_limits(tables: Tables) -> tuple[PoolLimit, ...]:
+def pool_limits(gauges: PoolGauges) -> tuple[PoolLimit, ...]:
     """The limit of each pool whose gauge is recorded, whether or not it was ever reached."""
-    named = _with_roles(tables.metrics)
-    known = named[(named["role"] == "max") & named["value"].notna()]
     found = []
-    for (owner,), rows in pieces(known, "owner"):
-        sizes = tuple(sorted({int(value) for value in rows["value"]}))
+    for owner, of_owner in _by_owner(gauges, "max"):
+        rows = of_owner[of_owner["value"].notna()]
+        if rows.empty:
+            continue
+        sizes = tuple(sorted({int(value) for value in distinct(rows, "value")}))
         at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last bucket")
         seen = f"the maximum of pool {owner} was {' or '.join(map(str, sizes))}"
         cited = rows_as_evidence(rows, system=System.GRPC_METRICS, at=at, seen=seen, first="row")
@@ -99,17 +112,17 @@ def pool_limits(tables: Tables) -> tuple[PoolLimit, ...]:
     return tuple(found)
 
 
-def pool_sizes(case: Case, tables: Tables) -> Mapping[str, int]:
+def pool_sizes(case: Case, gauges: PoolGauges) -> Mapping[str, int]:
     """The size of each pool by its owner: what its gauge says at most, else what the topology does.
 
     A pool whose name names a service is that service's.
     """
     stated = {s.name: s.pool_size for s in case.topology.services if s.pool_size is not None}
-    gauges = {}
-    for limit in pool_limits(tables):
+    measured = {}
+    for limit in pool_limits(gauges):
         service = owner_of(case, limit.owner)
-        gauges[service.name if service else limit.owner] = limit.sizes[-1]
-    return stated | gauges
+        measured[service.name if service else limit.owner] = limit.sizes[-1]
+    return stated | measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,17 +135,14 @@ class PoolUsage:
     used: pd.DataFrame = field(hash=False)
 
 
-def pool_usage(case: Case, tables: Tables) -> tuple[PoolUsage, ...]:
+def pool_usage(case: Case, gauges: PoolGauges) -> Iterator[PoolUsage]:
     """How many connections each pool had in use over the window, by the name of its service."""
-    found = []
-    for (owner,), rows in pieces(_with_roles(tables.metrics), "owner"):
-        gauges = _gauges(case, owner, rows[rows["value"].notna()], rows["at"].max())
-        if gauges is not None:
+    for owner, rows in _by_owner(gauges):
+        known = _gauges(case, owner, rows[rows["value"].notna()], rows["at"].max())
+        if known is not None:
             service = owner_of(case, owner)
             name = service.name if service else owner
-            usage = PoolUsage(owner=name, size=gauges.size, step=gauges.step, used=gauges.used)
-            found.append(usage)
-    return tuple(found)
+            yield PoolUsage(owner=name, size=known.size, step=known.step, used=known.used)
 
 
 def gauge_role(metric: str) -> str:
@@ -140,16 +150,38 @@ def gauge_role(metric: str) -> str:
     return next((role for role, pattern in _ROLES if pattern.search(metric)), "")
 
 
-def _with_roles(metrics: pd.DataFrame) -> pd.DataFrame:
+def pool_gauges(metrics: pd.DataFrame) -> PoolGauges:
     """The gauges of pools that have an owner, with what each counts: as its question says, else by
     its name. One that was asked for and has no tag that names its pool is its source's own.
     """
     by_name = {name: role for name in distinct(metrics, "metric") if (role := gauge_role(name))}
-    gauges = metrics[metrics["metric"].isin(list(by_name)) | metrics["role"].notna()]
-    roles = gauges["role"].fillna(gauges["metric"].map(by_name))
-    is_own = gauges["owner"].isna() & gauges["role"].notna()
-    named = gauges.assign(role=roles, owner=gauges["owner"].mask(is_own, gauges["source"]))
-    return named[named["owner"].notna() & (named["role"] != "")]
+    is_gauge = metrics["metric"].isin(list(by_name)) | metrics["role"].notna()
+    found: dict[str, dict[str, list[NDArray[np.int32]]]] = {}
+    keys = ("metric", "role", "owner", "source")
+    for (metric, asked, owner, source), rows in places(metrics, is_gauge, *keys):
+        told = by_name.get(metric or "") if asked is None else asked
+        pool = source if owner is None and asked is not None else owner
+        if told and pool is not None:
+            found.setdefault(pool, {}).setdefault(told, []).append(rows)
+    by_owner = {
+        pool: {role: np.sort(np.concatenate(some)) for role, some in by_role.items()}
+        for pool, by_role in sorted(found.items())
+    }
+    return PoolGauges(metrics, by_owner)
+
+
+def _by_owner(gauges: PoolGauges, *only: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each pool, in their order, with owner and role; one pool at a time."""
+    import pandas as pd
+
+    for owner, by_role in gauges.places.items():
+        roles = [role for role in sorted(by_role) if not only or role in only]
+        if roles:
+            rows = np.concatenate([by_role[role] for role in roles])
+            said = np.repeat(np.arange(len(roles)), [len(by_role[role]) for role in roles])
+            order = np.argsort(rows, kind="stable")
+            named = pd.Categorical.from_codes(said[order], pd.Index(roles, dtype="str"))
+            yield owner, gauges.metrics.iloc[rows[order]].assign(role=named, owner=owner)
 
 
 def owner_of(case: Case, pool: str) -> Service | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,8 +55,8 @@ def full_stretches(
     busy = [r for r in rises if is_full[r.first : r.last + 1].any()]
     if busy and any(_is_by_chance(run, busy) for run in runs):
         runs = [part for run in runs for rise in rises if (part := _within(run, rise)) is not None]
-    times = [at for row in buckets.index if (at := instant(row)) is not None]
-    return tuple(_stretch(used[used["value"] >= size], times, step, run) for run in runs)
+    full = used[used["value"] >= size] if runs else used
+    return tuple(_stretch(full, buckets.index, step, run) for run in runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +95,25 @@ def _within(run: _Run, rise: Rise) -> _Run | None:
     return _Run(first, last, begun, max(begun, min(last, rise.last_sure)))
 
 
-def _stretch(full: pd.DataFrame, times: list[datetime], step: timedelta, run: _Run) -> FullStretch:
-    first, last = times[run.first], times[run.last]
+def _stretch(full: pd.DataFrame, times: pd.Index[Any], step: timedelta, run: _Run) -> FullStretch:
+    first, last = _at(times, run.first), _at(times, run.last)
     why = f"a {step.total_seconds():g} s bucket of the gauge"
-    after = times[run.first - 1] + step if run.first else first
-    before = times[run.last + 1] if run.last + 1 < len(times) else last + step
+    after = _at(times, run.first - 1) + step if run.first else first
+    before = _at(times, run.last + 1) if run.last + 1 < len(times) else last + step
     # A long silence was not seen full.
     if before - last > FEWEST_BUCKETS * step:
         before = last + step
-    begun = Span(min(after, first), times[run.first_sure] + step, why)
+    begun = Span(min(after, first), _at(times, run.first_sure) + step, why)
     if first - after >= step:
         begun = Span(after, begun.hi, f"{why}, and those before it that are missing")
     rows = full[(full["at"] >= first) & (full["at"] <= last)]
-    return FullStretch(rows, begun, Span(times[run.last_sure], before, why))
+    return FullStretch(rows, begun, Span(_at(times, run.last_sure), before, why))
+
+
+def _at(times: pd.Index[Any], position: int) -> datetime:
+    found = instant(times[position])
+    assert found is not None
+    return found
 
 
 def of_outage(stretches: tuple[FullStretch, ...], outage: ErrorBurst | None) -> FullStretch | None:

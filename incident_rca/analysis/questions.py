@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incident_rca.analysis.hypotheses.missing_deadline import failed_codes, hung_without_deadline
-from incident_rca.analysis.latency import methods_without_usual
 from incident_rca.analysis.names import counted, may_be_one
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.verdicts import Candidate
@@ -136,7 +135,7 @@ def _unjudged(seen: Observations) -> Iterator[str]:
     if seen.outage is None:
         return
     start = seen.outage.onset.first
-    for name in methods_without_usual(seen.case, seen.tables, start):
+    for name in seen.latencies.without_usual(start):
         yield (
             f"How long do calls of {name} usually take? Too few values are recorded before "
             "requests failed to say whether they became slow."

@@ -18,15 +18,16 @@ def binomial_tail(successes: int, trials: int, share: float) -> float:
         return 1.0
     if share <= 0.0:
         return 0.0
-    total = 0.0
-    for k in range(successes, trials + 1):
-        log = math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
-        term = math.exp(log + k * math.log(share) + (trials - k) * math.log1p(-share))
+    log = math.lgamma(trials + 1) - math.lgamma(successes + 1) - math.lgamma(trials - successes + 1)
+    first = math.exp(log + successes * math.log(share) + (trials - successes) * math.log1p(-share))
+    # Each further term by its ratio to the one before; above the mean terms only fall.
+    odds, term, total = share / (1.0 - share), 1.0, 1.0
+    for k in range(successes, trials):
+        term *= (trials - k) / (k + 1) * odds
         total += term
-        # Above the mean terms only fall.
         if term <= total * 1e-12:
             break
-    return min(1.0, total)
+    return min(1.0, first * total)
 
 
 def chance_of_more(events: int, seconds: float, usual: int, usual_seconds: float) -> float:

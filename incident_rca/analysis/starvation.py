@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from incident_rca.analysis.endpoints import STARVED_SHARE
 from incident_rca.analysis.evidence import rows_as_evidence
-from incident_rca.analysis.frames import pieces, seconds_of
+from incident_rca.analysis.frames import distinct, flat, pieces, seconds_of
 from incident_rca.analysis.outage import recorded_from, recorded_until
 from incident_rca.analysis.rates import chance_of_more
 from incident_rca.analysis.stretches import high_stretches
@@ -80,7 +79,7 @@ def _of_route(case: Case, method: str, route: str, rows: pd.DataFrame) -> Iterat
     found, scores = _silences(counts)
     if found and found[-1][1] + 1 == len(scores):
         # A request is logged when it ends: those that arrived last may not be there yet.
-        slowest_ms = max(chain.from_iterable(rows["latency_ms_bounds"]), default=0)
+        slowest_ms = int(flat(rows["latency_ms_bounds"]).max(initial=0))
         counts = _counts(case, rows, slowest_ms / 1000)
         if counts is None:
             return
@@ -94,7 +93,7 @@ def _of_route(case: Case, method: str, route: str, rows: pd.DataFrame) -> Iterat
 
 def _counts(case: Case, rows: pd.DataFrame, not_yet: float) -> _Counts | None:
     """The route's requests by bin, without the last `not_yet` seconds of what is recorded."""
-    read = set(rows["source"])
+    read = distinct(rows, "source")
     sources = [s for s in case.gateway_logs if s.name in read or not read]
     width = max([1.0, *(s.resolution_seconds or 0.0 for s in sources)])
     until = recorded_until(case).timestamp() - not_yet

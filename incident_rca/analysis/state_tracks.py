@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from incident_rca.analysis.evidence import (
     setting_as_evidence,
     source_as_evidence,
 )
-from incident_rca.analysis.frames import pieces, values
+from incident_rca.analysis.frames import distinct, pieces, values
 from incident_rca.analysis.hypotheses.lock_blocking import active_of
 from incident_rca.analysis.latency import AGGREGATES, canonical_method
 from incident_rca.analysis.lock_places import placed
@@ -151,10 +151,13 @@ def _pools(seen: Observations, moments: Sequence[datetime]) -> Track:
     """Whether a pool had no connection left, and how many were in use of the fullest one."""
     yes: list[list[tuple[str, Cited]]] = [[] for _ in moments]
     numbers: list[float | None] = [None] * len(moments)
-    usages = pool_usage(seen.case, seen.tables)
-    for usage in usages:
-        cited = _of_pool(seen, usage, moments)
-        buckets = _buckets(_around(usage.used, moments))
+    usages = tuple(
+        replace(usage, used=_around(usage.used, moments))
+        for usage in pool_usage(seen.case, seen.gauges)
+    )
+    of_pools = [_of_pool(seen, usage, moments) for usage in usages]
+    for usage, cited in zip(usages, of_pools, strict=True):
+        buckets = _buckets(usage.used)
         for position, at in enumerate(moments):
             used = _in_use(seen, usage, at, buckets(at))
             if used is not None:
@@ -162,7 +165,7 @@ def _pools(seen: Observations, moments: Sequence[datetime]) -> Track:
             if used is not None and used >= usage.size:
                 yes[position].append((f"{usage.owner}: {usage.size} of {usage.size}", cited))
     is_known = [number is not None for number in numbers]
-    no = tuple(e for usage in usages for e in _of_pool(seen, usage, moments))
+    no = tuple(e for cited in of_pools for e in cited)
     unknown = _unseen(seen, System.GRPC_METRICS, "a gauge of a pool with a known limit")
     return _track(Question.POOL_FULL, yes, is_known, no or unknown, unknown, numbers)
 
@@ -190,7 +193,7 @@ def _in_use(
 def _of_pool(seen: Observations, usage: PoolUsage, moments: Sequence[datetime]) -> Cited:
     if seen.pool is not None and seen.pool.owner == usage.owner:
         return seen.pool.evidence
-    inside = _around(usage.used, moments)
+    inside = usage.used
     return rows_as_evidence(
         inside,
         system=System.GRPC_METRICS,
@@ -202,7 +205,7 @@ def _of_pool(seen: Observations, usage: PoolUsage, moments: Sequence[datetime]) 
 
 def _around(rows: pd.DataFrame, moments: Sequence[datetime]) -> pd.DataFrame:
     """The buckets that meet the outage; they are as wide as the widest of them."""
-    width = timedelta(seconds=float(rows["bucket_seconds"].max())) if len(rows) else timedelta(0)
+    width = timedelta(seconds=max(distinct(rows, "bucket_seconds"), default=0.0))
     found: pd.DataFrame = rows[(rows["at"] > moments[0] - width) & (rows["at"] <= moments[-1])]
     return found
 

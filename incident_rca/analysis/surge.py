@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
-from incident_rca.analysis.frames import pieces, sums
+from incident_rca.analysis.frames import chosen, pieces, sums
 from incident_rca.analysis.outage import recorded_from
 from incident_rca.analysis.rates import chance_of_more, high_stretch
 from incident_rca.model import Evidence, Span, System
@@ -58,8 +58,8 @@ def traffic_before(seen: Observations) -> Traffic | None:
         return None
     first, failure = recorded_from(seen.part_case), seen.outage.start.lo
     gateway = seen.tables.gateway
-    before = gateway[gateway["second"] < failure]
-    if failure <= first or before.empty:
+    is_before = gateway["second"] < failure
+    if failure <= first or not is_before.any():
         return None
     known = failure.replace(microsecond=0) + SECOND
     cut = _surge_bins(gateway, first, known, seen.part.end)
@@ -67,6 +67,7 @@ def traffic_before(seen: Observations) -> Traffic | None:
         return None
     begun, until, usual_rate = cut
     surge = _surge(gateway, first, begun, until, usual_rate) if begun and until else None
+    before = chosen(gateway, is_before)
     cited = rows_as_evidence(
         before,
         system=System.GATEWAY,
@@ -130,9 +131,9 @@ def _is_surge(counts: list[int], found: tuple[int, int], usual: float, number: i
 def _surge(
     gateway: pd.DataFrame, first: datetime, start: datetime, end: datetime, usual_rate: float
 ) -> Surge:
-    inside = gateway[(gateway["second"] >= start) & (gateway["second"] < end)]
+    inside = chosen(gateway, (gateway["second"] >= start) & (gateway["second"] < end))
     seconds = (end - start).total_seconds()
-    before = gateway[gateway["second"] < start]
+    before = chosen(gateway, gateway["second"] < start)
     lead = max(1.0, (start - first).total_seconds())
     routes = [
         f"{method} {route}"

@@ -16,6 +16,7 @@ from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.outage import recorded_from
 from incident_rca.analysis.windows import each_once
 from incident_rca.model import EndpointImpact, Evidence, Impact, LatencyShift, Span, System
+from incident_rca.typed_frames import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +83,7 @@ def bins_of(seen: Observations) -> Bins:
     metrics = seen.tables.metrics
     widths = metrics.loc[metrics["method"].notna(), "bucket_seconds"].dropna()
     logs = [s.resolution_seconds or 0.0 for s in seen.case.gateway_logs]
-    coarsest = float(widths.max()) if len(widths) else 0.0
+    coarsest = float(plain(widths).max()) if len(widths) else 0.0
     seconds = max(SHORTEST_BIN_SECONDS, coarsest, *logs)
     window = seen.case.window
     first = seen.outage.start.first if seen.outage else window.end

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from incident_rca.model import Case, Clocks, Gap, SourceStatus, TimeWindow
 from incident_rca.tables import SCHEMAS, Tables
+from incident_rca.typed_frames import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +45,6 @@ def _frame(table: str, frame: pd.DataFrame, moved: dict[str, timedelta]) -> pd.D
 
     if not frame["source"].isin(list(moved)).any():
         return frame
-    by = pd.to_timedelta(frame["source"].map(moved).fillna(timedelta()))
+    by = pd.to_timedelta(plain(frame["source"]).map(moved).fillna(timedelta()))
     instants = [c for c, kind in SCHEMAS[table].items() if kind == "TIMESTAMPTZ"]
     return frame.assign(**{column: frame[column] - by for column in instants})

@@ -22,8 +22,9 @@ from incident_rca.formats.cloudwatch_messages import (
     messages_in,
 )
 from incident_rca.formats.lines import Truncated, head_of, lines_of
-from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, as_schema
+from incident_rca.formats.parsed import Format, Head, Parsed, RawInput
 from incident_rca.model import System
+from incident_rca.typed_frames import as_schema
 
 _POSTGRES = "postgres_log"
 

@@ -52,12 +52,14 @@ def fetch(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
         masked = np.ma.asarray(array)
         missing = np.ma.getmaskarray(masked)
         if masked.dtype.kind == "M":
-            instants = pd.DatetimeIndex(masked.filled(np.datetime64("NaT")))
-            columns[name] = instants.tz_localize("UTC")
+            masked.data[missing] = np.datetime64("NaT")
+            columns[name] = pd.DatetimeIndex(masked.data).tz_localize("UTC").array
         elif masked.dtype.kind in "iu":
-            columns[name] = pd.Series(masked.data).astype("Int64").mask(missing)
+            columns[name] = pd.arrays.IntegerArray(masked.data.astype("int64", copy=False), missing)
         elif masked.dtype.kind == "f":
-            columns[name] = pd.Series(masked.data).mask(missing)
+            masked.data[missing] = np.nan
+            columns[name] = masked.data
         else:
             columns[name] = pd.Series(masked.data, dtype=object).mask(missing, None)
-    return pd.DataFrame(columns)
+    # Not copied: a copy puts columns of one type together, and holds them twice meanwhile.
+    return pd.DataFrame(columns, copy=False)

@@ -14,8 +14,9 @@ from typing import Any
 
 from incident_rca.formats.duckdb_session import define, fetch, open_session, run_file
 from incident_rca.formats.lines import damage_of, repaired_copy
-from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, as_schema, redacted
+from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, redacted
 from incident_rca.model import System, TimeWindow
+from incident_rca.typed_frames import as_schema
 
 # The log writes microseconds, but a request is created in a millisecond.
 RESOLUTION_SECONDS = 0.001

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from incident_rca.model import Gap, System, TimeWindow
 from incident_rca.redact import redact_text
 from incident_rca.tables import SCHEMAS
+from incident_rca.typed_frames import as_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,29 +76,6 @@ class Format:
     recognises: Callable[[Head], bool]
     parse: Callable[[RawInput], Parsed]
     cannot_show: str = ""
-
-
-_PANDAS_TYPES: Mapping[str, Any] = {
-    "VARCHAR": "str",
-    "INTEGER": "Int64",
-    "BIGINT": "Int64",
-    "DOUBLE": "float64",
-    "TIMESTAMPTZ": "datetime64[us, UTC]",
-}
-
-
-def as_schema(frame: pd.DataFrame, table: str) -> pd.DataFrame:
-    """`frame` with exactly the columns and types of `table`; columns it lacks are null."""
-    import pandas as pd
-
-    columns: dict[str, Any] = {}
-    for column, duckdb_type in SCHEMAS[table].items():
-        values = frame[column] if column in frame else pd.Series([None] * len(frame))
-        dtype = _PANDAS_TYPES.get(duckdb_type, object)
-        if duckdb_type == "TIMESTAMPTZ":
-            values = pd.to_datetime(values, utc=True)
-        columns[column] = values.astype(dtype)
-    return pd.DataFrame(columns, index=frame.index)
 
 
 # Statements are redacted as SQL where they are parsed; ids say nothing of a person.

@@ -118,7 +118,7 @@ def _exhausted(seen: Observations) -> tuple[int, int | None] | None:
 def _held_by_step(seen: Observations, pool: str) -> tuple[int | None, ...]:
     """The most connections that the pool's gauge counted in each step of the incident's part."""
     steps: list[int | None] = [None] * steps_in(_ms(seen, seen.part.end))
-    gauges = (usage.used for usage in pool_usage(seen.case, seen.tables) if usage.owner == pool)
+    gauges = (usage.used for usage in pool_usage(seen.case, seen.gauges) if usage.owner == pool)
     for at, value in (row for used in gauges for row in values(used, "at", "value")):
         moment = instant(at)
         if moment is None or value is None or not seen.part.start <= moment < seen.part.end:
@@ -314,7 +314,8 @@ def _requests(seen: Observations, routes: tuple[TrafficRoute, ...]) -> Iterator[
 
 
 def _of_route(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    return frame[(frame["method"] + " " + frame["route"]) == name]
+    method, _, route = name.partition(" ")
+    return frame[(frame["method"] == method) & (frame["route"] == route)]
 
 
 def _by_second(seen: Observations, counted: pd.DataFrame, route: int) -> Iterator[_Seen]:

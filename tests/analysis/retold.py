@@ -10,6 +10,7 @@ import pandas as pd
 
 from incident_rca.model import Case, Gap, Service, SourceStatus, TimeWindow, Topology
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
+from incident_rca.typed_frames import as_schema, plain
 from tests.analysis.cases import Row, served
 
 Told = tuple[Case, Tables]
@@ -20,7 +21,8 @@ _LINES = ("line", "line_first", "line_last", "wait_end_line")
 
 def each_frame(tables: Tables, change: Callable[[str, pd.DataFrame], pd.DataFrame]) -> Tables:
     """The tables with each frame changed."""
-    return Tables(**{name: change(name, getattr(tables, name)) for name in TABLE_NAMES})
+    changed = {name: change(name, getattr(tables, name)) for name in TABLE_NAMES}
+    return Tables(**{name: as_schema(frame, name) for name, frame in changed.items()})
 
 
 def shuffled(told: Told, seed: int) -> Told:
@@ -38,7 +40,7 @@ def doubled(told: Told, names: frozenset[str]) -> Told:
 
     def twice(_: str, frame: pd.DataFrame) -> pd.DataFrame:
         again = frame[frame["source"].isin(sorted(names))]
-        again = again.assign(source=again["source"] + "-2", file=again["file"] + "-2")
+        again = again.assign(**{c: plain(again[c]) + "-2" for c in ("source", "file")})
         return pd.concat([frame, again], ignore_index=True)
 
     return replace(case, sources=(*case.sources, *copies)), each_frame(tables, twice)
@@ -54,12 +56,12 @@ def split(told: Told, share: float) -> Told:
         number = next((c for c in ("line", "line_first") if c in frame), None)
         if number is None:
             return frame
-        cut = frame["source"].map(cuts)
+        texts = {c: plain(frame[c]) for c in ("source", "file")}
+        cut = texts["source"].map(cuts)
         is_late = (frame[number] > cut) & cut.notna()
         moved = {c: frame[c].where(~is_late, frame[c] - cut) for c in _LINES if c in frame}
         return frame.assign(
-            source=frame["source"].where(~is_late, frame["source"] + "-2"),
-            file=frame["file"].where(~is_late, frame["file"] + "-2"),
+            **{c: column.where(~is_late, column + "-2") for c, column in texts.items()},
             **{c: column.astype(frame[c].dtype) for c, column in moved.items()},
         )
 
@@ -132,5 +134,4 @@ def with_quiet_service(told: Told, a_minute: int) -> Told:
 
 def _more(frame: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
     added = pd.DataFrame.from_records([dict(r) for r in rows], columns=list(frame.columns))
-    added = added.astype(frame.dtypes.to_dict())
-    return pd.concat([frame, added], ignore_index=True)
+    return as_schema(pd.concat([frame, as_schema(added, "gateway")], ignore_index=True), "gateway")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from incident_rca.analysis.gateway_failures import TAXONOMY, levels_in, with_execution_logs
-from incident_rca.formats.parsed import as_schema
+from incident_rca.typed_frames import as_schema
 
 
 def frame(*rows: dict[str, Any]) -> pd.DataFrame:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incident_rca.analysis.lock_graph import UNKNOWN, session_keys, with_roots
-from incident_rca.formats.parsed import as_schema
 from incident_rca.tables import SCHEMAS
+from incident_rca.typed_frames import as_schema
 from tests.formats.builders import START
 
 PEOPLE = tuple("abcdefgh")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from incident_rca.analysis.pool import pool_sizes
+from incident_rca.analysis.pool import pool_gauges, pool_sizes
 from incident_rca.analysis.sessions import StuckSessions, stuck_sessions
 from incident_rca.model import Case, Service, Topology
 from tests.analysis.cases import Row, at, gauge, made_case, made_tables, second_of, steps
@@ -30,7 +30,7 @@ def found_in(
     rows: Sequence[Row], size: int | None = None, metrics: Sequence[Row] = ()
 ) -> tuple[StuckSessions, ...]:
     case, tables = case_of(size), made_tables(session_counts=rows, metrics=metrics)
-    return stuck_sessions(case, tables, pool_sizes(case, tables))
+    return stuck_sessions(case, tables, pool_sizes(case, pool_gauges(tables.metrics)))
 
 
 MINUTE = steps(0, 60, 1)

@@ -15,9 +15,10 @@ from incident_rca.analysis.analyse import analyse
 from incident_rca.case import same_rows
 from incident_rca.formats import access_log, recognise
 from incident_rca.formats.lines import head_of
-from incident_rca.formats.parsed import RawInput, as_schema
+from incident_rca.formats.parsed import RawInput
 from incident_rca.model import Kind, Role
 from incident_rca.tables import TABLE_NAMES
+from incident_rca.typed_frames import as_schema
 
 COUNT = 2_000
 MADE = (

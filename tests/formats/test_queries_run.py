@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from incident_rca.formats import duckdb_session
@@ -11,7 +12,8 @@ from incident_rca.queries import Query, load_query
 from tests.formats.builders import parse, request, write
 
 QUERIES = Path(__file__).resolve().parents[2] / "queries" / "duckdb"
-OF_GATEWAY = sorted(p for p in QUERIES.glob("*.sql") if not p.name.startswith("load_balancer"))
+OF_OTHERS = ("load_balancer", "kept_texts")
+OF_GATEWAY = sorted(p for p in QUERIES.glob("*.sql") if not p.name.startswith(OF_OTHERS))
 NESTED = (
     '{"requestTimeEpoch": "1768486200000", "http": {"httpMethod": "GET", "resourcePath": "/a"},'
     ' "status": "502"}'
@@ -37,8 +39,6 @@ def test_every_file_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("path", OF_GATEWAY, ids=lambda path: path.name)
 def test_the_columns_that_a_file_names_are_those_it_gives(path: Path, tmp_path: Path) -> None:
-    import pandas as pd
-
     log = write(tmp_path / "access.ndjson", request(status="502"))
     query = load_query(f"duckdb/{path.name}")
     facts = ("response_type", "integration_status", "backend_status", "message", "waf")
@@ -62,3 +62,16 @@ def test_the_columns_that_a_file_names_are_those_it_gives(path: Path, tmp_path: 
             "fields" if "fields" in path.name else ""
         ):
             assert session.table(view).columns == named
+
+
+def test_each_text_of_a_kept_column_is_held_once(tmp_path: Path) -> None:
+    """Sorted by code points, nulls as nulls, whatever stands in a text."""
+    texts = ["b'c", None, "a", "d\x00e", "Z", "a", "\\n\n", "é", "\U0001f600"]
+    with duckdb_session.open_session(tmp_path) as session:
+        session.register("kept_texts", pd.DataFrame({"text": pd.Series(texts, dtype=object)}))
+        duckdb_session.define(session, "kept_texts_type.sql")
+        rows = duckdb_session.run_file(session, "kept_texts.sql")
+        assert rows.columns == [load_query("duckdb/kept_texts.sql").headers["columns"]]
+        held = rows.df()["text"]
+    assert held.astype(object).where(held.notna(), None).tolist() == texts
+    assert held.cat.categories.tolist() == sorted({t for t in texts if t is not None})

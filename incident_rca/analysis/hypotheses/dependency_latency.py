@@ -8,6 +8,7 @@ from statistics import median
 from incident_rca.analysis.call_counts import CallCounts
 from incident_rca.analysis.clocks import Sequence
 from incident_rca.analysis.evidence import instant, rows_as_evidence, source_as_evidence
+from incident_rca.analysis.frames import distinct
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
     by_path,
@@ -42,6 +43,7 @@ from incident_rca.model import (
     Span,
     System,
 )
+from incident_rca.typed_frames import plain
 
 
 def hypotheses(seen: Observations) -> Candidates:
@@ -58,13 +60,14 @@ def _none(seen: Observations) -> Candidates:
     if seen.outage is None:
         return ()
     metrics = seen.tables.metrics
-    rows = metrics[metrics["aggregate"].isin(AGGREGATES) & metrics["method"].notna()]
-    if not seen.has_metrics() or rows.empty:
+    is_latency = metrics["aggregate"].isin(AGGREGATES) & metrics["method"].notna()
+    if not seen.has_metrics() or not is_latency.any():
         confirm = "Import the latencies of the gRPC calls."
         thing = "a service that became slow"
         return (not_recorded(seen, Kind.DEPENDENCY_LATENCY, thing, System.GRPC_METRICS, confirm),)
     if hidden := [c for c in seen.calls if gave_up_more(c.cut_off)]:
         return (_hidden_by_deadlines(hidden),)
+    rows = metrics[is_latency]
     text = "no method whose latency is recorded became slower than it was before"
     at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last bucket")
     cited = rows_as_evidence(
@@ -151,11 +154,12 @@ def _queued(seen: Observations, measured: LatencyShift) -> tuple[Evidence, ...]:
     metrics = seen.tables.metrics
     rows = metrics[
         metrics["aggregate"].isin(AGGREGATES)
-        & metrics["metric"].map(_is_by_server)
-        & (metrics["service"] + "/" + metrics["method"]).eq(measured.full_method).fillna(False)
+        & metrics["metric"].isin([m for m in distinct(metrics, "metric") if _is_by_server(m)])
         & metrics["value"].notna()
         & (metrics["at"] >= measured.onset.first)
     ]
+    names = plain(rows["service"]) + "/" + plain(rows["method"])
+    rows = rows[names.eq(measured.full_method).fillna(False)]
     if rows.empty:
         return ()
     at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last bucket")

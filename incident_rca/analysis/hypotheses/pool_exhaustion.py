@@ -76,7 +76,7 @@ def _none(seen: Observations) -> Candidates:
     """That no pool was full where its gauges say so; that nobody knows where there are none."""
     if seen.outage is None and seen.has_metrics():
         return ()
-    limits = pool_limits(seen.tables)
+    limits = pool_limits(seen.gauges)
     if not limits or seen.outage is None or not seen.has_metrics():
         confirm = "Import the pool's used, max and pending gauges of the window."
         thing = "a connection pool"

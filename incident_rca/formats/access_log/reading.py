@@ -17,9 +17,10 @@ from incident_rca.formats.access_log.values import values_of
 from incident_rca.formats.access_log.variables import VARIABLES
 from incident_rca.formats.duckdb_session import define, fetch, open_session, run_file
 from incident_rca.formats.lines import Truncated, damage_of, lines_of, repaired_copy
-from incident_rca.formats.parsed import Parsed, RawInput, as_schema, redacted
+from incident_rca.formats.parsed import Parsed, RawInput, redacted
 from incident_rca.model import TimeWindow
 from incident_rca.trace_ids import ids_of_log, joined_ids, split_ids
+from incident_rca.typed_frames import as_schema
 
 if TYPE_CHECKING:
     import duckdb
