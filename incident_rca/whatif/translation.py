@@ -10,7 +10,7 @@ from incident_rca.whatif.protection import BreakerOptions
 from incident_rca.whatif.resilience4j import Resilience4jOptions
 
 # Calls that a breaker waits for which never decides: the largest int of Java. A threshold of 100 %
-# would not do: Resilience4j opens at it, and opossum's rate is above it where calls outlast the window.
+# would not do: Resilience4j opens at it, opossum's rate is above it where calls outlast the window.
 _NEVER_REACHED = 2**31 - 1
 _STRICT = (
     "opossum opens above its threshold, Resilience4j at it: a rate of just {threshold:g} % opens "

@@ -128,6 +128,64 @@ def queued(clock: str, pid: int, holders: list[int], queue: list[int], **given: 
     return json.dumps(line)
 
 
+ALTER = "ALTER TABLE stock ADD COLUMN m int"
+
+
+def altering(clock: str, pid: int, holders: list[int], queue: list[int], after: float) -> str:
+    return queued(clock, pid, holders, queue, mode="AccessExclusive", statement=ALTER, after=after)
+
+
+def cancelled_vacuum(clock: str, pid: int, table: str = "stock") -> str:
+    return record(
+        clock,
+        pid,
+        "canceling autovacuum task",
+        error_severity="ERROR",
+        state_code="57014",
+        context=f'automatic vacuum of table "shop.public.{table}"',
+    )
+
+
+def test_who_got_the_lock_before_the_line_was_written_does_not_block_itself(
+    tmp_path: Path,
+) -> None:
+    parsed = read(
+        tmp_path,
+        statement("14:23:00", 20, ALTER),
+        altering("14:23:01.002", 20, [20], [], 1_000),
+        acquired("14:23:01.003", 20, mode="AccessExclusive", after=1_003),
+    )
+    assert edges(parsed) == {("unknown", 20, None, "None")}
+
+
+def test_an_autovacuum_that_was_cancelled_while_one_waited_is_the_holder_though_unnamed(
+    tmp_path: Path,
+) -> None:
+    parsed = read(
+        tmp_path,
+        cancelled_vacuum("14:23:01", 30),
+        cancelled_vacuum("14:23:01", 31, "orders"),
+        cancelled_vacuum("14:22:58", 32),
+        altering("14:23:01.002", 20, [20], [], 1_000),
+        acquired("14:23:01.003", 20, mode="AccessExclusive", after=1_003),
+    )
+    assert edges(parsed) == {("hard", 20, 30, "ShareUpdateExclusive")}
+
+
+def test_a_cancelled_autovacuum_blocks_nobody_who_came_later(tmp_path: Path) -> None:
+    parsed = read(
+        tmp_path,
+        cancelled_vacuum("14:23:01", 30),
+        altering("14:23:01.002", 20, [40, 30], [20], 1_000),
+        altering("14:23:03", 21, [40], [20, 21], 1_000),
+        acquired("14:23:09", 20, mode="AccessExclusive", after=9_000),
+        acquired("14:23:10", 21, mode="AccessExclusive", after=8_000),
+    )
+    found = edges(parsed)
+    assert ("hard", 20, 30, "ShareUpdateExclusive") in found
+    assert not {holder for _, waiter, holder, _ in found if waiter == 21} & {30}
+
+
 def test_the_only_holder_is_proven_where_all_want_the_same(tmp_path: Path) -> None:
     parsed = read(
         tmp_path,

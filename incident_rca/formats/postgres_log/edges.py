@@ -8,7 +8,9 @@ ProcSleep). So a named process is a candidate, and a holder only by one of these
   is granted (see `OWNED_LOCKS`). So the one process named is it, in ExclusiveLock.
 - *statement*: it is named in every DETAIL of that lock, it logged a statement on the waiters' table
   that began before the first of them waited and whose mode conflicts with theirs (PostgreSQL
-  documentation, "Explicit Locking"), and its end fits.
+  documentation, "Explicit Locking"), and its end fits. An autovacuum that was cancelled at that
+  table while they waited need not be named: it works only where it has the lock already
+  (vacuum.c, vacuum_open_relation: SKIP_LOCKED).
 - *queue*: it is the only holder named, and all who wait beside it, by that same DETAIL, want the
   same mode. Each of them waits for a granted lock or for somebody ahead. If nobody waited for this
   holder, all would wait for each other: a deadlock, which the server reports. So its lock conflicts
@@ -127,18 +129,21 @@ def _rows_of_episode(
         *(w.named for w in episode if w.named is not None),
         frozenset(p for w in episode for p in w.named or ()),
     )
-    # The mode of a statement is that of its table, not of a row, transaction or advisory lock.
-    by_statement = in_every if episode[0].lock.type == "relation" else frozenset()
     begun, ended = episode[0].begun, max((w.end or w.begun) for w in episode)
     tables = frozenset(bare(name) for w in episode for name in _tables_of_wait(w))
+    # The mode of a statement is that of its table, not of a row, transaction or advisory lock.
+    is_of_table = episode[0].lock.type == "relation"
+    cancelled = seen.vacuums_cancelled(tables, begun, ended + _SLACK) if is_of_table else ()
+    by_statement = in_every.union(cancelled) if is_of_table else frozenset()
     unproven = {id(wait): wait for wait in episode}
-    for pid in sorted({p for w in episode for p in (*(w.named or ()), *w.proofs)}):
+    named = {p for w in episode for p in (*(w.named or ()), *w.proofs)}
+    for pid in sorted(named.union(cancelled)):
         statements = list(seen.statements.get(pid, ()))
         held = _hold(statements, tables, begun + slack, ended) if pid in by_statement else None
         place = _place(episode, held, names)
         blocks_somebody = False
         for wait in episode:
-            took = held if held and conflicts(held.mode or "", wait.mode) else None
+            took = held if held and _blocks(held, wait, slack) else None
             proof = wait.proofs.get(pid) or (Proof() if took else None)
             if proof is None:
                 continue
@@ -223,6 +228,11 @@ def _hold(
         ):
             return said
     return None
+
+
+def _blocks(held: Statement, wait: Wait, slack: timedelta) -> bool:
+    over = held.until is not None and held.until + slack < wait.begun
+    return not over and conflicts(held.mode or "", wait.mode)
 
 
 def _last_fitting(

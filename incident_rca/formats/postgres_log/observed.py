@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from incident_rca.formats.parsed import session_of
-from incident_rca.formats.postgres_log.contexts import autovacuum_of, row_of
+from incident_rca.formats.postgres_log.contexts import autovacuum_of, bare, row_of
 from incident_rca.formats.postgres_log.lock_messages import (
     Lock,
     WaitMessage,
@@ -120,6 +120,15 @@ class Statement:
         return mode_of_statement(self.sql)
 
 
+@dataclass(frozen=True, slots=True)
+class CancelledVacuum:
+    """An autovacuum worker that was cancelled at its table: it held that until then."""
+
+    pid: int
+    table: str
+    at: datetime
+
+
 @dataclass(slots=True)
 class Observed:
     """The state behind the records read so far; memory grows with waits and errors only."""
@@ -129,6 +138,7 @@ class Observed:
     looks: dict[str, list[Look]] = field(default_factory=dict)
     events: list[Row] = field(default_factory=list)
     statements: dict[int, deque[Statement]] = field(default_factory=dict)
+    cancelled_vacuums: list[CancelledVacuum] = field(default_factory=list)
     sessions: dict[int, list[tuple[datetime, str | None]]] = field(default_factory=dict)
     pids: dict[int, int] = field(default_factory=dict)
     lock_waits_setting: str = ""
@@ -207,6 +217,9 @@ class Observed:
     def _see_detail(
         self, record: Record, wait: Wait, holders: tuple[int, ...], queue: tuple[int, ...]
     ) -> None:
+        if wait.pid in holders:
+            # It got the lock before this was written: who is named beside it did not block it.
+            return
         named = frozenset(holders)
         wait.named = named if wait.named is None else wait.named & named
         if len(named) != 1 or wait.pid not in queue:
@@ -236,7 +249,7 @@ class Observed:
             self._end(wait, record, ended_session if kind == "error" else kind)
         worker = autovacuum_of(record.context) if kind == "cancelled" else None
         if worker and record.pid is not None:
-            self._see_cancelled_vacuum(record, *worker)
+            self._see_cancelled_vacuum(record, record.pid, *worker)
         self._add_event(record, kind, sqlstate)
 
     def _see_deadlock(self, record: Record) -> None:
@@ -270,10 +283,11 @@ class Observed:
                     return last
         return self._wait(record, pid, mode, lock, None)
 
-    def _see_cancelled_vacuum(self, record: Record, task: str, table: str) -> None:
-        """VACUUM and ANALYZE take SHARE UPDATE EXCLUSIVE, before any DETAIL that names them."""
+    def _see_cancelled_vacuum(self, record: Record, pid: int, task: str, table: str) -> None:
+        """VACUUM and ANALYZE take SHARE UPDATE EXCLUSIVE, and hold it as long as they work."""
         done = Statement(f"{task.upper()} {table}", None, record.at, record.application)
-        self._statements_of(_NO_PID if record.pid is None else record.pid).append(done)
+        self._statements_of(pid).append(done)
+        self.cancelled_vacuums.append(CancelledVacuum(pid, table, record.at))
 
     def _see_other(self, record: Record) -> None:
         message = record.message
@@ -342,6 +356,16 @@ class Observed:
     def all_waits(self) -> Iterable[Wait]:
         """The waits of the whole log; those still open have no end."""
         return [*self.waits, *self.open.values()]
+
+    def vacuums_cancelled(
+        self, tables: frozenset[str], since: datetime, until: datetime
+    ) -> frozenset[int]:
+        """The autovacuum workers that were cancelled at one of these tables in this time."""
+        return frozenset(
+            vacuum.pid
+            for vacuum in self.cancelled_vacuums
+            if since <= vacuum.at <= until and bare(vacuum.table) in tables
+        )
 
 
 def _is_of_server(record: Record) -> bool:

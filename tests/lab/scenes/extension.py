@@ -67,8 +67,8 @@ def relation_extension(stage: Stage) -> Generator[None]:
 def caught_extending(stage: Stage, loader: Session, probe: Session) -> bool:
     """Stops a backend, and leaves it stopped if others wait for its lock on an extension then.
 
-    It may be stopped with something else in its hands that the looks need, which then hang: so a
-    timer lets it go on if they take too long.
+    It may be stopped with something else in its hands that the looks need, or a new session, which
+    then hang: so a timer lets it go on if they take too long.
     """
     query = """SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid)
         WHERE pid = %s AND locktype = 'extend' AND granted)"""
@@ -86,6 +86,8 @@ def caught_extending(stage: Stage, loader: Session, probe: Session) -> bool:
     if caught:
         probe.send(INSERT)
         caught = probe.outcome() == "lock_timeout"
+    if caught:
+        stage.server.connect().close()
     timer.cancel()
     timer.join()
     if not caught:
