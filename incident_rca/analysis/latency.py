@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
@@ -274,12 +274,32 @@ def _averages(rows: pd.DataFrame, inside: pd.DataFrame) -> pd.DataFrame:
 
 
 def _onset(known: pd.DataFrame, rise: Rise, aggregate: str, level: Level) -> Span:
-    """From the calls of the first bucket that may be slow to those of the first that surely is."""
-    sure = onset_of(_bucket(known, rise.first_sure), aggregate, level)
+    """From the calls of the first bucket that may be slow to those of the first that surely is.
+
+    Calls that took long may have begun before those of an earlier bucket, which took less: so the
+    first bucket near the level is asked as well.
+    """
+    places = {rise.first_sure, _first_near_level(known, rise, level)}
+    sure = [onset_of(_bucket(known, place), aggregate, level) for place in sorted(places)]
+    first = min(sure, key=lambda span: span.hi or span.first)
     if rise.first_unsure == rise.first_sure:
-        return sure
+        return Span(_earliest(sure), first.hi, first.reason)
     early = onset_of(_bucket(known, rise.first_unsure), aggregate, level)
-    return Span(early.lo, sure.hi, f"{sure.reason}; one before is between usual and slow")
+    why = f"{first.reason}; one before is between usual and slow"
+    return Span(_earliest([early, *sure]), first.hi, why)
+
+
+def _first_near_level(known: pd.DataFrame, rise: Rise, level: Level) -> int:
+    """The first bucket of at least half the level; averages are known of the first one only."""
+    if level.first_average_ms is not None:
+        return rise.first_sure
+    values = known["value"].iloc[rise.first_sure : rise.last + 1].to_numpy(dtype=float)
+    return rise.first_sure + int(np.argmax(values >= level.stood_at / 2))
+
+
+def _earliest(spans: Sequence[Span]) -> datetime | None:
+    starts = [span.lo for span in spans if span.lo is not None]
+    return min(starts) if len(starts) == len(spans) else None
 
 
 def _offset(known: pd.DataFrame, rise: Rise) -> Span:

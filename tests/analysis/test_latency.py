@@ -53,6 +53,15 @@ def test_a_shift_is_set_back_by_what_its_calls_lasted() -> None:
     assert (shift.service, shift.method) == ("stock", "Reserve")
 
 
+@pytest.mark.parametrize("before", [20, 40, 60, 200])
+def test_slow_calls_may_have_begun_before_those_of_an_earlier_bucket(before: float) -> None:
+    """Those that ended from 30 to 40 s had lasted 30 s, whatever the ten seconds before show."""
+    values = jittery(20, 30_000, 30, 130)
+    values[next(n for n, value in enumerate(values) if value > 1_000) - 1] = before
+    onset = shift_of(values).onset
+    assert [second_of(i) for i in (onset.lo, onset.hi)] == pytest.approx([0, 10], abs=0.01)
+
+
 def test_flat_to_the_digit_is_a_ceiling() -> None:
     assert shift_of(levels(20, 30_000, 30, 130)).censored
     assert not shift_of(jittery(20, 30_000, 30, 130)).censored
