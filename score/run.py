@@ -30,6 +30,7 @@ from score.figures import (
     unbeaten,
 )
 from score.lab import LAB_MEANINGS, Read, figures_of_lab, read, recorded
+from score.truth import Expected
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "build" / "score.json"
@@ -45,7 +46,7 @@ def main() -> int:
     start = time.monotonic()
     first = int(os.environ.get("SEED", 0)) * SEEDS
     last = first + int(os.environ.get("CASES", SEEDS)) - 1
-    cases = played(range(first, last + 1))
+    cases, ended = played(range(first, last + 1))
     tuning = [c for c in cases if c.is_tuning]
     held_out = [c for c in cases if not c.is_tuning]
     halves = [figures_of(cases), figures_of(tuning, TUNING), figures_of(held_out, HOLD_OUT)]
@@ -57,20 +58,34 @@ def main() -> int:
     print("\n".join(_notes(tuning, held_out, scenes)))
     took = time.monotonic() - start
     print(f"seeds {first} to {last}, {took:.0f} s; written to {TARGET.relative_to(ROOT)}")
-    misses = [*missed([*halves[0], *lab]), *unbeaten(cases)]
+    misses = [*missed([*halves[0], *lab]), *unbeaten(cases), *ended]
     print("\n".join(misses) or "every goal is met, every baseline beaten")
     return 1 if misses else 0
 
 
-def played(seeds: Sequence[int]) -> list[Scored]:
-    """The scores of these seeds, in their order; how many are played goes to stderr."""
-    cases = []
+def played(seeds: Sequence[int]) -> tuple[list[Scored], list[str]]:
+    """The scores of these seeds, in their order, and the seeds that ended in an error.
+
+    How many are played goes to stderr.
+    """
+    cases, ended = [], []
     with ProcessPoolExecutor(PROCESSES) as processes:
-        for number, case in enumerate(processes.map(scored, seeds, chunksize=5), start=1):
-            cases.append(case)
+        for number, case in enumerate(processes.map(attempted, seeds, chunksize=5), start=1):
+            if isinstance(case, Scored):
+                cases.append(case)
+            else:
+                ended.append(case)
             if number % TOLD_EACH == 0:
                 print(f"played: {number} of {len(seeds)}", file=sys.stderr, flush=True)
-    return cases
+    return cases, ended
+
+
+def attempted(seed: int) -> Scored | str:
+    """The score of a seed or, of one that ends in an error, that in words: it hides no other."""
+    try:
+        return scored(seed)
+    except Exception as error:
+        return f"seed {seed} ended in an error: {type(error).__name__}: {error}"
 
 
 def scenes_read() -> list[Read]:
@@ -116,9 +131,20 @@ def _notes(
     for half, cases in (("tuning", tuning), ("hold-out", held_out)):
         numbers = ", ".join(f"{n} {what}" for what, n in numbers_of(cases).items())
         lines.append(f"{half}: {numbers}")
-    wrong = [str(c.judged.seed) for c in tuning if any(n.is_wrong for n in c.judged.named)]
-    if wrong:
-        lines.append(f"wrongly blamed among the tuning seeds: {', '.join(wrong)}")
+    wrong = {
+        "wrongly blamed": [c for c in tuning if any(n.is_wrong for n in c.judged.named)],
+        "wrongly ordered": [
+            c for c in tuning if c.judged.trusts_clocks and any(o.is_wrong for o in c.judged.orders)
+        ],
+        "not abstained from": [
+            c
+            for c in tuning
+            if any(n.expected is Expected.ABSTAIN and not n.abstains for n in c.judged.named)
+        ],
+    }
+    for what, those in wrong.items():
+        if those:
+            lines.append(f"tuning, {what}: {', '.join(str(c.judged.seed) for c in those)}")
     lines.append(f"lab: {len(scenes)} recorded scenes")
     return [*lines, *(f"{s.scene}: {words}" for s in scenes for words in s.wrong)]
 
