@@ -58,7 +58,8 @@ Cancelled = Annotated[
 Grid = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=V1,V2", help="Values to sweep, of deadline or an option; repeatable."
+        metavar="NAME=V1,V2",
+        help="Values to sweep, of an option, deadline, retries, backoff, bulkhead.",
     ),
 ]
 Jobs = Annotated[
