@@ -102,7 +102,7 @@ def recorded_traffic(seen: Observations, pool_size: int | None = None) -> Traffi
 
 def _without_doubles(traffic: Traffic, withheld: Withheld) -> Traffic:
     """The traffic, in which calls hang no more where waiting for the pool alone made them slow."""
-    slow_ms = sum(end - start for start, end in withheld.blocked)
+    slow_ms = sum(min(end, traffic.end_ms) - start for start, end in traffic.blocked)
     if withheld.slow is None:
         return traffic
     alone = replace(traffic, blocked=())
