@@ -52,7 +52,9 @@ def by_weight(episodes: tuple[LockEpisode, ...]) -> list[LockEpisode]:
 
 def withheld_from(seen: Observations, path: DependencyPath) -> Withheld:
     """What a lock on one of the service's tables withheld, else what a slow dependency did."""
-    episodes = [e for e in by_weight(seen.lock_episodes) if _is_behind(seen, path, e)]
+    episodes = [
+        e for e in by_weight(seen.lock_episodes) if _is_behind(seen, path, e) and _met(seen, e)
+    ]
     if episodes:
         return _withheld_by_locks(seen, episodes)
     shift = shift_of(seen, path.service)
@@ -96,6 +98,14 @@ def shift_of(seen: Observations, service: str) -> LatencyShift | None:
 def _is_behind(seen: Observations, path: DependencyPath, episode: LockEpisode) -> bool:
     found = path_from_relation(seen, episode.relation, episode.waiter_applications)
     return found is not None and found.service == path.service
+
+
+def _met(seen: Observations, episode: LockEpisode) -> bool:
+    """Whether a lock was held while requests failed, not only in another incident beside."""
+    assert seen.outage is not None
+    until = episode.held_end.hi
+    begin, end = seen.outage.start.first, seen.outage.end.first
+    return episode.held_start.first <= end and (until is None or until >= begin)
 
 
 def _withheld_by_locks(seen: Observations, episodes: list[LockEpisode]) -> Withheld:
