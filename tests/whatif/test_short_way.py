@@ -14,9 +14,8 @@ from incident_rca.whatif.options import BREAKERS
 from incident_rca.whatif.protection import BreakerOptions, Protection
 from incident_rca.whatif.replay import Answers, replay
 from incident_rca.whatif.resilience4j import Resilience4jOptions
-from incident_rca.whatif.sweep import grid
 from incident_rca.whatif.traffic import Traffic
-from tests.whatif.traffics import request, traffic
+from tests.whatif.traffics import grid, request, traffic
 
 
 def the_long_way(given_traffic: Traffic, protection: Protection) -> Answers:
@@ -89,5 +88,5 @@ def test_both_ways_answer_each_request_alike(made: Traffic, protection: Protecti
 
 def test_both_ways_answer_the_sample_alike(inc_2847: Traffic) -> None:
     for breaker in BREAKERS.values():
-        for one in grid(Protection(breaker=breaker()), [])[::150]:
+        for one in grid(Protection(breaker=breaker()))[::150]:
             assert replay(inc_2847, one) == the_long_way(inc_2847, one)
