@@ -7,12 +7,15 @@ import shutil
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from incident_rca import pipeline
 from incident_rca.replaying import traffic_of
+from incident_rca.report import what_if as shown
 from incident_rca.whatif.comparing import as_it_was, compared
 from incident_rca.whatif.figures import recorded_figures
 from incident_rca.whatif.opossum import OpossumOptions
@@ -139,3 +142,15 @@ def test_an_outage_that_goes_on_holds_its_connections_beyond_the_window(
     *_, fit = as_it_was(made)
     assert fit.failed_in_both + fit.failed_only_recorded == failed > 1_000
     assert fit.failed_only_recorded + fit.failed_only_in_model < 0.02 * failed
+
+
+def test_the_figures_are_not_broken_on_a_narrow_screen(inc_2847: Traffic) -> None:
+    told = compared(inc_2847, Protection(breaker=OpossumOptions(), deadline_ms=2_000))
+    screen = StringIO()
+    Console(width=80, file=screen).print(shown.screen(told, {}))
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    for row in shown.rows(told):
+        cells = (row.recorded, row.unprotected, row.error, row.cancelled, row.left_running)
+        words = " ".join(cells).split()
+        assert any(line.split()[-len(words) :] == words for line in lines), row
