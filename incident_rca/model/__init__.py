@@ -54,8 +54,12 @@ from incident_rca.model.states import (
     Stretch,
 )
 from incident_rca.model.what_if import (
+    Fit,
     Premise,
     ReplayFigures,
+    Sweep,
+    SweptAxis,
+    SweptSetting,
     WhatIf,
 )
 from incident_rca.model.words import (
@@ -95,6 +99,7 @@ __all__ = [
     "Event",
     "Evidence",
     "Finding",
+    "Fit",
     "Gap",
     "Hypothesis",
     "Impact",
@@ -121,6 +126,9 @@ __all__ = [
     "Starvation",
     "State",
     "Stretch",
+    "Sweep",
+    "SweptAxis",
+    "SweptSetting",
     "System",
     "Thresholds",
     "TimeWindow",
