@@ -59,7 +59,7 @@ def digest(analysis: Analysis) -> Digest:
     )
     return Digest(
         title=plain(f"{case.id}: {case.title}" if case.title else case.id, 140),
-        opening=_line(
+        opening=line_of(
             f"Draft, generated, not reviewed. Window {window} ({length}). All times are UTC. "
             "Codes in brackets name evidence: report.md says where each stands."
         ),
@@ -69,7 +69,7 @@ def digest(analysis: Analysis) -> Digest:
     )
 
 
-def _line(*runs: str) -> Line:
+def line_of(*runs: str) -> Line:
     """The runs, each on one line and bounded; those that are no code beside each other are one."""
     joined: list[str] = []
     for run in runs:
@@ -97,11 +97,11 @@ def _cited(analysis: Analysis, evidence: Sequence[Evidence]) -> str:
 def _summary(analysis: Analysis) -> Iterator[Line]:
     said = sentences(analysis)
     if not said:
-        yield _line("This case holds no evidence, so nothing can be said about the incident.")
+        yield line_of("This case holds no evidence, so nothing can be said about the incident.")
     if analysis.outage and not has_support(analysis):
-        yield _line("No hypothesis is supported by the data.")
+        yield line_of("No hypothesis is supported by the data.")
     for sentence in said:
-        yield _line(*runs_of(sentence), _cited(analysis, sentence.evidence))
+        yield line_of(*runs_of(sentence), _cited(analysis, sentence.evidence))
 
 
 def runs_of(sentence: Sentence) -> Iterator[str]:
@@ -116,7 +116,7 @@ def runs_of(sentence: Sentence) -> Iterator[str]:
 
 def _warnings(analysis: Analysis) -> Iterator[Line]:
     for gap in warnings(analysis):
-        yield _line(f"{gap.name}: {gap.state}", f". Cost: {gap.cost}.")
+        yield line_of(f"{gap.name}: {gap.state}", f". Cost: {gap.cost}.")
 
 
 def _endpoints(analysis: Analysis) -> Iterator[Line]:
@@ -124,7 +124,7 @@ def _endpoints(analysis: Analysis) -> Iterator[Line]:
     for e in shown:
         counts = f"{wording.failed_of(e)} of {grouped(e.requests)} requests failed"
         said = f": {wording.impact_words(e)}; {counts}{_cited(analysis, e.evidence)}"
-        yield _line(Code(e.name), said)
+        yield line_of(Code(e.name), said)
     yield from _rest(len(analysis.endpoints) - len(shown))
 
 
@@ -134,7 +134,7 @@ def _hypotheses(analysis: Analysis) -> Iterator[Line]:
         role = wording.role_words(analysis, h)
         explained = wording.explains(analysis, h.explains_seconds, h.incident)
         about = f": {role}; verdict {h.verdict.value}, {wording.sources_count(h)}"
-        yield _line(f"{h.id} {h.kind.value}, ", Code(h.object), f"{about}; explains {explained}")
+        yield line_of(f"{h.id} {h.kind.value}, ", Code(h.object), f"{about}; explains {explained}")
     yield from _rest(len(analysis.hypotheses) - len(shown))
 
 
@@ -142,15 +142,15 @@ def _findings(analysis: Analysis) -> Iterator[Line]:
     ordered = sorted(analysis.findings, key=lambda f: wording.SEVERITY_ORDER.index(f.severity))
     for finding in ordered[:FINDINGS_SHOWN]:
         said = f"{finding.severity.value}: {wording.as_sentence(finding.statement)}"
-        yield _line(said, _cited(analysis, finding.evidence))
+        yield line_of(said, _cited(analysis, finding.evidence))
     yield from _rest(len(ordered) - FINDINGS_SHOWN)
 
 
 def _questions(analysis: Analysis) -> Iterator[Line]:
     for question in analysis.questions[:QUESTIONS_SHOWN]:
-        yield _line(question)
+        yield line_of(question)
     yield from _rest(len(analysis.questions) - QUESTIONS_SHOWN)
 
 
 def _rest(number: int) -> Iterable[Line]:
-    return [_line(f"+ {number} more in report.md")] if number > 0 else []
+    return [line_of(f"+ {number} more in report.md")] if number > 0 else []

@@ -48,7 +48,8 @@ class Jira:
             return {"type": "doc", "version": 1, "content": nodes}
 
         def size(sections: Sequence[Section]) -> int:
-            return len(json.dumps(document(sections, content.footer(99, 99))))
+            nodes = document(sections, content.footer(99, 99))
+            return len(json.dumps(nodes, ensure_ascii=False))
 
         parts = packed(digest.sections, size, LONGEST_COMMENT)
         return tuple(
@@ -74,12 +75,11 @@ class Jira:
         return str(answer["id"])
 
     def update(self, id: str, post: Post) -> None:
-        # Whoever watches the issue heard of it when it was added.
         self.send(
             Request(
                 what=f"update {post.name}",
                 method="PUT",
-                url=f"{self._of_issue('comment')}/{id}?notifyUsers=false",
+                url=f"{self._of_issue('comment')}/{id}",
                 body=Json({"body": post.content}),
             )
         )

@@ -47,10 +47,16 @@ def read_entry(folder: Path, to: str, at: str) -> Entry:
 
 
 def write_entry(folder: Path, entry: Entry) -> None:
-    """Puts the entry into the case in place of the one for the same ticket, in one step."""
+    """Puts the entry into the case in place of the one for the same ticket, in one step.
+
+    Where nothing is noted any more, no file is left.
+    """
     tickets = [e for e in _read(folder) if (e.to, e.at) != (entry.to, entry.at)]
     tickets += [entry] if entry.posts or entry.files or entry.stale else []
     tickets.sort(key=lambda e: (e.to, e.at))
+    if not tickets:
+        (folder / LEDGER).unlink(missing_ok=True)
+        return
     document = {"attached_schema": LEDGER_SCHEMA, "tickets": msgspec.to_builtins(tickets)}
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     case_folder.write_text(folder / LEDGER, text)

@@ -69,8 +69,8 @@ def markdown_parts(text: str, limit: int) -> tuple[str, ...]:
 def without_local_images(text: str) -> str:
     """The document with what each picture says and where it is, for a place without its files."""
     return "".join(
-        line if is_code else _LOCAL_IMAGE.sub(r"\1 (\2, kept with the case)", line)
-        for line, is_code in _with_fences(text)
+        line if code else _LOCAL_IMAGE.sub(r"\1 (\2, kept with the case)", line)
+        for line, code in _with_fences(text)
     )
 
 
@@ -88,41 +88,43 @@ def _pieces(sections: Sequence[str], limit: int) -> list[str]:
 
 def _sections(text: str) -> list[str]:
     """The text cut before each heading that stands in no code."""
-    return _cut_before(text, _HEADING.match)
+    parts: list[str] = []
+    for line, code in _with_fences(text):
+        if not parts or (not code and _HEADING.match(line)):
+            parts.append("")
+        parts[-1] += line
+    return parts
 
 
 def _blocks(text: str) -> list[str]:
-    """The text cut behind each run of empty lines that stands in no code."""
-    blocks: list[str] = []
-    is_new = True
-    for line, is_code in _with_fences(text):
-        is_empty = not line.strip() and not is_code
-        if is_new and not is_empty:
-            blocks.append("")
-        is_new = is_empty
-        blocks[-1:] = ["".join(blocks[-1:]) + line]
-    return blocks
-
-
-def _cut_before(text: str, is_start: Callable[[str], object]) -> list[str]:
-    parts: list[str] = [""]
-    for line, is_code in _with_fences(text):
-        if not is_code and is_start(line):
+    """The text cut behind empty lines that stand in no code, around all code and before tables."""
+    parts: list[str] = []
+    was_in, was_empty = 0, False
+    lines = _with_fences(text)
+    for (line, code), (below, _) in zip(lines, [*lines[1:], ("", 0)], strict=True):
+        is_empty = not line.strip() and not code
+        is_head = not code and bool(_RULE.fullmatch(below))
+        if not parts or (not is_empty and (was_empty or is_head or code != was_in)):
             parts.append("")
         parts[-1] += line
-    return [part for part in parts if part]
+        was_in, was_empty = (was_in if is_empty else code), is_empty
+    return parts
 
 
-def _with_fences(text: str) -> list[tuple[str, bool]]:
-    """Each line with its end, and whether it belongs to fenced code."""
+def _with_fences(text: str) -> list[tuple[str, int]]:
+    """Each line with its end, and the number of the fenced code that it belongs to, 0 for none."""
     fence = ""
+    number = 0
     lines = []
     for line in _lines(text):
         mark = _FENCE.match(line)
-        lines.append((line, bool(fence or mark)))
         if mark and not fence:
             fence = mark[1]
-        elif mark and mark[1].startswith(fence) and line.strip() == mark[1]:
+            number += 1
+            lines.append((line, number))
+            continue
+        lines.append((line, number if fence else 0))
+        if mark and fence and mark[1].startswith(fence) and line.strip() == mark[1]:
             fence = ""
     return lines
 

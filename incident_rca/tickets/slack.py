@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from incident_rca.report.digest import Digest, Line, Section
 from incident_rca.report.summary import Code
@@ -48,7 +47,7 @@ class Slack:
             return [opening, *map(_section, sections), _paragraphs([(footer,)])]
 
         def size(sections: Sequence[Section]) -> int:
-            return len(json.dumps(blocks(sections, content.footer(99, 99))))
+            return len(json.dumps(blocks(sections, content.footer(99, 99)), ensure_ascii=False))
 
         parts = packed(digest.sections, size, LONGEST_BLOCKS)
         return tuple(
@@ -91,9 +90,9 @@ class Slack:
                 f"messages are listed by a channel's id, and {self.channel} is only a name",
                 hint="attach --to slack:C… with its id",
             )
-        query = urlencode({"channel": self.channel, "limit": MESSAGES_LOOKED_THROUGH})
+        fields = Form({"channel": self.channel, "limit": str(MESSAGES_LOOKED_THROUGH)})
         answer = self._call(
-            f"conversations.history?{query}", "list messages", None, answer={"messages": []}
+            "conversations.history", "list messages", fields, answer={"messages": []}
         )
         marked = (m for m in answer["messages"] if post.mark in json.dumps(m.get("blocks")))
         return next((f"{self.channel}/{message['ts']}" for message in marked), None)
@@ -133,8 +132,8 @@ class Slack:
 
     def find_attached(self, file: Attachment, beside: str, known: frozenset[str]) -> str | None:
         channel = beside.partition("/")[0]
-        query = urlencode({"channel": channel, "count": FILES_LOOKED_THROUGH})
-        answer = self._call(f"files.list?{query}", "list files", None, answer={"files": []})
+        fields = Form({"channel": channel, "count": str(FILES_LOOKED_THROUGH)})
+        answer = self._call("files.list", "list files", fields, answer={"files": []})
         wanted = (file.base_name, len(file.content))
         same = (str(f["id"]) for f in answer["files"] if (f.get("name"), f.get("size")) == wanted)
         return next((id for id in same if id not in known), None)
@@ -143,7 +142,7 @@ class Slack:
         self,
         method: str,
         what: str,
-        body: Body | None,
+        body: Body,
         *,
         answer: Any = None,
         repeatable: bool = True,
@@ -152,7 +151,7 @@ class Slack:
         given = self.send(
             Request(
                 what=what,
-                method="POST" if body else "GET",
+                method="POST",
                 url=f"{self.url}/{method}",
                 body=body,
                 answer={"ok": True, **(answer or {})},
@@ -162,7 +161,7 @@ class Slack:
         if isinstance(given, Mapping) and given.get("ok") is True:
             return given
         error = given.get("error") if isinstance(given, Mapping) else None
-        raise _refused(method.partition("?")[0], str(error or "no reason"), given)
+        raise _refused(method, str(error or "no reason"), given)
 
 
 class Bold(str):

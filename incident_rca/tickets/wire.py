@@ -27,8 +27,6 @@ from incident_rca.sources.tally import Tally
 # Longer than that nobody waits at a terminal: the answer says when to come back.
 LONGEST_WAIT_SECONDS = 60.0
 USER_AGENT = "incident-rca"
-# A connection that is used again may be closed at its other end just when a request is written.
-_OF_EVERY_REQUEST = {"User-Agent": USER_AGENT, "Connection": "close"}
 _LOST = ("connection_broken", "timeout", "not_json", "too_large")
 
 
@@ -149,6 +147,8 @@ def send(connection: Connection, request: Request) -> Any:
         for attempt in range(1, http.MOST_ATTEMPTS + 1):
             is_last = attempt == http.MOST_ATTEMPTS
             connection.tally.check()
+            # A connection that is used again may be closed at its other end just when it is.
+            site.pool.clear()
             try:
                 status, headers, body = http.sent_once(
                     site,
@@ -157,7 +157,7 @@ def send(connection: Connection, request: Request) -> Any:
                     data,
                     connection.tally,
                     content_type,
-                    {**_OF_EVERY_REQUEST, **request.headers},
+                    {"User-Agent": USER_AGENT, **request.headers},
                 )
             except Failed as error:
                 if request.repeatable and error.code == "connection_broken" and not is_last:
@@ -248,7 +248,7 @@ def _answer(
         raise _unsure(request, f"{host} answers with status {status}")
     if status >= 400:
         said = connection.explain(document) if is_json else ""
-        words = plain(_without_secrets(connection, said), 300)
+        words = plain(http.said(connection.site, _without_secrets(connection, said)), 300)
         raise Refused(
             status,
             f"http_{status}",
@@ -302,7 +302,7 @@ def _too_busy(connection: Connection, seconds: float) -> Failed:
 def _without_secrets(connection: Connection, text: str) -> str:
     for secret in sorted(filter(None, connection.secrets), key=len, reverse=True):
         text = text.replace(secret, "<secret>")
-    return http.said(connection.site, text)
+    return text
 
 
 def _hint(connection: Connection, status: int) -> str:

@@ -122,7 +122,7 @@ def running(service: Service) -> Iterator[Service]:
             service.heard.append(heard)
             fault = service.fault_for(heard)
             happens = fault.happens if fault else ""
-            self.close_connection = bool(fault)
+            self.close_connection = self.close_connection or bool(fault)
             if happens == "unheard":
                 return
             answer = fault.answer if fault and happens == "instead" else service.answer(heard)

@@ -52,10 +52,12 @@ class Issue:
             case "GET", ["", "comment"]:
                 newest = sorted(self.comments, key=int, reverse=True)
                 most = int(heard.query.get("maxResults", "50"))
-                shown = [{"id": id, "body": self.comments[id]} for id in newest[:most]]
+                shown = [self._shown(heard, id) for id in newest[:most]]
                 return Answer({"comments": shown, "total": len(newest)})
             case "POST", ["", "comment"]:
                 return self._comment(heard, self._new_id(), 201)
+            case "GET", ["", "comment", id] if id in self.comments:
+                return Answer(self._shown(heard, id))
             case "PUT", ["", "comment", id] if id in self.comments:
                 return self._comment(heard, id, 200)
             case "DELETE", ["", "comment", id]:
@@ -64,7 +66,7 @@ class Issue:
 
     def texts(self, id: str) -> str:
         """Every text of a comment in order."""
-        return "".join(_texts(self.comments[id]))
+        return "".join(adf_texts(self.comments[id]))
 
     def _comment(self, heard: Heard, id: str, status: int) -> Answer:
         if heard.content_type != "application/json":
@@ -73,12 +75,16 @@ class Issue:
         if wrong := invalid_adf(body):
             errors = {"comment": f"Comment body is not valid! {wrong}"}
             return Answer({"errorMessages": ["INVALID_INPUT"], "errors": errors}, 400)
-        if len(json.dumps(body)) > LONGEST_TEXT:
+        if len(json.dumps(body, ensure_ascii=False)) > LONGEST_TEXT:
             text = "It exceeds the allowed limit of 32,767 characters."
             errors = {"comment": f"The entered text is too long. {text}"}
             return Answer({"errorMessages": [], "errors": errors}, 400)
         self.comments[id] = body
-        return Answer({"id": id, "body": body, "author": {"emailAddress": EMAIL}}, status)
+        return Answer(self._shown(heard, id), status)
+
+    def _shown(self, heard: Heard, id: str) -> dict[str, Any]:
+        url = f"http://{heard.header('Host')}{_API}/issue/{KEY}/comment/{id}"
+        return {"self": url, "id": id, "body": self.comments[id]}
 
     def _attach(self, heard: Heard) -> Answer:
         if heard.header("X-Atlassian-Token") != "no-check":
@@ -134,7 +140,8 @@ def _invalid_inside(node: Any) -> str:
     return next(filter(None, map(_invalid_inside, inside)), "")
 
 
-def _texts(node: Any) -> list[str]:
+def adf_texts(node: Any) -> list[str]:
+    """Every text of a document in order, with a line end behind each node above them."""
     if node["type"] == "text":
         return [node["text"]]
-    return [text for child in node.get("content", []) for text in _texts(child)] + ["\n"]
+    return [text for child in node.get("content", []) for text in adf_texts(child)] + ["\n"]

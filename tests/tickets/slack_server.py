@@ -36,9 +36,8 @@ class Channel:
             return self._upload(heard)
         if heard.header("Authorization") != f"Bearer {TOKEN}":
             return _no("invalid_auth" if heard.header("Authorization") else "not_authed")
-        given = heard.query or (
-            heard.document if heard.content_type == "application/json" else heard.form
-        )
+        is_json = heard.content_type == "application/json"
+        given = heard.document if is_json else heard.form
         methods = {
             "/api/chat.postMessage": self._post,
             "/api/chat.update": self._update,
@@ -133,7 +132,11 @@ def _wrong(given: Any) -> str:
     blocks = given["blocks"]
     if len(blocks) > MOST_BLOCKS or not all(b["type"] == "rich_text" for b in blocks):
         return "invalid_blocks"
-    return "msg_blocks_too_long" if len(json.dumps(blocks)) > LONGEST_BLOCKS else ""
+    return (
+        "msg_blocks_too_long"
+        if len(json.dumps(blocks, ensure_ascii=False)) > LONGEST_BLOCKS
+        else ""
+    )
 
 
 def _yes(**more: Any) -> Answer:
