@@ -48,7 +48,7 @@ class Parcel:
     @property
     def report(self) -> str:
         """The text of report.md, with what people wrote into it."""
-        return next(f.content.decode("utf-8") for f in self.files if f.name == REPORT_MD)
+        return next(f.content.decode("utf-8", "replace") for f in self.files if f.name == REPORT_MD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,8 +85,8 @@ class TakesFiles(Protocol):
     def detach(self, id: str) -> None:
         """Takes a file away."""
 
-    def find_attached(self, file: Attachment, beside: str, known: frozenset[str]) -> str | None:
-        """The id of a file of the same name and size that is none of those known."""
+    def find_attached(self, name: str, size: int, beside: str, known: frozenset[str]) -> str | None:
+        """The id of a file of that name and size in bytes that is none of those known."""
 
 
 class Did(StrEnum):
@@ -203,21 +203,22 @@ class Delivery:
         before = self.entry.files.get(file.name)
         beside = self.entry.posts[0].id if self.entry.posts else ""
 
-        def find() -> str | None:
-            return there.find_attached(file, beside, self.entry.file_ids)
+        def find(size: int) -> str | None:
+            return there.find_attached(file.base_name, size, beside, self.entry.file_ids)
 
         if before is not None and not before.id and not self.resends:
-            found = _looked_for(find) if before.sha256 == file.sha256 else None
-            before = Sent(found, file.sha256) if found else None
+            # It may have arrived in an earlier run, perhaps with another content.
+            found = _looked_for(partial(find, before.size))
+            before = replace(before, id=found) if found else None
             if before is not None:
                 self._note(with_file(self.entry, file.name, before))
-                return Outcome(what, Did.ATTACHED, before.id)
         if before is not None and before.id and before.sha256 == file.sha256:
             return Outcome(what, Did.UNCHANGED, before.id)
         as_before = self.entry
-        self._note(with_file(self.entry, file.name, Sent("", file.sha256)))
-        id = self._once(as_before, lambda: there.attach(file, beside), find)
-        self._note(with_file(self.entry, file.name, Sent(id, file.sha256)))
+        sent = Sent("", file.sha256, len(file.content))
+        self._note(with_file(self.entry, file.name, sent))
+        id = self._once(as_before, lambda: there.attach(file, beside), partial(find, sent.size))
+        self._note(with_file(self.entry, file.name, replace(sent, id=id)))
         return Outcome(what, Did.REPLACED if before is not None and before.id else Did.ATTACHED, id)
 
     def _drop(self, there: TakesFiles, name: str, what: str) -> Outcome:
@@ -246,8 +247,7 @@ class Delivery:
         try:
             return send()
         except Unsure:
-            self.pause()
-            found = _looked_for(find)
+            found = _looked_for(find, self.pause)
             return found if found is not None else self._again(as_before, send)
         except IncidentRcaError:
             self._note(as_before)
@@ -274,9 +274,12 @@ class Delivery:
         self.keep(entry)
 
 
-def _looked_for(find: Callable[[], str | None]) -> str | None:
-    """What is found; raises Unsure where it cannot be looked for."""
+def _looked_for(
+    find: Callable[[], str | None], pause: Callable[[], None] = lambda: None
+) -> str | None:
+    """What is found after a pause; raises Unsure where it cannot be looked for."""
     try:
+        pause()
         return find()
     except IncidentRcaError as error:
         hint = "look yourself; if it is not there, attach again with --resend"

@@ -65,7 +65,7 @@ class Folder:
     def detach(self, id: str) -> None:
         self.remove(id)
 
-    def find_attached(self, file: Attachment, beside: str, known: frozenset[str]) -> str | None:
+    def find_attached(self, name: str, size: int, beside: str, known: frozenset[str]) -> str | None:
         """None: what is written again is in the place of what was there."""
         return None
 

@@ -115,7 +115,7 @@ class Jira:
         url = f"{self.url}/rest/api/3/attachment/{id}"
         self.send(Request(what=f"delete attachment {id}", method="DELETE", url=url))
 
-    def find_attached(self, file: Attachment, beside: str, known: frozenset[str]) -> str | None:
+    def find_attached(self, name: str, size: int, beside: str, known: frozenset[str]) -> str | None:
         url = f"{self.url}/rest/api/3/issue/{self.key}?fields=attachment"
         answer = self.send(
             Request(
@@ -125,9 +125,8 @@ class Jira:
                 answer={"fields": {"attachment": []}},
             )
         )
-        wanted = (file.base_name, len(file.content))
         there = answer["fields"]["attachment"]
-        same = (str(a["id"]) for a in there if (a["filename"], a["size"]) == wanted)
+        same = (str(a["id"]) for a in there if (a["filename"], a["size"]) == (name, size))
         return next((id for id in same if id not in known), None)
 
     def _of_issue(self, what: str) -> str:

@@ -18,10 +18,14 @@ LEDGER_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What was sent, and its id there; no id while nobody knows whether it arrived."""
+    """What was sent, and its id there; no id while nobody knows whether it arrived.
+
+    `size` is that of a file in bytes.
+    """
 
     id: str
     sha256: str
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,6 @@ class Slack:
                 0,
                 "no_channel_id",
                 f"messages are listed by a channel's id, and {self.channel} is only a name",
-                hint="attach --to slack:C… with its id",
             )
         fields = Form({"channel": self.channel, "limit": str(MESSAGES_LOOKED_THROUGH)})
         answer = self._call(
@@ -130,12 +129,12 @@ class Slack:
     def detach(self, id: str) -> None:
         self._call("files.delete", f"delete file {id}", Form({"file": id}))
 
-    def find_attached(self, file: Attachment, beside: str, known: frozenset[str]) -> str | None:
+    def find_attached(self, name: str, size: int, beside: str, known: frozenset[str]) -> str | None:
         channel = beside.partition("/")[0]
         fields = Form({"channel": channel, "count": str(FILES_LOOKED_THROUGH)})
         answer = self._call("files.list", "list files", fields, answer={"files": []})
-        wanted = (file.base_name, len(file.content))
-        same = (str(f["id"]) for f in answer["files"] if (f.get("name"), f.get("size")) == wanted)
+        there = answer["files"]
+        same = (str(f["id"]) for f in there if (f.get("name"), f.get("size")) == (name, size))
         return next((id for id in same if id not in known), None)
 
     def _call(
@@ -175,6 +174,7 @@ _UNPARSED = {"parse": "none", "link_names": False}
 _HINTS = {
     "not_in_channel": "invite the app to the channel",
     "channel_not_found": "name a channel that the app can see, or invite the app to it",
+    "edit_window_closed": "nobody may edit it any more: take its entry out of attached.json",
     "missing_scope": "the app needs chat:write and files:write; to look for what may have arrived, "
     "channels:history and files:read",
 }

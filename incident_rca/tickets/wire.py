@@ -242,8 +242,9 @@ def _answer(
     document, is_json = _document(data)
     if 300 <= status < 400:
         target = urlsplit(headers.get("Location") or "").netloc or "elsewhere"
-        message = f"{host} sends us to {target} instead: is it a login page?"
-        raise Refused(status, "redirected", message, hint="check the url")
+        message = f"{host} sends us to {target} instead"
+        hint = "is it a login page, or was it moved? Check its url and its name"
+        raise Refused(status, "redirected", message, hint=hint)
     if status >= 500 and not request.repeatable:
         raise _unsure(request, f"{host} answers with status {status}")
     if status >= 400:

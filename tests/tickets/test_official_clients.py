@@ -199,7 +199,7 @@ def test_slack(parcel: Parcel) -> None:
             json.dumps(theirs, default=str)
         )
         assert lab.holder.files[one] == lab.holder.files[other] == (FILE.name, FILE.content, ts)
-        listed = heard_of(lab, lambda: ticket.find_attached(FILE, id, frozenset()))
+        listed = heard_of(lab, lambda: ticket.find_attached("x", 1, id, frozenset()))
         assert listed == heard_of(lab, lambda: client.files_list(channel=channel, count=100))
         looked = heard_of(lab, lambda: ticket.find(post))
         assert looked == heard_of(

@@ -83,10 +83,35 @@ def test_a_stall_leaves_it_open_and_the_next_run_looks(parcel: Parcel) -> None:
     with running_lab("pagerduty") as lab:
         lab.service.faults.append(Fault("stalled"))
         (first,) = lab.attach(parcel, timeout_seconds=0.4)
-        assert first.did in (Did.UNKNOWN, Did.FAILED) and len(lab.posts()) == 1
+        assert first.did is Did.UNKNOWN and len(lab.posts()) == 1
         (second,) = lab.attach(parcel)
         assert second.did is Did.UPDATED
         assert lab.service.lines()[1].startswith("GET ") and len(lab.posts()) == 1
+
+
+@pytest.mark.parametrize("name", ["jira", "slack"])
+def test_a_file_that_changed_while_it_was_open_whether_it_arrived(
+    name: str, parcel: Parcel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_lab(name) as lab:
+        lost = Fault("unanswered", of="attachments" if name == "jira" else "completeUpload")
+        lab.service.faults.append(lost)
+        with monkeypatch.context() as patched:
+            # As if the process had ended there.
+            patched.setattr("incident_rca.tickets.delivery._looked_for", _interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                lab.attach(parcel)
+        assert [file for file, _ in lab.files()] == ["report.md"]
+        report = parcel.folder / "report.md"
+        report.write_text(report.read_text() + "\nWhat we learnt.\n")
+        anew = parcel_of(parcel.folder, parcel.analysis)
+        outcomes = dict(told(lab.attach(anew)))
+        assert outcomes["report.md"] == "replaced"
+        assert lab.files() == sorted((file.base_name, file.content) for file in anew.files)
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 # --- Slack, where looking needs more than posting ------------------------------------------------
