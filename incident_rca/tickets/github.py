@@ -15,7 +15,7 @@ from incident_rca.report.digest import Section
 from incident_rca.settings import Settings
 from incident_rca.tickets import markdown
 from incident_rca.tickets.delivery import Content, Post
-from incident_rca.tickets.packing import markdown_parts, packed, without_local_images
+from incident_rca.tickets.packing import markdown_parts, packed, without_charts
 from incident_rca.tickets.system import System, bad_target, texts_of
 from incident_rca.tickets.wire import Json, Request, Sender
 
@@ -45,7 +45,7 @@ class GitHub:
             return len(markdown.told(digest, sections))
 
         told = [markdown.told(digest, part) for part in packed(digest.sections, size, room)]
-        report = markdown_parts(without_local_images(content.report), room)
+        report = markdown_parts(without_charts(content.report), room)
         texts = [*told, *report]
         return tuple(
             Post(

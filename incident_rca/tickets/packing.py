@@ -9,7 +9,7 @@ from incident_rca.report.digest import Section
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _HEADING = re.compile(r"#{2,6} ")
-_LOCAL_IMAGE = re.compile(r"!\[([^\]\n]*)\]\((?!https?:)([^()\s]+)\)")
+_OF_CHARTS = re.compile(r"!?\[((?:\\.|[^\]\\\n])*)\]\((charts/[^()\s]+)\)")
 _RULE = re.compile(r"\|[ :|-]+\|\s*")
 
 
@@ -66,10 +66,10 @@ def markdown_parts(text: str, limit: int) -> tuple[str, ...]:
     return (*parts, current)
 
 
-def without_local_images(text: str) -> str:
-    """The document with what each picture says and where it is, for a place without its files."""
+def without_charts(text: str) -> str:
+    """The document with what each chart says and where it is, for a place without its files."""
     return "".join(
-        line if code else _LOCAL_IMAGE.sub(r"\1 (\2, kept with the case)", line)
+        line if code else _OF_CHARTS.sub(r"\1 (\2, kept with the case)", line)
         for line, code in _with_fences(text)
     )
 

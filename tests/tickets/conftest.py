@@ -21,6 +21,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Analysis]:
     prepare_demo(folder, "inc-2847")
     analysis = pipeline.analyse_case(folder)
     pipeline.write_reports(folder, analysis)
+    shutil.rmtree(folder / "charts", ignore_errors=True)
     add_pictures(folder)
     return folder, analysis
 

@@ -21,7 +21,7 @@ from incident_rca.report.summary import Code, Sentence
 from incident_rca.settings import Settings
 from incident_rca.tickets import SYSTEMS, system_of
 from incident_rca.tickets.delivery import Content, Post
-from incident_rca.tickets.packing import markdown_parts, packed, without_local_images
+from incident_rca.tickets.packing import markdown_parts, packed, without_charts
 from incident_rca.tickets.wire import rehearsing
 from tests.tickets import jira_server
 from tests.tickets.labs import slack_texts
@@ -288,13 +288,13 @@ def test_a_report_is_cut_at_a_heading_where_it_can_be(parcel: Parcel) -> None:
     assert all(part.startswith(("## ", "### ")) for part in parts[1:])
 
 
-def test_pictures_beside_the_report_are_told_not_shown() -> None:
-    text = (
-        "![502s by minute](charts/a.png)\n\n```\n![x](y.png)\n```\n![z](https://e.example/z.png)\n"
-    )
-    assert without_local_images(text) == (
-        "502s by minute (charts/a.png, kept with the case)\n\n"
-        "```\n![x](y.png)\n```\n![z](https://e.example/z.png)\n"
+def test_charts_beside_the_report_are_told_not_shown() -> None:
+    picture = r"![502s \[G1\] by minute](charts/a.png)"
+    text = f"{picture}\n\na, also as [SVG](charts/a.svg); b\n\n```\n{picture}\n```\n[z](https://e.example)\n"
+    assert without_charts(text) == (
+        "502s \\[G1\\] by minute (charts/a.png, kept with the case)\n\n"
+        "a, also as SVG (charts/a.svg, kept with the case); b\n\n"
+        f"```\n{picture}\n```\n[z](https://e.example)\n"
     )
 
 
