@@ -6,6 +6,7 @@ import email.parser
 import email.policy
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -104,8 +105,8 @@ class Service:
 
 
 @contextmanager
-def running(service: Service) -> Iterator[Service]:
-    """The service on a free port of this machine."""
+def running(service: Service, tls: ssl.SSLContext | None = None) -> Iterator[Service]:
+    """The service on a free port of this machine, over TLS with a context for that."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -150,7 +151,10 @@ def running(service: Service) -> Iterator[Service]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    service.url = f"http://127.0.0.1:{server.server_port}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    scheme = "http" if tls is None else "https"
+    service.url = f"{scheme}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

@@ -17,7 +17,7 @@ from incident_rca.tickets.showing import outcome_as_text
 from tests.sources.fake_clock import FakeClock
 from tests.tickets import jira_server, slack_server
 from tests.tickets.http_service import Answer, Fault
-from tests.tickets.labs import add_pictures, running_lab
+from tests.tickets.labs import Lab, add_pictures, running_lab
 
 
 def told(outcomes: list[Outcome]) -> list[tuple[str, str]]:
@@ -87,6 +87,14 @@ def test_a_stall_leaves_it_open_and_the_next_run_looks(parcel: Parcel) -> None:
         (second,) = lab.attach(parcel)
         assert second.did is Did.UPDATED
         assert lab.service.lines()[1].startswith("GET ") and len(lab.posts()) == 1
+
+
+def test_an_answer_that_is_lost_twice_is_still_open(lab: Lab, parcel: Parcel) -> None:
+    # It is sent, looked for, and sent again: now it is there, and nobody says so.
+    lab.service.faults += [Fault("unheard"), Fault("fine"), Fault("unanswered")]
+    assert lab.attach(parcel)[0].did is Did.UNKNOWN and len(lab.posts()) == 1
+    assert all(outcome.did.is_done for outcome in lab.attach(parcel))
+    assert len(lab.posts()) == (2 if lab.name == "github" else 1)
 
 
 @pytest.mark.parametrize("name", ["jira", "slack"])

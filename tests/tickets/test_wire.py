@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,7 @@ from incident_rca.tickets.wire import (
     send,
 )
 from tests.sources.fake_clock import NOW, FakeClock
+from tests.tickets import tls_certificate
 from tests.tickets.http_service import Answer, Fault, Service, running
 
 TOKEN = "xoxb-s3cr3t-of-mine"
@@ -202,6 +205,19 @@ def test_it_goes_through_the_proxy_that_is_named(service: Service) -> None:
         with pytest.raises(Failed, match="cannot be reached"):
             send(connection, write("http://tickets.example"))
     assert len(service.heard) == 2
+
+
+def test_a_certificate_that_nobody_vouches_for_gets_no_token(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificate.write_text(tls_certificate.CERTIFICATE)
+    key.write_text(tls_certificate.KEY)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with running(Service(lambda heard: GOOD), context) as service:
+        with pytest.raises(Failed, match="certificate verify failed"):
+            sent(service)
+        assert service.heard == []
+        assert sent(service, environ={"SSL_CERT_FILE": str(certificate)})[0] == {"id": 1}
 
 
 def test_time_that_is_over_sends_nothing(service: Service) -> None:
