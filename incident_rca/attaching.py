@@ -157,8 +157,15 @@ def _connected(
     site = stack.enter_context(
         http.opened(target.at, headers=system.headers(given), environ=environ)
     )
-    secrets = tuple(given.values())
-    connection = Connection(site, tally, system.variables, system.explain, secrets, environ)
+    connection = Connection(
+        site,
+        tally,
+        system.variables,
+        system.explain,
+        system.refused,
+        secrets=tuple(given.values()),
+        environ=environ,
+    )
     return partial(send, connection)
 
 

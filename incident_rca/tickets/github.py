@@ -16,7 +16,7 @@ from incident_rca.settings import Settings
 from incident_rca.tickets import markdown
 from incident_rca.tickets.delivery import Content, Post
 from incident_rca.tickets.packing import markdown_parts, packed, without_charts
-from incident_rca.tickets.system import System, bad_target, texts_of
+from incident_rca.tickets.system import System, bad_target, records, texts_of
 from incident_rca.tickets.wire import Json, Request, Sender
 
 FORM = "github:owner/repo#12"
@@ -39,7 +39,7 @@ class GitHub:
 
     def posts(self, content: Content) -> tuple[Post, ...]:
         digest = content.digest
-        room = LONGEST_COMMENT - len(markdown.footed("", content.footer(99, 99)))
+        room = LONGEST_COMMENT - len(markdown.footed("", content.footer(999, 999)))
 
         def size(sections: Sequence[Section]) -> int:
             return len(markdown.told(digest, sections))
@@ -92,8 +92,8 @@ class GitHub:
             comments = self.send(
                 Request(what="list comments", method="GET", url=url, headers=HEADERS, answer=[])
             )
-            for comment in comments:
-                if post.mark in (comment.get("body") or ""):
+            for comment in records(comments):
+                if post.mark in str(comment.get("body")):
                     return str(comment["id"])
             if len(comments) < COMMENTS_A_PAGE:
                 return None

@@ -19,7 +19,7 @@ from incident_rca.report.summary import Code
 from incident_rca.settings import Settings
 from incident_rca.tickets.delivery import Content, Post
 from incident_rca.tickets.packing import packed
-from incident_rca.tickets.system import System, bad_target, texts_of
+from incident_rca.tickets.system import System, bad_target, records, texts_of
 from incident_rca.tickets.wire import Attachment, Json, Request, Sender, Upload
 
 FORM = "jira:INC-2847"
@@ -48,7 +48,7 @@ class Jira:
             return {"type": "doc", "version": 1, "content": nodes}
 
         def size(sections: Sequence[Section]) -> int:
-            nodes = document(sections, content.footer(99, 99))
+            nodes = document(sections, content.footer(999, 999))
             return len(json.dumps(nodes, ensure_ascii=False))
 
         parts = packed(digest.sections, size, LONGEST_COMMENT)
@@ -94,7 +94,8 @@ class Jira:
         answer = self.send(
             Request(what="list comments", method="GET", url=url, answer={"comments": []})
         )
-        marked = (c for c in answer["comments"] if post.mark in json.dumps(c.get("body")))
+        there = records(answer["comments"])
+        marked = (c for c in there if post.mark in json.dumps(c.get("body")))
         return next((str(comment["id"]) for comment in marked), None)
 
     def attach(self, file: Attachment, beside: str) -> str:
@@ -125,8 +126,8 @@ class Jira:
                 answer={"fields": {"attachment": []}},
             )
         )
-        there = answer["fields"]["attachment"]
-        same = (str(a["id"]) for a in there if (a["filename"], a["size"]) == (name, size))
+        there = records(answer["fields"]["attachment"])
+        same = (str(a["id"]) for a in there if (a.get("filename"), a.get("size")) == (name, size))
         return next((id for id in same if id not in known), None)
 
     def _of_issue(self, what: str) -> str:

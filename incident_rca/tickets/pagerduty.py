@@ -13,7 +13,7 @@ from incident_rca.report.digest import Digest, Section
 from incident_rca.settings import Settings
 from incident_rca.tickets.delivery import Content, Post
 from incident_rca.tickets.packing import packed
-from incident_rca.tickets.system import System, bad_target, texts_of
+from incident_rca.tickets.system import System, bad_target, records, texts_of
 from incident_rca.tickets.wire import Json, Request, Sender
 
 FORM = "pagerduty:Q1A2B3C4D5E6F7"
@@ -32,7 +32,7 @@ class PagerDuty:
     send: Sender
 
     def posts(self, content: Content) -> tuple[Post, ...]:
-        room = LONGEST_NOTE - len(content.footer(99, 99)) - 2
+        room = LONGEST_NOTE - len(content.footer(999, 999)) - 2
         digest = content.digest
         parts = packed(digest.sections, lambda sections: len(_text(digest, sections)), room)
         return tuple(
@@ -83,7 +83,8 @@ class PagerDuty:
                 answer={"notes": []},
             )
         )
-        marked = (n for n in answer["notes"] if post.mark in (n.get("content") or ""))
+        there = records(answer["notes"])
+        marked = (n for n in there if post.mark in str(n.get("content")))
         return next((str(note["id"]) for note in marked), None)
 
     def _notes(self) -> str:

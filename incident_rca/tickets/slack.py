@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from incident_rca.redact import plain
 from incident_rca.report.digest import Digest, Line, Section
 from incident_rca.report.summary import Code
 from incident_rca.settings import Settings
 from incident_rca.tickets.delivery import Content, Post
 from incident_rca.tickets.packing import packed
-from incident_rca.tickets.system import System, bad_target
+from incident_rca.tickets.system import System, bad_target, records
 from incident_rca.tickets.wire import Attachment, Body, Form, Json, Refused, Request, Sender, Upload
 
 FORM = "slack:#channel"
@@ -47,7 +48,7 @@ class Slack:
             return [opening, *map(_section, sections), _paragraphs([(footer,)])]
 
         def size(sections: Sequence[Section]) -> int:
-            return len(json.dumps(blocks(sections, content.footer(99, 99)), ensure_ascii=False))
+            return len(json.dumps(blocks(sections, content.footer(999, 999)), ensure_ascii=False))
 
         parts = packed(digest.sections, size, LONGEST_BLOCKS)
         return tuple(
@@ -93,7 +94,8 @@ class Slack:
         answer = self._call(
             "conversations.history", "list messages", fields, answer={"messages": []}
         )
-        marked = (m for m in answer["messages"] if post.mark in json.dumps(m.get("blocks")))
+        there = records(answer["messages"], "ts")
+        marked = (m for m in there if post.mark in json.dumps(m.get("blocks")))
         return next((f"{self.channel}/{message['ts']}" for message in marked), None)
 
     def attach(self, file: Attachment, beside: str) -> str:
@@ -133,7 +135,7 @@ class Slack:
         channel = beside.partition("/")[0]
         fields = Form({"channel": channel, "count": str(FILES_LOOKED_THROUGH)})
         answer = self._call("files.list", "list files", fields, answer={"files": []})
-        there = answer["files"]
+        there = records(answer["files"])
         same = (str(f["id"]) for f in there if (f.get("name"), f.get("size")) == (name, size))
         return next((id for id in same if id not in known), None)
 
@@ -146,8 +148,7 @@ class Slack:
         answer: Any = None,
         repeatable: bool = True,
     ) -> Any:
-        """The answer of a method of the API; raises Refused where it is not ok."""
-        given = self.send(
+        return self.send(
             Request(
                 what=what,
                 method="POST",
@@ -157,10 +158,6 @@ class Slack:
                 repeatable=repeatable,
             )
         )
-        if isinstance(given, Mapping) and given.get("ok") is True:
-            return given
-        error = given.get("error") if isinstance(given, Mapping) else None
-        raise _refused(method, str(error or "no reason"), given)
 
 
 class Bold(str):
@@ -180,8 +177,13 @@ _HINTS = {
 }
 
 
-def _refused(method: str, error: str, given: object) -> Refused:
-    needed = given.get("needed") if isinstance(given, Mapping) else None
+def _refused(request: Request, document: Any) -> Refused | None:
+    """What a method that is not ok says, None for one that is."""
+    if not isinstance(document, Mapping) or document.get("ok") is not False:
+        return None
+    method = request.url.rpartition("/")[2]
+    error = plain(str(document.get("error") or "no reason"), 100)
+    needed = document.get("needed")
     is_gone = error in _GONE
     is_of_this = error in (
         "msg_blocks_too_long",
@@ -190,7 +192,7 @@ def _refused(method: str, error: str, given: object) -> Refused:
         "invalid_blocks",
     )
     status = 404 if is_gone else 413 if is_of_this else 403
-    scope = f" (it needs {needed})" if isinstance(needed, str) else ""
+    scope = f" (it needs {plain(needed, 100)})" if isinstance(needed, str) else ""
     hint = _HINTS.get(error, "check SLACK_BOT_TOKEN" if "auth" in error or "token" in error else "")
     return Refused(status, error, f"Slack refuses {method}: {error}{scope}", hint=hint)
 
@@ -246,4 +248,5 @@ SYSTEM = System(
     ticket=_ticket,
     variables=("SLACK_BOT_TOKEN",),
     headers=_headers,
+    refused=_refused,
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from incident_rca.errors import BadSettings
 from incident_rca.settings import Settings
 from incident_rca.tickets.delivery import Ticket
-from incident_rca.tickets.wire import Sender
+from incident_rca.tickets.wire import Refused, Request, Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class System:
     variables: tuple[str, ...] = ()
     headers: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda given: {}
     explain: Callable[[object], str] = lambda document: ""
+    refused: Callable[[Request, Any], Refused | None] = lambda request, document: None
     sender: Sender | None = None
 
 
@@ -44,3 +46,8 @@ def texts_of(value: object) -> list[str]:
     if isinstance(value, list):
         return [text for inner in value for text in texts_of(inner)]
     return []
+
+
+def records(listed: list[Any], id: str = "id") -> list[Mapping[str, Any]]:
+    """What an answer lists, as far as each has an id."""
+    return [item for item in listed if isinstance(item, Mapping) and item.get(id)]

@@ -27,7 +27,7 @@ from incident_rca.sources.tally import Tally
 # Longer than that nobody waits at a terminal: the answer says when to come back.
 LONGEST_WAIT_SECONDS = 60.0
 USER_AGENT = "incident-rca"
-_LOST = ("connection_broken", "timeout", "not_json", "too_large")
+_LOST = ("connection_broken", "timeout", "too_large")
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,16 @@ class Unsure(Unreachable):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A site with the time that it may take; `explain` reads what it says of an error."""
+    """A site with the time that it may take; `explain` reads what it says of an error.
+
+    `refused` tells an answer that says no although its status is good.
+    """
 
     site: Site
     tally: Tally
     variables: tuple[str, ...]
     explain: Callable[[Any], str]
+    refused: Callable[[Request, Any], Refused | None] = lambda request, document: None
     secrets: tuple[str, ...] = field(default=(), repr=False)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -256,14 +260,31 @@ def _answer(
             f"{host} answers with status {status}{': ' + words if words else ''}",
             hint=_hint(connection, status),
         )
-    if not is_json and not request.is_bare:
-        what = "HTML" if data.lstrip()[:1] == b"<" else "no JSON"
+    if error := connection.refused(request, document):
+        raise error
+    if not (is_json or request.is_bare) or not _fits(document, request.answer):
+        what = "HTML" if data.lstrip()[:1] == b"<" else "something else than its API says"
         message = f"{host} answers with {what}"
         if not request.repeatable:
             raise _unsure(request, message)
-        hint = "a login page or a proxy answers in its place: check the url"
-        raise Failed("not_json", message, hint=hint)
+        hint = "a login page or a proxy may answer in its place: check the url"
+        raise Failed("not_its_api", message, hint=hint)
     return document
+
+
+def _fits(document: Any, shape: Any) -> bool:
+    """Whether a document has all that a described answer has; a text there stands for any value."""
+    match shape:
+        case Mapping():
+            is_one = isinstance(document, Mapping)
+            return is_one and all(_fits(document.get(key), shape[key]) for key in shape)
+        case [inner]:
+            return isinstance(document, list) and bool(document) and _fits(document[0], inner)
+        case []:
+            return isinstance(document, list)
+        case True:
+            return document is True
+    return shape is None or (isinstance(document, str | int) and not isinstance(document, bool))
 
 
 def _document(data: bytes) -> tuple[Any, bool]:

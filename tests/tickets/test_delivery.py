@@ -167,6 +167,9 @@ MISHAPS = {
     "503": Fault(answer=Answer(b"<html>busy</html>", 503)),
     "429": Fault(answer=Answer({}, 429, {"Retry-After": "3"})),
     "html": Fault(answer=Answer(b"<html>Log in</html>")),
+    "null": Fault(answer=Answer(b"null")),
+    "other": Fault(answer=Answer({"id": None, "note": [], "comments": 1, "ok": "yes"})),
+    "list": Fault(answer=Answer([7])),
 }
 
 

@@ -59,8 +59,8 @@ def ours(name: str, parcel: Parcel) -> Iterator[tuple[Lab, Any, Post]]:
         target = target_of(lab.to, lab.settings, lab.environ)
         system = target.system
         with http.opened(target.at, headers=system.headers(lab.environ)) as site:
-            tally = Tally(lab.clock)
-            sender = partial(send, Connection(site, tally, system.variables, system.explain))
+            told = (system.variables, system.explain, system.refused)
+            sender = partial(send, Connection(site, Tally(lab.clock), *told))
             ticket = system.ticket(target.at, target.ticket, sender)
             content = Content(digest(parcel.analysis), parcel.report, lab.to)
             yield lab, ticket, ticket.posts(content)[0]

@@ -45,6 +45,7 @@ def service() -> Iterator[Service]:
 
 def write(url: str, *, repeatable: bool = False, **more: Any) -> Request:
     given = {"what": "add a note", "method": "POST", "body": Json({"a": "é"}), **more}
+    given.setdefault("answer", {"id": "<id>"})
     return Request(url=f"{url}/notes", repeatable=repeatable, **given)
 
 
@@ -63,7 +64,9 @@ def sent(
     with http.opened(service.url, headers=headers, environ=environ) as site:
         explain = lambda document: "; ".join(texts_of(document))  # noqa: E731
         names = ("NOTES_TOKEN",)
-        connection = Connection(site, tally, names, explain, (TOKEN,), environ or {})
+        connection = Connection(
+            site, tally, names, explain, secrets=(TOKEN,), environ=environ or {}
+        )
         return send(connection, request or write(service.url)), clock
 
 
@@ -121,7 +124,7 @@ def test_a_service_that_puts_off_for_ever_is_asked_four_times(service: Service) 
 
 
 @pytest.mark.parametrize(
-    "happens", ["unheard", "unanswered", "halved", "500", "502", "503", "504", "html"]
+    "happens", ["unheard", "unanswered", "halved", "500", "502", "503", "504", "html", "other"]
 )
 def test_a_write_whose_answer_is_lost_is_not_repeated(service: Service, happens: str) -> None:
     fault = Fault(happens)
@@ -129,9 +132,18 @@ def test_a_write_whose_answer_is_lost_is_not_repeated(service: Service, happens:
         fault = Fault(answer=Answer({}, int(happens)))
     if happens == "html":
         fault = Fault(answer=Answer(b"<html>Sign in</html>"))
+    if happens == "other":
+        fault = Fault(answer=Answer({"id": True}))
     with pytest.raises(Unsure, match="whether it did `add a note` is not known"):
         sent(service, fault)
     assert len(service.heard) == 1
+
+
+def test_a_login_page_is_no_answer_even_where_none_is_read(service: Service) -> None:
+    page = Fault(answer=Answer(b"<html>Sign in</html>"))
+    with pytest.raises(Failed, match="answers with HTML") as raised:
+        sent(service, page, request=write(service.url, repeatable=True, answer=None))
+    assert "login page" in raised.value.hint
 
 
 @pytest.mark.parametrize("happens", ["unheard", "halved", "500", "503"])
@@ -193,7 +205,7 @@ def test_a_token_does_not_go_to_another_place(service: Service) -> None:
 def test_it_goes_through_the_proxy_that_is_named(service: Service) -> None:
     environ = {"HTTP_PROXY": service.url}
     with http.opened("http://tickets.example", environ=environ) as site:
-        connection = Connection(site, Tally(FakeClock()), (), str, (), environ)
+        connection = Connection(site, Tally(FakeClock()), (), str, environ=environ)
         assert send(connection, write("http://tickets.example")) == {"id": 1}
         bare = write("http://tickets.example", is_bare=True)
         assert send(connection, bare) == {"id": 1}
@@ -228,7 +240,9 @@ def test_time_that_is_over_sends_nothing(service: Service) -> None:
 
 def test_nothing_of_a_connection_shows_its_secrets() -> None:
     site = http.Site("http://x", None, {"Authorization": TOKEN})
-    connection = Connection(site, Tally(FakeClock()), (), str, (TOKEN,), {"NOTES_TOKEN": TOKEN})
+    connection = Connection(
+        site, Tally(FakeClock()), (), str, secrets=(TOKEN,), environ={"NOTES_TOKEN": TOKEN}
+    )
     assert TOKEN not in repr(connection)
 
 
