@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -21,6 +21,7 @@ from incident_rca.tickets.ledger import Entry, Sent, with_file, with_post
 from incident_rca.tickets.wire import Attachment, Refused, Unsure
 
 MARK_DIGITS = 12
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,25 @@ class Content:
         part = f", part {number} of {total}" if total > 1 else ""
         who = f"incident-rca {self.digest.tool_version}, case {self.digest.case}"
         return f"{who}{part}, mark {self.mark(number)}"
+
+    @property
+    def longest_footer(self) -> str:
+        """One that no footer is longer than."""
+        return self.footer(999, 999)
+
+    def posts(
+        self, kind: str, parts: Sequence[Part], told: Callable[[Part, str], Any]
+    ) -> tuple[Post, ...]:
+        """A post for each part: `told` makes its content of the part and of its footer."""
+        total = len(parts)
+        return tuple(
+            Post(
+                f"{kind} {number} of {total}",
+                self.mark(number),
+                told(part, self.footer(number, total)),
+            )
+            for number, part in enumerate(parts, 1)
+        )
 
 
 class Ticket(Protocol):

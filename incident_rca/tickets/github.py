@@ -20,12 +20,12 @@ from incident_rca.tickets.system import System, bad_target, records, texts_of
 from incident_rca.tickets.wire import Json, Request, Sender
 
 FORM = "github:owner/repo#12"
-# "body is too long (maximum is 65536 characters)"
-LONGEST_COMMENT = 65_536
+# "body is too long (maximum is 65536 characters)"; some room for signs that may count as two.
+LONGEST_COMMENT = 65_000
 COMMENTS_A_PAGE = 100
 MOST_PAGES = 50
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
-_TARGET = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)/([A-Za-z0-9._-]+)#([1-9][0-9]*)")
+_TARGET = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)/(?!\.\.?#)([A-Za-z0-9._-]+)#([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +39,14 @@ class GitHub:
 
     def posts(self, content: Content) -> tuple[Post, ...]:
         digest = content.digest
-        room = LONGEST_COMMENT - len(markdown.footed("", content.footer(999, 999)))
+        room = LONGEST_COMMENT - len(markdown.footed("", content.longest_footer))
 
         def size(sections: Sequence[Section]) -> int:
             return len(markdown.told(digest, sections))
 
         told = [markdown.told(digest, part) for part in packed(digest.sections, size, room)]
         report = markdown_parts(without_charts(content.report), room)
-        texts = [*told, *report]
-        return tuple(
-            Post(
-                f"comment {number} of {len(texts)}",
-                content.mark(number),
-                markdown.footed(text, content.footer(number, len(texts))),
-            )
-            for number, text in enumerate(texts, 1)
-        )
+        return content.posts("comment", [*told, *report], markdown.footed)
 
     def create(self, post: Post) -> str:
         answer = self.send(

@@ -48,18 +48,11 @@ class Jira:
             return {"type": "doc", "version": 1, "content": nodes}
 
         def size(sections: Sequence[Section]) -> int:
-            nodes = document(sections, content.footer(999, 999))
+            nodes = document(sections, content.longest_footer)
             return len(json.dumps(nodes, ensure_ascii=False))
 
         parts = packed(digest.sections, size, LONGEST_COMMENT)
-        return tuple(
-            Post(
-                f"comment {number} of {len(parts)}",
-                content.mark(number),
-                document(part, content.footer(number, len(parts))),
-            )
-            for number, part in enumerate(parts, 1)
-        )
+        return content.posts("comment", parts, document)
 
     def create(self, post: Post) -> str:
         answer = self.send(

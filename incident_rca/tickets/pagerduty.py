@@ -32,17 +32,10 @@ class PagerDuty:
     send: Sender
 
     def posts(self, content: Content) -> tuple[Post, ...]:
-        room = LONGEST_NOTE - len(content.footer(999, 999)) - 2
+        room = LONGEST_NOTE - len(content.longest_footer) - 1
         digest = content.digest
         parts = packed(digest.sections, lambda sections: len(_text(digest, sections)), room)
-        return tuple(
-            Post(
-                f"note {number} of {len(parts)}",
-                content.mark(number),
-                f"{_text(digest, part)}\n{content.footer(number, len(parts))}",
-            )
-            for number, part in enumerate(parts, 1)
-        )
+        return content.posts("note", parts, lambda part, end: f"{_text(digest, part)}\n{end}")
 
     def create(self, post: Post) -> str:
         answer = self.send(

@@ -48,19 +48,12 @@ class Slack:
             return [opening, *map(_section, sections), _paragraphs([(footer,)])]
 
         def size(sections: Sequence[Section]) -> int:
-            return len(json.dumps(blocks(sections, content.footer(999, 999)), ensure_ascii=False))
+            return len(json.dumps(blocks(sections, content.longest_footer), ensure_ascii=False))
 
         parts = packed(digest.sections, size, LONGEST_BLOCKS)
-        return tuple(
-            Post(
-                f"message {number} of {len(parts)}",
-                content.mark(number),
-                {
-                    "text": _notice(digest),
-                    "blocks": blocks(part, content.footer(number, len(parts))),
-                },
-            )
-            for number, part in enumerate(parts, 1)
+        notice = _notice(digest)
+        return content.posts(
+            "message", parts, lambda part, end: {"text": notice, "blocks": blocks(part, end)}
         )
 
     def create(self, post: Post) -> str:
