@@ -35,6 +35,10 @@ SECRETS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
+    "JIRA_API_TOKEN",
+    "GITHUB_TOKEN",
+    "PAGERDUTY_TOKEN",
+    "SLACK_BOT_TOKEN",
 )
 
 ASSUMED_OFFSET_SECONDS = (-2.0, 2.0)
@@ -52,7 +56,8 @@ class Settings:
     `plausible_deadline_seconds`: a client deadline above it is none for a request that a user waits
     for. `clock_offset_seconds`: bounds of each system's clock against true time. What
     begins with `postgres_` says where its past is found and how its log is written, what begins
-    with `lint_` how migrations are run; 0 rows per second means that nobody measured.
+    with `lint_` how migrations are run; 0 rows per second means that nobody measured. What begins
+    with `tickets_` is where a ticket system's API is.
     """
 
     timezone: str = "UTC"
@@ -70,6 +75,10 @@ class Settings:
     lint_large_tables: Mapping[str, int] = field(
         default_factory=lambda: MappingProxyType({}), hash=False
     )
+    tickets_jira: str = ""
+    tickets_github: str = "https://api.github.com"
+    tickets_pagerduty: str = "https://api.pagerduty.com"
+    tickets_slack: str = "https://slack.com/api"
     clock_offset_seconds: Mapping[str, tuple[float, float]] = field(
         default_factory=_assumed_offsets, hash=False
     )
@@ -108,12 +117,16 @@ SCALARS: Mapping[str, tuple[tuple[str, ...], Reader]] = {
     "lint_lock_timeout_elsewhere": (("lint", "lock_timeout_elsewhere"), reading.boolean),
     "lint_index_rows_per_second": (("lint", "index_rows_per_second"), reading.integer),
     "lint_large_tables": (("lint", "large_tables"), reading.row_counts),
+    "tickets_jira": (("tickets", "jira"), reading.secure_url),
+    "tickets_github": (("tickets", "github"), reading.secure_url),
+    "tickets_pagerduty": (("tickets", "pagerduty"), reading.secure_url),
+    "tickets_slack": (("tickets", "slack"), reading.secure_url),
 }
 _TOP = (
-    *("timezone", "analysis", "postgres", "lint", *SECTIONS),
+    *("timezone", "analysis", "postgres", "lint", "tickets", *SECTIONS),
     *("clock_offset_seconds", "services", "routes"),
 )
-_TABLES = ("analysis", "postgres", "lint")
+_TABLES = ("analysis", "postgres", "lint", "tickets")
 _SERVICE: Mapping[str, Reader] = {
     "grpc": reading.methods,
     "tables": reading.tables,

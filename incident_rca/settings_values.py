@@ -174,6 +174,14 @@ def url(value: object) -> str:
     return address.rstrip("/")
 
 
+def secure_url(value: object) -> str:
+    """A URL to which a token that writes may go: over TLS, or on this machine."""
+    address = url(value)
+    if not re.match(r"https://|http://(?:localhost|127\.0\.0\.1|\[::1\])(?:[:/]|$)", address):
+        raise Unfit("a URL that begins with https://, since a token goes there")
+    return address
+
+
 def unit(value: object) -> str:
     name = text(value)
     if name not in _UNITS:

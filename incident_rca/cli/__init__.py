@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from incident_rca import __version__
 from incident_rca.cli import (
+    attach,
     collect,
     config,
     demo,
@@ -62,6 +63,7 @@ app.command("verify")(verify.verify)
 app.command("lint")(lint.lint)
 app.command("stats")(stats.stats)
 app.command("whatif")(whatif.whatif)
+app.command("attach")(attach.attach)
 app.add_typer(config.app, name="config")
 
 

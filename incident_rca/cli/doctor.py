@@ -80,17 +80,42 @@ def doctor(
         recordings = Path(loaded.settings.postgres_recordings).expanduser()
     asked = [*_servers(dsns, recordings, window), *_services(loaded, window)]
     left_out = () if dsns else (NO_POSTGRES,)
+    tickets = _tickets()
     with progress(quiet=quiet) as step, ThreadPoolExecutor(AT_ONCE) as pool:
         step("asking " + ", ".join(name for name, _ in asked))
         checkups = list(pool.map(lambda one: one[1](), asked))
     if as_json:
-        print_json(to_json(checkups, window, left_out))
+        print_json({**to_json(checkups, window, left_out), "tickets": tickets})
     else:
         _show(checkups, window, tz or loaded.settings.timezone, left_out)
+        _show_tickets(tickets)
     if not any(checkup.reachable for checkup in checkups):
         raise typer.Exit(ExitCode.NO_EVIDENCE)
     is_ill = any(checkup.in_state(CheckState.PROBLEM) for checkup in checkups)
     raise typer.Exit(ExitCode.FINDINGS if is_ill else ExitCode.COMPLETE)
+
+
+def _tickets() -> dict[str, dict[str, bool]]:
+    """For each ticket system the variables that `attach` needs, and whether they are set."""
+    from incident_rca.tickets import SYSTEMS
+
+    return {
+        system.name: {name: bool(os.environ.get(name)) for name in system.variables}
+        for system in SYSTEMS
+        if system.variables
+    }
+
+
+def _show_tickets(tickets: dict[str, dict[str, bool]]) -> None:
+    from rich.text import Text
+
+    state = {True: "set (masked)", False: "not set"}
+    console = out()
+    console.print(Text())
+    console.print(Text("Tokens that `attach` needs, not tried out", style="bold"))
+    for system, variables in tickets.items():
+        said = ", ".join(f"{name} {state[is_set]}" for name, is_set in variables.items())
+        console.print(Text(f"{system:<10} {said}", style="dim"))
 
 
 def _dsns(given: list[str] | None, loaded: LoadedSettings) -> list[str]:

@@ -11,7 +11,9 @@ NOTHING = "–"
 
 _HREF = r"(?:https?://|ftp://|www\.)[^\s`|<>\\]+"
 _MENTION = r"(?<!\w)@\w[\w/.-]*"
-_TOKEN = re.compile(f"({_HREF}|{_MENTION})", re.I)
+# GitHub links these to an issue of that number, which then shows that it was named.
+_REFERENCE = r"(?<![\w.&/#-])(?:(?:[\w.-]+/[\w.-]+)?#|GH-)[0-9]+\b"
+_TOKEN = re.compile(f"({_HREF}|{_MENTION}|{_REFERENCE})", re.I)
 
 # Each alternative is one way in which CommonMark, its tables or GitHub read a character as markup.
 _SPECIAL = re.compile(
@@ -54,15 +56,15 @@ def escape(text: str) -> Markdown:
 
     >>> print(escape("a|b *c* <script> order_items (1.5 s) 5 < 6"))
     a\\|b \\*c\\* \\<script> order_items (1.5 s) 5 < 6
-    >>> print(escape("see http://evil.example/_x_ and @all"))
-    see `http://evil.example/_x_` and `@all`
+    >>> print(escape("see http://evil.example/_x_, #12 and @all"))
+    see `http://evil.example/_x_,` `#12` and `@all`
     """
     parts: list[str] = []
     for position, part in enumerate(_TOKEN.split(clean(text))):
         if position % 2 == 0:
             parts.append(_SPECIAL.sub(r"\\\g<0>", part))
             continue
-        # A code span keeps addresses from becoming links, and names from being notified.
+        # In code no address or number becomes a link, and nobody who is named is notified.
         parts.append((" " if parts[-1].endswith("`") else "") + code_span(part))
     line = "".join(parts)
     line = _LINE_START.sub(r"\\\g<0>", line, count=1) if _LINE_START.match(line) else line

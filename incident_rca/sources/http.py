@@ -1,7 +1,7 @@
 """JSON over HTTP for services without a client of their own: bounded in time, size and attempts.
 
-Every request made here only reads, so it may be sent again. Header values are secrets: a redirect
-to another host is never followed, and no message repeats them.
+What `ask` sends only reads, so it may be sent again; what writes goes by `tickets/wire.py`. Header
+values are secrets: a redirect to another host is never followed, and no message repeats them.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def ask(site: Site, path: str, parameters: Parameters, *, tally: Tally) -> Reply
         tally.check()
         sent = tally.clock.now()
         try:
-            status, headers, data = _sent(site, method, url, body, tally)
+            status, headers, data = sent_once(site, method, url, body, tally)
         except Failed as error:
             if error.code != "connection_broken" or attempt >= MOST_ATTEMPTS:
                 raise
@@ -170,15 +170,24 @@ def said(site: Site, text: str) -> str:
     return plain(redact_text(text))
 
 
-def _sent(
-    site: Site, method: str, url: str, body: bytes, tally: Tally
+def sent_once(
+    site: Site,
+    method: str,
+    url: str,
+    body: bytes,
+    tally: Tally,
+    content_type: str = "application/x-www-form-urlencoded",
+    more: Mapping[str, str] | None = None,
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Status, headers and body of one request; raises Failed."""
+    """Status, headers and body of one request, whatever it answers; raises Failed.
+
+    `more` are headers of this request that are no secrets.
+    """
     urllib3 = import_module("urllib3")
     broken = urllib3.exceptions
-    headers = {"Accept": "application/json", **site.headers}
+    headers = {"Accept": "application/json", **site.headers, **(more or {})}
     if body:
-        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        headers["Content-Type"] = content_type
     if site.sign is not None:
         headers = {**headers, **site.sign(method, url, headers, body)}
     host = urlsplit(url).netloc
@@ -275,14 +284,18 @@ def _redirected(site: Site, url: str, headers: Mapping[str, str], method: str, t
 
 
 def _retry_after(headers: Mapping[str, str], now: datetime, attempt: int) -> float:
-    """Seconds to wait: what Retry-After says in either of its forms (RFC 9110), or a doubling."""
+    """Seconds to wait: what Retry-After says, cut, or a doubling."""
+    asked = asked_to_wait_seconds(headers, now)
+    return min(2.0 ** (attempt - 1) if asked is None else asked, LONGEST_RETRY_AFTER_SECONDS)
+
+
+def asked_to_wait_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
+    """What Retry-After says in either of its forms (RFC 9110), None where it says nothing."""
     text = headers.get("Retry-After", "").strip()
-    seconds = 2.0 ** (attempt - 1)
     if text.isascii() and text.isdigit():
-        seconds = float(text[:9])
-    elif at := _http_date(text):
-        seconds = (at - now).total_seconds()
-    return max(0.0, min(seconds, LONGEST_RETRY_AFTER_SECONDS))
+        return float(text[:9])
+    at = _http_date(text)
+    return None if at is None else max(0.0, (at - now).total_seconds())
 
 
 def _offset(date: str | None, sent: datetime, received: datetime) -> tuple[float, float] | None:

@@ -21,6 +21,7 @@ class Tally:
 
     `rows` are events, points or lines; `pages` answers of the service, `throttled` those that asked
     to slow down. `begun` and `ended` are instants of `clock`; so is `until`, when its time is over.
+    `again` tells a person how to go on after that.
     """
 
     clock: Clock
@@ -31,6 +32,7 @@ class Tally:
     stopped: bool = False
     begun: float | None = None
     ended: float | None = None
+    again: str = "collect again"
 
     def begin(self, seconds: float) -> None:
         """Begins the source's time, of which it has so many seconds."""
@@ -50,11 +52,11 @@ class Tally:
     def check(self) -> None:
         """Raises Unreachable once the time is over: called before each request and pause."""
         if self.stopped:
-            raise Unreachable("interrupted", hint="collect again: it goes on where it stopped")
+            raise Unreachable("interrupted", hint=f"{self.again}: it goes on where it stopped")
         if self.left() <= 0:
             raise Unreachable(
                 f"its time was over after {self.pages} answers",
-                hint="collect again: it goes on where it stopped; --timeout gives it longer",
+                hint=f"{self.again}: it goes on where it stopped; --timeout gives it longer",
             )
 
     def left(self) -> float:

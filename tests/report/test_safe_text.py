@@ -74,11 +74,22 @@ def test_a_code_block_cannot_hold_a_block_marker() -> None:
         "PID 48291 (migrate) held stock_reservations for 240.5 s",
         "inventory.Inventory/Reserve: 30,000 ms, ~17 %, 5 < 6 & 7 > 3",
         "GET /api/inventory/{sku} - see the log!",
-        "-5 ms, v1.2.3, a+b=c, #3",
+        "-5 ms, v1.2.3, a+b=c, #x, C#7",
         "-- a comment",
     ],
 )
 def test_ordinary_text_is_left_as_it_is(text: str) -> None:
+    assert escape(text) == text
+
+
+@pytest.mark.parametrize("text", ["#3", "acme/shop#12", "GH-7", "gh-7"])
+def test_what_github_links_to_an_issue_is_code(text: str) -> None:
+    assert escape(f"as in {text}, said twice: {text}") == f"as in `{text}`, said twice: `{text}`"
+
+
+def test_a_long_word_is_looked_through_once() -> None:
+    # A search that begins anew at each letter would take hours.
+    text = "a" * 1_000_000 + "/" + "b" * 1_000_000
     assert escape(text) == text
 
 
