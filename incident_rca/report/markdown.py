@@ -20,6 +20,7 @@ from incident_rca.model import (
 )
 from incident_rca.redact import plain
 from incident_rca.report import blocks, what_if, wording
+from incident_rca.report.actions import actions
 from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims
 from incident_rca.report.highlights import key_events, rows_on_screen
 from incident_rca.report.impact import measures
@@ -127,7 +128,7 @@ def _view(analysis: Analysis) -> dict[str, Any]:
         "claims_against": lambda hypothesis: _claims(hypothesis, Stance.AGAINST),
         "explains": lambda h: wording.explains(analysis, h.explains_seconds, h.incident),
         "states": state_rows(analysis),
-        "findings": _findings(analysis),
+        "findings": actions(analysis),
         "tried": analysis.what_if,
         "what_if": what_if,
         "premise_ids": lambda premise: _premise_ids(analysis, premise),
@@ -161,14 +162,6 @@ def _event(clock: wording.Clock, event: Event) -> dict[str, Any]:
 def _claims(hypothesis: Hypothesis, stance: Stance) -> list[tuple[str, Claim]]:
     return [
         (number, claim) for number, claim in numbered_claims(hypothesis) if claim.stance is stance
-    ]
-
-
-def _findings(analysis: Analysis) -> list[dict[str, Any]]:
-    ordered = sorted(analysis.findings, key=lambda f: wording.SEVERITY_ORDER.index(f.severity))
-    return [
-        {"id": f"A{number}", "finding": finding, "type": wording.remedy_type(finding.rule)}
-        for number, finding in enumerate(ordered, start=1)
     ]
 
 
