@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 REPORT_MD = "report.md"
 REPORT_JSON = "report.json"
+REPORT_HTML = "report.html"
 
 Progress = Callable[[str], None]
 
@@ -176,14 +177,18 @@ def _cannot_show(source: SourceStatus) -> str:
     return "; ".join(fact for fact in facts if fact)
 
 
-def write_reports(folder: Path, analysis: Analysis, *, force: bool = False) -> None:
-    """Writes report.json and report.md; what people wrote between the generated blocks is kept.
+def write_reports(
+    folder: Path, analysis: Analysis, *, force: bool = False, page: bool = True
+) -> None:
+    """Writes report.json, report.md and report.html; what people wrote in report.md is kept.
 
-    Raises EditedReport where a generated block was edited, unless `force`.
+    Without `page` there is no report.html: one of an earlier run would tell something else. Raises
+    EditedReport where a generated block of report.md was edited, unless `force`.
     """
     from incident_rca.report.blocks import merge
     from incident_rca.report.contract import to_json
     from incident_rca.report.markdown import to_markdown
+    from incident_rca.report.page.document import to_html
 
     fresh = to_markdown(analysis)
     written = folder / REPORT_MD
@@ -192,6 +197,10 @@ def write_reports(folder: Path, analysis: Analysis, *, force: bool = False) -> N
     with case_folder.locked(folder):
         case_folder.write_text(folder / REPORT_JSON, to_json(analysis))
         case_folder.write_text(written, fresh)
+        if page:
+            case_folder.write_text(folder / REPORT_HTML, to_html(analysis))
+        else:
+            (folder / REPORT_HTML).unlink(missing_ok=True)
 
 
 def is_complete(case: Case) -> bool:

@@ -1,4 +1,4 @@
-"""A case against what its raw files give: hashes, tables, report.json and report.md."""
+"""A case against what its raw files give: hashes, tables, report.json, .md and .html."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from incident_rca import case as case_folder
 from incident_rca.errors import BadInput
 from incident_rca.model import Analysis
 from incident_rca.pipeline import (
+    REPORT_HTML,
     REPORT_JSON,
     REPORT_MD,
     Progress,
@@ -20,6 +21,7 @@ from incident_rca.pipeline import (
 from incident_rca.report.blocks import edited_blocks, generated_only
 from incident_rca.report.contract import to_json
 from incident_rca.report.markdown import to_markdown
+from incident_rca.report.page.document import to_html
 from incident_rca.tables import TABLE_NAMES
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class Check:
 
 
 def verify_case(folder: Path, progress: Progress = lambda _: None) -> tuple[Check, ...]:
-    """Each file of the case against what it must be: hashes, tables, report.json, report.md."""
+    """Each file of the case against what it must be: hashes, tables and the reports."""
     case = case_folder.read_case(folder)
     files = [file for source in case.sources for file in source.files]
     checks = [Check(file.path, case_folder.problem_of(folder, file)) for file in files]
@@ -45,7 +47,7 @@ def verify_case(folder: Path, progress: Progress = lambda _: None) -> tuple[Chec
     sources, fresh = parse_sources(folder, case.sources, progress)
     checks += [_table_check(folder, name, getattr(fresh, name)) for name in TABLE_NAMES]
     analysis = analysed(folder, as_reported(replace(case, sources=sources)), fresh)
-    return (*checks, *_report_checks(folder, analysis))
+    return (*checks, *_report_checks(folder, analysis), *_page_checks(folder, analysis))
 
 
 def _table_check(folder: Path, name: str, fresh: pd.DataFrame) -> Check:
@@ -75,3 +77,13 @@ def _report_checks(folder: Path, analysis: Analysis) -> tuple[Check, ...]:
     changed = sorted(differing.union(edited_blocks(text)))
     in_md = f"edited in the generated block {', '.join(changed)}" if changed else ""
     return Check(REPORT_JSON, in_json), Check(REPORT_MD, in_md)
+
+
+def _page_checks(folder: Path, analysis: Analysis) -> tuple[Check, ...]:
+    """The page, which people never edit; none where the report was written without it."""
+    path = folder / REPORT_HTML
+    if not path.is_file():
+        return ()
+    # Bytes, because a page that is damaged may be no text at all.
+    same = path.read_bytes() == to_html(analysis).encode()
+    return (Check(REPORT_HTML, "" if same else "differs from what the evidence gives"),)

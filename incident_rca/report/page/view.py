@@ -26,6 +26,8 @@ from incident_rca.report.highlights import key_events, rows_on_screen
 from incident_rca.report.impact import measures
 from incident_rca.report.numbers import grouped, percent
 from incident_rca.report.page.failed_call import call_in_words, decisions
+from incident_rca.report.page.swept_settings import panel
+from incident_rca.report.page.timeline import charts
 from incident_rca.report.state_rows import UNEXPLAINED, state_rows
 from incident_rca.report.summary import best_of, has_support, of_role, sentences, support_of
 from incident_rca.report.summary import warnings as gaps
@@ -107,6 +109,8 @@ def view(analysis: Analysis) -> dict[str, Any]:
         "basis_words": basis_words,
         "knows_locks": _knows_locks(analysis),
         "sections": _sections(analysis),
+        "charts": charts(analysis),
+        "panel": panel(analysis.sweep) if analysis.sweep else None,
     }
 
 
