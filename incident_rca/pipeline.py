@@ -145,17 +145,18 @@ def analyse_case(folder: Path, progress: Progress = lambda _: None) -> Analysis:
 
 
 def analysed(folder: Path, case: Case, tables: Tables) -> Analysis:
-    """The analysis of a case as it is reported: with its series, and with the what-if it keeps."""
+    """The analysis of a case as it is reported: its series, the what-if and the sweep it keeps."""
     from incident_rca.analysis.analyse import concluded
     from incident_rca.analysis.observations import observe
     from incident_rca.analysis.series import aligned_series
-    from incident_rca.replaying import kept_what_if
+    from incident_rca.replaying import kept_sweep, kept_what_if
 
     observed = observe(case, tables)
     return replace(
         concluded(observed),
         what_if=kept_what_if(folder, observed[0]),
         series=aligned_series(observed),
+        sweep=kept_sweep(folder, observed[0]),
     )
 
 

@@ -1,9 +1,10 @@
-"""A case through the what-if model: its traffic, and the protection that is kept in it."""
+"""A case through the what-if model: its traffic, and what it keeps of settings and sweeps."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,8 @@ import msgspec
 from incident_rca import case as case_folder
 from incident_rca.analysis.observations import Observations, observe
 from incident_rca.errors import BadInput, BadSettings, NotReplayable
-from incident_rca.model import Case, WhatIf
+from incident_rca.model import Case, Sweep, WhatIf
+from incident_rca.report.what_if import LABEL
 from incident_rca.tables import Tables
 from incident_rca.whatif.comparing import what_if
 from incident_rca.whatif.options import from_document, to_document
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 KEPT = "whatif.json"
 KEPT_SCHEMA = 1
+KEPT_SWEEP = "whatif-sweep.json"
+SWEEP_SCHEMA = 1
 _PoolSize = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -79,3 +83,49 @@ def kept_what_if(folder: Path, seen: Observations) -> WhatIf | None:
     except NotReplayable:
         # Its evidence has changed since: what cannot be replayed is not in the report.
         return None
+
+
+def keep_sweep(folder: Path, sweep: Sweep) -> None:
+    """Writes a sweep into the case, in one step: its results, which take long to find again."""
+    document = msgspec.to_builtins(sweep)
+    # They are read anew from the evidence.
+    del document["premises"]
+    text = json.dumps({"sweep_schema": SWEEP_SCHEMA, "label": LABEL, **document})
+    with case_folder.locked(folder):
+        case_folder.write_text(folder / KEPT_SWEEP, text + "\n")
+
+
+def read_kept_sweep(folder: Path) -> Sweep | None:
+    """The sweep that the case keeps, without premises; None for none; raises BadInput."""
+    path = folder / KEPT_SWEEP
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["sweep_schema"] != SWEEP_SCHEMA:
+            raise BadSettings(f"its schema is {document['sweep_schema']}, not {SWEEP_SCHEMA}")
+        sweep = msgspec.convert(document, Sweep)
+        from_document(sweep.base)
+        number = len(sweep.trials)
+        if number != math.prod(len(axis.values) for axis in sweep.axes):
+            raise BadSettings(f"{number} trials are not every combination of its settings")
+        if not all(0 <= n < number for n in sweep.front_cancelled + sweep.front_left_running):
+            raise BadSettings("its front names a trial that there is not")
+        return sweep
+    except (BadSettings, KeyError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"{path}: cannot be read as a sweep ({error})",
+            hint=f"delete it, or write it anew: incident-rca whatif {folder} --sweep --keep",
+        ) from error
+
+
+def kept_sweep(folder: Path, seen: Observations) -> Sweep | None:
+    """The sweep that the case keeps, None where there is none or it is of other evidence."""
+    kept = read_kept_sweep(folder)
+    if kept is None:
+        return None
+    try:
+        traffic = recorded_traffic(seen, kept.given_pool_size)
+    except NotReplayable:
+        return None
+    return replace(kept, premises=traffic.premises) if kept.replayed == traffic.digest else None

@@ -61,8 +61,12 @@ from incident_rca.model.states import (
     Stretch,
 )
 from incident_rca.model.what_if import (
+    Fit,
     Premise,
     ReplayFigures,
+    Sweep,
+    SweptAxis,
+    SweptSetting,
     WhatIf,
 )
 from incident_rca.model.words import (
@@ -104,6 +108,7 @@ __all__ = [
     "Event",
     "Evidence",
     "Finding",
+    "Fit",
     "Gap",
     "Hypothesis",
     "Impact",
@@ -133,6 +138,9 @@ __all__ = [
     "Starvation",
     "State",
     "Stretch",
+    "Sweep",
+    "SweptAxis",
+    "SweptSetting",
     "System",
     "Thresholds",
     "TimeWindow",

@@ -28,7 +28,7 @@ from incident_rca.model.evidence import (
 )
 from incident_rca.model.series import AlignedSeries
 from incident_rca.model.states import Stretch
-from incident_rca.model.what_if import WhatIf
+from incident_rca.model.what_if import Sweep, WhatIf
 from incident_rca.model.words import Basis
 
 
@@ -82,6 +82,7 @@ class Analysis:
     evidence_ids: Mapping[str, str] = field(hash=False)
     what_if: WhatIf | None = None
     series: tuple[AlignedSeries, ...] = ()
+    sweep: Sweep | None = None
 
     def clock_of(self, source: SourceStatus) -> SourceClock:
         """The clock of a source; as the case declares it where the source told nothing."""

@@ -19,7 +19,7 @@ from incident_rca.model import (
     Stance,
 )
 from incident_rca.redact import plain
-from incident_rca.report import blocks, what_if, wording
+from incident_rca.report import blocks, pareto, what_if, wording
 from incident_rca.report.actions import actions
 from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims
 from incident_rca.report.highlights import key_events, rows_on_screen
@@ -131,6 +131,7 @@ def _view(analysis: Analysis) -> dict[str, Any]:
         "findings": actions(analysis),
         "tried": analysis.what_if,
         "what_if": what_if,
+        "pareto": pareto,
         "premise_ids": lambda premise: _premise_ids(analysis, premise),
         "trees": [code_block(blocking_tree(e, clock)) for e in analysis.lock_episodes],
         "call_codes": [_call_codes(shift) for shift in analysis.latency_shifts],

@@ -37,17 +37,6 @@ def figures_of(traffic: Traffic, answers: Answers) -> ReplayFigures:
     )
 
 
-def p99_ms_in_outage(traffic: Traffic, answers: Answers) -> float | None:
-    """`ReplayFigures.p99_ms` of a replay, where nothing else is asked."""
-    begin, end = traffic.outage
-    latencies = [
-        latency
-        for request, latency in zip(traffic.requests, answers.latencies_ms, strict=True)
-        if begin <= request[0] <= end
-    ]
-    return _rank(sorted(map(float, latencies)), 0.99)
-
-
 def recorded_figures(traffic: Traffic) -> ReplayFigures:
     """The same figures as they were recorded."""
     told = [(r.at_ms, r.route, _outcome(r.status), r.latency_ms) for r in traffic.requests]
@@ -64,8 +53,13 @@ def recorded_figures(traffic: Traffic) -> ReplayFigures:
     )
 
 
+def is_failure(status: int) -> bool:
+    """Whether a recorded status counts as a failure."""
+    return status >= _FAILED
+
+
 def _outcome(status: int) -> str:
-    if status < _FAILED:
+    if not is_failure(status):
         return OK
     return GATEWAY_LIMIT if status == _GATEWAY_TIMEOUT else ERROR
 
@@ -115,7 +109,7 @@ def _first_fast(traffic: Traffic, failed: Iterable[tuple[int, int, str, float]])
     Usual is what the failures took that were recorded.
     """
     waits = sorted(
-        r.latency_ms for r in traffic.requests if r.status >= _FAILED and r.latency_ms >= 0
+        r.latency_ms for r in traffic.requests if is_failure(r.status) and r.latency_ms >= 0
     )
     usual = _rank(waits, 0.5)
     if usual is None:
@@ -136,3 +130,14 @@ def _rank(ordered: list[float], share: float) -> float | None:
     if not ordered:
         return None
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def steps_per_bar(steps: int, most: int) -> int:
+    """How many steps of a curve go into one, for `most` of them at most."""
+    return max(1, -(-steps // most))
+
+
+def coarser(held: tuple[int | None, ...], per_bar: int) -> tuple[int | None, ...]:
+    """The most that is known of each so many steps; None where nothing is."""
+    groups = (held[start : start + per_bar] for start in range(0, len(held), per_bar))
+    return tuple(max((one for one in group if one is not None), default=None) for group in groups)

@@ -197,7 +197,7 @@ def in_words(protection: Protection) -> str:
     limit = protection.deadline_ms
     parts = [f"deadline {duration(limit)}" if limit else "no deadline"]
     if protection.breaker is not None:
-        parts += [f"{name} {written(protection, name)}" for name in names_of(protection.breaker)]
+        parts += [f"{name} {setting(protection, name)}" for name in names_of(protection.breaker)]
     if protection.retries:
         parts += [f"retries {protection.retries}", f"backoff {duration(protection.backoff_ms)}"]
     if protection.places is not None:
@@ -209,14 +209,18 @@ def in_words(protection: Protection) -> str:
     return ", ".join(parts)
 
 
-def written(protection: Protection, name: str) -> str:
-    """The value of the deadline or of a breaker's option, as people write it."""
+def setting(protection: Protection, name: str) -> str:
+    """The deadline or a breaker's option that a protection has, as people write it."""
     if name == DEADLINE:
         return duration(protection.deadline_ms)
-    assert protection.breaker is not None
-    field = field_named(protection.breaker, name)
-    value = getattr(protection.breaker, field)
-    if field.endswith("_ms"):
+    options = protection.breaker
+    assert options is not None
+    return written(options, name, getattr(options, field_named(options, name)))
+
+
+def written(options: BreakerOptions, name: str, value: Any) -> str:
+    """The value of a breaker's option, by the library's name, as people write it."""
+    if field_named(options, name).endswith("_ms"):
         return duration(value)
     if isinstance(value, bool):
         return str(value).lower()
