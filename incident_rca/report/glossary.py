@@ -26,7 +26,9 @@ class Term:
 
 TERMS: tuple[Term, ...] = (
     Term("arrival", "When a request reached the gateway, not when it was answered.", ("arrivals",)),
-    Term("baseline", "What was usual before the outage; what happened in it is compared with that."),
+    Term(
+        "baseline", "What was usual before the outage; what happened in it is compared with that."
+    ),
     Term(
         "circuit breaker",
         "Stands before a call and counts its failures; above a threshold it refuses further calls "

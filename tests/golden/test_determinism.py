@@ -72,7 +72,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
         return dict(zip(PLACES, found, strict=True))
 
 
-@pytest.mark.parametrize("name", ["report.md", "report.json", "case.json"])
+@pytest.mark.parametrize("name", ["report.md", "report.html", "report.json", "case.json"])
 def test_two_machines_write_the_same_bytes(name: str, machines: dict[str, Outcome]) -> None:
     one, other = (outcome.folder / name for outcome in machines.values())
     assert [outcome.code for outcome in machines.values()] == [0, 0]

@@ -24,6 +24,7 @@ from incident_rca.report.numbers import grouped
 from incident_rca.report.wording import Clock, failed_of
 
 NOT_TOLD = "Nothing in this case tells."
+_NONE: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +55,21 @@ def decisions(analysis: Analysis) -> tuple[Decision, ...]:
 
 def _deadline(analysis: Analysis) -> Decision:
     shift = _slowest(analysis)
-    known = _about(analysis, Kind.MISSING_DEADLINE, call_in_words(analysis))
-    answer, seen, evidence = Answer.NOT_RECORDED, NOT_TOLD, shift.evidence if shift else ()
+    known = _about(analysis, Kind.MISSING_DEADLINE, shift.evidence) if shift else None
+    answer: Answer = Answer.NOT_RECORDED
+    seen, evidence = NOT_TOLD, _NONE
     if shift and (cut := shift.status_counts.get(DEADLINE_EXCEEDED, 0)):
-        answer = Answer.YES
+        answer, evidence = Answer.YES, shift.evidence
         seen = f"{grouped(cut)} calls ended with {DEADLINE_EXCEEDED}; calls took "
         seen += f"{shift.plateau_in_words}."
     elif shift and known is not None and known.verdict in HOLDS:
-        answer, seen = Answer.NO, known.statement
+        answer, seen, evidence = Answer.NO, known.statement, shift.evidence
     return Decision(
         question="Does a deadline end the call?",
         answer=answer,
         seen=seen,
-        evidence=evidence if answer is not Answer.NOT_RECORDED else (),
-        if_yes="The caller is free at once. A server that stops its work gives its connection back.",
+        evidence=evidence,
+        if_yes="The caller is free at once. A server that stops work gives its connection back.",
         if_no="The caller waits, and holds what it has taken, until somebody else cuts the call.",
     )
 
@@ -86,7 +88,8 @@ def _breaker(analysis: Analysis) -> Decision:
 
 def _retry(analysis: Analysis) -> Decision:
     storm = _about(analysis, Kind.RETRY_STORM)
-    answer, told = Answer.NOT_RECORDED, ()
+    answer: Answer = Answer.NOT_RECORDED
+    told: tuple[Claim, ...] = ()
     if storm is not None and storm.verdict is Verdict.SUPPORTED:
         answer, told = Answer.YES, storm.claims
     elif storm is not None and (told := _against_its_mechanism(storm)):
@@ -103,7 +106,8 @@ def _retry(analysis: Analysis) -> Decision:
 
 def _connection(analysis: Analysis) -> Decision:
     pool, blamed = analysis.pool, _about(analysis, Kind.POOL_EXHAUSTION)
-    answer, seen, evidence = Answer.NOT_RECORDED, NOT_TOLD, ()
+    answer: Answer = Answer.NOT_RECORDED
+    seen, evidence = NOT_TOLD, _NONE
     if pool is not None:
         clock = Clock.of(analysis)
         answer, evidence = Answer.NO, pool.evidence
@@ -139,10 +143,13 @@ def _slowest(analysis: Analysis) -> LatencyShift | None:
     return max(analysis.latency_shifts, key=lambda shift: shift.plateau_ms, default=None)
 
 
-def _about(analysis: Analysis, kind: Kind, about: str | None = None) -> Hypothesis | None:
-    """The best hypothesis of a kind about the largest outage, and of one object where named."""
+def _about(analysis: Analysis, kind: Kind, citing: tuple[Evidence, ...] = ()) -> Hypothesis | None:
+    """The best hypothesis of a kind about the largest outage, and on that evidence if any."""
     ranked = (h for h in analysis.hypotheses if h.kind is kind and h.incident == 1)
-    return next((h for h in ranked if about is None or h.object == about), None)
+    return next(
+        (h for h in ranked if not citing or any(set(citing) & set(c.evidence) for c in h.claims)),
+        None,
+    )
 
 
 def _against_its_mechanism(hypothesis: Hypothesis) -> tuple[Claim, ...]:

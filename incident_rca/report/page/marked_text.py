@@ -1,4 +1,4 @@
-"""Text of any origin as HTML: what was written is shown, and the first use of a term explains it."""
+"""Text of any origin as HTML: it shows what was written, and explains a term at its first use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CODE = Markup("<code>{}</code>")
 
 @dataclass(slots=True)
 class FirstUses:
-    """Marks each term of the glossary where the page first uses it: so the order of calls counts."""
+    """Marks each term of the glossary where the page first uses it: the order of calls counts."""
 
     seen: set[str] = field(default_factory=set)
 

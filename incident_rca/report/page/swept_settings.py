@@ -61,7 +61,7 @@ def panel(sweep: Sweep) -> Panel:
     start = next(iter((*sweep.front_left_running, *sweep.front_cancelled)), 0)
     data = {
         "start": start,
-        "sizes": [len(axis.values) for axis in sweep.axes],
+        "axes": [axis.values for axis in sweep.axes],
         "front": {"cancelled": sweep.front_cancelled, "left_running": sweep.front_left_running},
         "failed": _both(sweep, lambda figures: figures.failed),
         "refused": _both(sweep, lambda figures: figures.refused_healthy),
@@ -130,7 +130,7 @@ def _packed_row(name: str, measured: Sequence[Mapping[str, what_if.Row]]) -> dic
 
 
 def _held(sweep: Sweep) -> dict[str, Any]:
-    """The curves of connections held: as it was recorded, as the model has it, and of each trial."""
+    """The curves of connections held: as recorded, as the model has it, and of each trial."""
     packed = Packed()
     places = {
         way: [packed.place(getattr(one, way).held_by_step) for one in sweep.trials] for way in WAYS

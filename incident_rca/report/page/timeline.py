@@ -10,6 +10,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from incident_rca.model import AlignedSeries, Analysis, Event, Phase, Span
+from incident_rca.report.numbers import rounded
 from incident_rca.report.page.drawn_lanes import (
     DrawnLane,
     Tick,
@@ -20,7 +21,6 @@ from incident_rca.report.page.drawn_lanes import (
     values_of,
     width,
 )
-from incident_rca.report.numbers import rounded
 from incident_rca.report.wording import Clock
 
 
@@ -99,9 +99,7 @@ def _outage(analysis: Analysis, series: AlignedSeries) -> Placed | None:
     found = analysis.outage_of(series.incident or 1)
     if found is None:
         return None
-    return Placed(
-        "outage", "outage", places(series, found.start)[0], places(series, found.end)[1]
-    )
+    return Placed("outage", "outage", places(series, found.start)[0], places(series, found.end)[1])
 
 
 def _is_in(series: AlignedSeries, span: Span) -> bool:
@@ -119,10 +117,9 @@ def _with_data(analysis: Analysis, series: AlignedSeries, drawn: Chart) -> Chart
         "steps": series.steps,
         "phases": [[p.name, p.start, p.end] for p in drawn.phases],
         "events": [[e.name, e.start, e.end] for e in drawn.events],
-        "evidence": [
-            [analysis.evidence_ids[e.digest], *places(series, e.at)] for e in evidence
-        ],
+        "evidence": [[analysis.evidence_ids[e.digest], *places(series, e.at)] for e in evidence],
         "lines": values_of(series),
+        "begin": drawn.outage.start if drawn.outage else series.steps / 2,
     }
     text = htmlsafe_json_dumps(data, dumps=json.dumps, separators=(",", ":"), sort_keys=True)
     return replace(drawn, data=text)

@@ -14,22 +14,23 @@
 
   const way = () => ways.find((one) => one.checked).value;
   // The last slider is the quickest.
-  const chosen = () => sliders.reduce((place, slider, axis) => place * data.sizes[axis] + Number(slider.value), 0);
+  const chosen = () => sliders.reduce((place, slider, axis) => place * data.axes[axis].length + Number(slider.value), 0);
 
   function choose(place) {
     for (let axis = sliders.length - 1; axis >= 0; axis -= 1) {
-      sliders[axis].value = String(place % data.sizes[axis]);
-      place = Math.floor(place / data.sizes[axis]);
+      const size = data.axes[axis].length;
+      sliders[axis].value = String(place % size);
+      place = Math.floor(place / size);
     }
     show();
   }
 
   function show() {
-    for (const slider of sliders) {
-      const text = slider.dataset.values.split("\n")[Number(slider.value)];
+    sliders.forEach(function (slider, axis) {
+      const text = data.axes[axis][Number(slider.value)];
       slider.parentElement.querySelector("output").textContent = text;
       slider.setAttribute("aria-valuetext", text);
-    }
+    });
     const place = chosen();
     cells.forEach(function (cell, row) {
       const told = data.rows[row];

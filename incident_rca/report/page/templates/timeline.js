@@ -6,6 +6,7 @@
   // So many steps, and a rate is read step by step.
   const FINE_STEPS = 300;
   const MOST_TICKS = 9;
+  const EDGE = 0.03;
 
   function setUp(chart) {
     const data = JSON.parse(chart.querySelector("script").textContent);
@@ -65,12 +66,10 @@
       for (const [name, number] of byLevel) if (number <= room && Number(name) > Number(level)) level = name;
       for (const tick of ticks) {
         const place = Number(tick.dataset.at);
-        const is = tick.dataset.level === level && place >= from && place <= to;
-        tick.classList.toggle("off", !is);
         const share = (place - from) / (to - from);
+        // One at the very edge would be cut.
+        tick.classList.toggle("off", tick.dataset.level !== level || share < EDGE || share > 1 - EDGE);
         tick.setAttribute("x", percent(place));
-        // The first and the last would be cut at the edge.
-        tick.setAttribute("text-anchor", share < 0.03 ? "start" : share > 0.97 ? "end" : "middle");
       }
     }
 
@@ -229,6 +228,7 @@
     chart.querySelector(".chart-tools").hidden = false;
     readout.hidden = false;
     show(0, steps);
+    point(data.begin);
   }
 
   document.querySelectorAll(".chart").forEach(setUp);
