@@ -176,21 +176,28 @@ def _cannot_show(source: SourceStatus) -> str:
     return "; ".join(fact for fact in facts if fact)
 
 
-def write_reports(folder: Path, analysis: Analysis, *, force: bool = False) -> None:
-    """Writes report.json and report.md; what people wrote between the generated blocks is kept.
+def write_reports(
+    folder: Path, analysis: Analysis, *, force: bool = False, with_charts: bool = True
+) -> None:
+    """Writes report.json, report.md and the charts that it shows, unless it is to have none.
 
-    Raises EditedReport where a generated block was edited, unless `force`.
+    What people wrote between the generated blocks is kept. Raises EditedReport where a generated
+    block was edited, unless `force`.
     """
+    from incident_rca.chart_files import write_charts
     from incident_rca.report.blocks import merge
+    from incident_rca.report.charts import charts_of
     from incident_rca.report.contract import to_json
     from incident_rca.report.markdown import to_markdown
 
-    fresh = to_markdown(analysis)
+    charts = charts_of(analysis) if with_charts else ()
+    fresh = to_markdown(analysis, charts)
     written = folder / REPORT_MD
     if written.is_file() and not force:
         fresh = merge(written.read_text(encoding="utf-8"), fresh)
     with case_folder.locked(folder):
         case_folder.write_text(folder / REPORT_JSON, to_json(analysis))
+        write_charts(folder, charts)
         case_folder.write_text(written, fresh)
 
 

@@ -77,3 +77,4 @@ class How:
     config: Path | None
     force: bool
     quiet: bool
+    with_charts: bool = True

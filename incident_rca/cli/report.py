@@ -32,6 +32,8 @@ FailOn = Annotated[
     Severity | None, typer.Option(help="Exit with 1 if a finding is this severe or more.")
 ]
 
+NoCharts = Annotated[bool, typer.Option("--no-charts", help="Write no charts/*.svg and *.png.")]
+
 
 def report(
     case: CaseFolder,
@@ -44,10 +46,11 @@ def report(
         bool,
         typer.Option("--force", help="Take a window above 24 h; overwrite an edited report.md."),
     ] = False,
+    no_charts: NoCharts = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write report.md and report.json from a case folder, and print the summary.
+    """Write report.md, report.json and charts/ from a case folder, and print the summary.
 
     Example: incident-rca report INC-2847
     """
@@ -60,7 +63,7 @@ def report(
         change_case(case, settings=loaded.settings if config else None, window=window)
     with progress(quiet=quiet) as step:
         analysis = pipeline.analyse_case(case, step)
-    pipeline.write_reports(case, analysis, force=force)
+    pipeline.write_reports(case, analysis, force=force, with_charts=not no_charts)
     show(case, analysis, as_json=as_json, quiet=quiet)
     raise typer.Exit(exit_code(analysis, fail_on))
 

@@ -23,6 +23,7 @@ from incident_rca.report.charts.canvas import (
     text,
 )
 from incident_rca.report.charts.chart import Chart
+from incident_rca.report.charts.words import aside
 from incident_rca.report.numbers import grouped
 from incident_rca.report.safe_text import clean
 from incident_rca.report.wording import Clock, lock_words, session_words
@@ -46,13 +47,13 @@ def blocking_tree(analysis: Analysis) -> Chart | None:
     marks: list[Spec] = []
     y = 12.0
     for episode in shown:
-        marks.append(
-            text(8, y, fitting(episode.object, WIDTH - 20, LARGE, bold=True), bold=True, size=LARGE)
-        )
+        named = f"{episode.object}{aside(analysis, episode.evidence)}"
+        named = fitting(named, WIDTH - 20, LARGE, bold=True)
+        marks.append(text(8, y, named, bold=True, size=LARGE))
         drawn, y = _tree(_boxes(episode, clock), y + 14)
         marks += drawn
         y += 22
-    said = "Who blocked whom. " + " ".join(_said(e, clock) for e in shown)
+    said = "Who blocked whom. " + " ".join(_said(analysis, e) for e in shown)
     rest = len(episodes) - len(shown)
     return Chart(
         name="blocking-tree",
@@ -63,9 +64,11 @@ def blocking_tree(analysis: Analysis) -> Chart | None:
     )
 
 
-def _said(episode: LockEpisode, clock: Clock) -> str:
+def _said(analysis: Analysis, episode: LockEpisode) -> str:
+    clock = Clock.of(analysis)
+    what = f"{clean(held_in(episode))}{aside(analysis, episode.evidence)}"
     return (
-        f"{clean(session_words(episode.root_holder))} held {clean(held_in(episode))} from "
+        f"{clean(session_words(episode.root_holder))} held {what} from "
         f"{clock.span(episode.held_start)} to {clock.span(episode.held_end)}; "
         f"{_sessions(episode.waiters_total)} waited for {clean(episode.relation)}, up to "
         f"{grouped(episode.peak_waiters)} at once, "

@@ -19,11 +19,11 @@ Row = Mapping[str, object]
 
 # As wide as a ticket shows a picture without making it smaller.
 WIDTH = 700
-LEFT, RIGHT = 52, 680
+LEFT, RIGHT = 52, 676
 # The first one is in the converter. The others are what systems without it have: Arial is as wide.
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 TEXT, SMALL, LARGE = 11, 10, 12
-BLACK, DARK, MIDDLE, LIGHT, PALE = "#000000", "#444444", "#9a9a9a", "#d4d4d4", "#e9e9e9"
+BLACK, DARK, MIDDLE, LIGHT, PALE = "#000000", "#444444", "#9a9a9a", "#d4d4d4", "#ebebeb"
 # How wide glyphs of that font are, in shares of its size; bold ones are a little wider.
 _WIDTHS = {"ijl'|": 0.23, " .,:;!/ftI[]()-r": 0.31, "mMW@%…": 0.88, "w": 0.73}
 _GLYPHS = {glyph: width for glyphs, width in _WIDTHS.items() for glyph in glyphs}

@@ -26,7 +26,6 @@ from incident_rca.report.charts.timeline import KEY, MOST_STEPS, outage_ends, ow
 from incident_rca.report.coarser import coarser
 from incident_rca.report.numbers import grouped, percent
 from incident_rca.report.safe_text import clean
-from incident_rca.report.wording import Clock
 
 _HEIGHT, _BETWEEN, _HEAD, _FOOT = 34.0, 7.0, 38.0, 26.0
 _KEY = f"failed requests a second, all on one scale · {KEY}"
@@ -38,7 +37,7 @@ def error_types(analysis: Analysis) -> Chart | None:
     if own is None or not own.lane(LaneName.ERROR_TYPES).series:
         return None
     aligned = coarser(own, MOST_STEPS)
-    clock, axis = Clock.of(analysis), TimeAxis(aligned.window)
+    axis = TimeAxis(aligned.window)
     lane = aligned.lane(LaneName.ERROR_TYPES)
     highest = max(v for s in lane.series for v in s.values if v is not None)
     counted = {s.name: _counted(s, _counts(analysis)) for s in lane.series}
@@ -50,7 +49,7 @@ def error_types(analysis: Analysis) -> Chart | None:
         of_type = replace(lane, series=(series,))
         marks += lane_marks(place, aligned, of_type, outage_ends(analysis), highest)
         top = place.bottom + _BETWEEN
-    window = words.window_words(clock, own.window.start, own.window.end)
+    window = words.window_words(own)
     listed = "; ".join(f"{clean(name)}: {number}" for name, number in counted.items())
     said = f"Failed requests a second by type of error, {window}. {listed}."
     named = fitting(f"{analysis.case.id}: types of error, {window}", WIDTH - 20, LARGE, bold=True)

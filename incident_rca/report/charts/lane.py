@@ -50,6 +50,7 @@ def lane_marks(
     lowest = 1.0 if is_log else 0.0
     return [
         *background(place, lane.episodes, lane.not_recorded),
+        _axis(y, highest, is_log=is_log),
         *_limits(y, shown),
         *(_line(place, y, aligned, s, k, lowest) for s, k in zip(shown, STROKES, strict=False)),
         *_lower_bounds(place, y, aligned, shown),
@@ -65,7 +66,7 @@ def highest_of(lane: Lane) -> float | None:
 
 
 def _vertical(place: Place, highest: float | None, *, is_log: bool) -> Spec:
-    """The scale of a lane: from zero, or logarithmic from one, with few ticks."""
+    """The vertical place of a value: from zero, or on a logarithmic scale from one."""
     top = highest or 1.0
     powers = floor(log10(max(top, 10.0))) + 1
     scale = {
@@ -75,9 +76,15 @@ def _vertical(place: Place, highest: float | None, *, is_log: bool) -> Spec:
         "nice": False,
         "clamp": True,
     }
+    return {"field": "value", "type": "quantitative", "scale": scale, "axis": None}
+
+
+def _axis(y: Spec, highest: float | None, *, is_log: bool) -> Spec:
+    """The names of a few values; every mark of a lane has the same scale, and one of them these."""
     ticks: Spec = {"values": []} if highest is None else {"tickCount": 3}
     if is_log and highest is not None:
-        ticks["values"] = [10**n for n in range(powers + 1)][:: 2 if powers > 2 else 1]
+        powers = range(round(log10(y["scale"]["domain"][1])) + 1)
+        ticks["values"] = [10**n for n in powers][:: 2 if len(powers) > 3 else 1]
         in_seconds = "datum.value / 1000 + ' s'"
         ticks["labelExpr"] = f"datum.value >= 1000 ? {in_seconds} : datum.value + ' ms'"
     axis = {
@@ -93,7 +100,7 @@ def _vertical(place: Place, highest: float | None, *, is_log: bool) -> Spec:
         "labelPadding": 5,
         **ticks,
     }
-    return {"field": "value", "type": "quantitative", "scale": scale, "axis": axis}
+    return marks([{"value": 1}], {"type": "point", "opacity": 0}, {"y": y | {"axis": axis}})
 
 
 def _line(
@@ -188,6 +195,4 @@ def legend(y: float, shown: Sequence[Series]) -> Iterator[Spec]:
 
 
 def _named(series: Series) -> str:
-    return (
-        series.name if series.limit is None else f"{series.name} (limit {series.limit:g}, dashed)"
-    )
+    return series.name if series.limit is None else f"{series.name}, limit {series.limit:g}"

@@ -29,6 +29,7 @@ NOT_RECORDED = "not recorded"
 # What is shorter than so many dots is drawn as wide as that.
 _NARROWEST = 2.0
 _HATCH = 7.0
+_EDGE = "#bdbdbd"
 _TICK, _BASE = Stroke(LIGHT, 0.7), Stroke(MIDDLE, 0.8)
 _OUTAGE = Stroke(BLACK, 1.0, (2, 3))
 
@@ -51,7 +52,7 @@ def background(
     edges = (_bounds(axis, span) for e in lasting for span in (e.start, e.end))
     yield from _rectangles(place, whole, {"color": PALE})
     yield instants(place, axis.ticks(), _TICK)
-    yield from _rectangles(place, edges, {"color": MIDDLE})
+    yield from _rectangles(place, edges, {"color": _EDGE})
     yield from _not_recorded(place, unknown)
     yield rule(LEFT, place.bottom, RIGHT, place.bottom, _BASE)
 

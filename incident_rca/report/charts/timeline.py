@@ -26,7 +26,6 @@ from incident_rca.report.charts.lane import LEGEND, TITLE, heading, highest_of, 
 from incident_rca.report.charts.stretches import Place
 from incident_rca.report.charts.time_axis import TimeAxis, time_names
 from incident_rca.report.coarser import coarser
-from incident_rca.report.wording import Clock
 from incident_rca.window import format_duration
 
 LANES = (
@@ -45,7 +44,7 @@ MOST_STEPS = (RIGHT - LEFT) // 2
 _MOST_STEPS_OF_REQUESTS = (RIGHT - LEFT) // 8
 _MOST_PICTURES = 4
 KEY = "pale: while it lasted · grey: bounds of its start and end · hatched: not recorded"
-_KEY = f"{KEY} · ▲ at least so high · dotted: failures began, ended"
+_KEY = f"{KEY} · ▲ at least · dashed: limit · dotted: failures began, ended"
 
 
 def timelines(analysis: Analysis) -> Iterator[Chart]:
@@ -56,7 +55,7 @@ def timelines(analysis: Analysis) -> Iterator[Chart]:
         if own is None or len(drawn) == _MOST_PICTURES:
             return
         inside = any(_is_within(own, other) for other in drawn)
-        if not inside and any(words.is_recorded(lane) or lane.episodes for lane in own.lanes):
+        if not inside and any(words.is_recorded(own, lane) for lane in own.lanes):
             drawn.append(own)
             yield _timeline(analysis, own, "timeline" if number == 1 else f"timeline-{number}")
 
@@ -72,13 +71,13 @@ def _is_within(one: AlignedSeries, other: AlignedSeries) -> bool:
 
 
 def _timeline(analysis: Analysis, own: AlignedSeries, name: str) -> Chart:
-    axis, clock = TimeAxis(own.window), Clock.of(analysis)
+    axis = TimeAxis(own.window)
     lanes = [lane for lane in own.lanes if _is_drawn(lane)]
     ends = outage_ends(analysis)
     marks: list[Spec] = []
     top = _HEAD
     for lane in lanes:
-        title, told = words.TITLES[lane.name], words.told(clock, own, lane)
+        title, told = words.TITLES[lane.name], words.told(analysis, own, lane)
         marks += heading(top + TITLE / 2, title, told)
         top += TITLE
         if lane.series:
@@ -89,9 +88,9 @@ def _timeline(analysis: Analysis, own: AlignedSeries, name: str) -> Chart:
         place = Place(axis=axis, top=top, bottom=bottom)
         marks += lane_marks(place, aligned, drawn, ends, highest_of(drawn))
         top = bottom + _BETWEEN
-    window = words.window_words(clock, own.window.start, own.window.end)
+    window = words.window_words(own)
     opening = f"All systems on one axis of time, {window}."
-    said = words.in_words(clock, own, lanes, opening, words.candidate(analysis, own.incident))
+    said = words.in_words(analysis, own, lanes, opening)
     named = fitting(f"{analysis.case.id}: {window}", WIDTH - 20, LARGE, bold=True)
     layers = [
         text(8, 12, named, size=LARGE, bold=True),

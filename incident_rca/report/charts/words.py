@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 
-from incident_rca.model import AlignedSeries, Analysis, Episode, Evidence, Lane, LaneName, Role
+from incident_rca.model import (
+    AlignedSeries,
+    Analysis,
+    Episode,
+    Evidence,
+    Kind,
+    Lane,
+    LaneName,
+    Role,
+)
 from incident_rca.report.numbers import grouped
 from incident_rca.report.safe_text import clean
-from incident_rca.report.wording import Clock
+from incident_rca.report.summary import of_role
+from incident_rca.report.wording import ROLE_NAMES, Clock
 
 TITLES: Mapping[LaneName, str] = {
     LaneName.CHANGES: "Changes",
@@ -27,26 +36,34 @@ _NOTHING: Mapping[LaneName, str] = {
     LaneName.FAILURES: "no outage found",
     LaneName.REQUESTS: "",
 }
+_ASIDE = (Role.COINCIDENT, Role.RULED_OUT)
+_OF_LOCKS = (Kind.LOCK_BLOCKING, Kind.DEADLOCK)
 # A gap that takes less of a picture than this is seen in it, and not told.
 _GAP_WORTH_TELLING = 0.05
 _LONGEST_ALT = 1200
 
 
-def is_recorded(lane: Lane) -> bool:
+def is_recorded(aligned: AlignedSeries, lane: Lane) -> bool:
     """Whether anything is known of the lane at any time of its picture."""
-    return any(value is not None for s in lane.series for value in s.values)
+    return bool(lane.episodes) or _unknown_share(aligned, lane) < 1.0
 
 
-def told(clock: Clock, aligned: AlignedSeries, lane: Lane) -> str:
+def _unknown_share(aligned: AlignedSeries, lane: Lane) -> float:
+    """How much of its picture is not recorded; that no change is listed says nothing of any."""
+    if lane.name is LaneName.CHANGES:
+        return 0.0 if lane.episodes else 1.0
+    return sum(w.seconds for w in lane.not_recorded) / aligned.window.seconds
+
+
+def told(analysis: Analysis, aligned: AlignedSeries, lane: Lane) -> str:
     """What a lane shows: its longest episode, how many more there are, and what is not known."""
-    if lane.name is not LaneName.CHANGES and not is_recorded(lane) and not lane.episodes:
+    if not is_recorded(aligned, lane):
         return NOT_RECORDED
     main = longest(aligned, lane.episodes)
-    said = [_episode(clock, main) if main else _NOTHING.get(lane.name, "")]
+    said = [_episode(analysis, main) if main else _NOTHING.get(lane.name, "")]
     if len(lane.episodes) > 1:
         said.append(f"and {len(lane.episodes) - 1} more")
-    unknown = sum(w.seconds for w in lane.not_recorded)
-    if lane.name is not LaneName.CHANGES and unknown > aligned.window.seconds * _GAP_WORTH_TELLING:
+    if _unknown_share(aligned, lane) > _GAP_WORTH_TELLING:
         said.append("in part not recorded")
     return "; ".join(part for part in said if part)
 
@@ -63,25 +80,37 @@ def longest(aligned: AlignedSeries, episodes: Iterable[Episode]) -> Episode | No
     return max(episodes, key=seconds, default=None)
 
 
-def _episode(clock: Clock, episode: Episode) -> str:
+def _episode(analysis: Analysis, episode: Episode) -> str:
+    clock = Clock.of(analysis)
+    named = f"{clean(episode.title)}{aside(analysis, episode.evidence)}"
     start = clock.span(episode.start)
     if episode.end == episode.start:
-        return f"{clean(episode.title)}, {start}"
+        return f"{named}, {start}"
     until = "the end" if episode.end.hi is None else clock.span(episode.end)
-    return f"{clean(episode.title)}, {start} to {until}"
+    return f"{named}, {start} to {until}"
+
+
+def aside(analysis: Analysis, evidence: tuple[Evidence, ...]) -> str:
+    """That the lock that this shows is not what caused the outage, where that is concluded."""
+    cited = set(evidence)
+    for hypothesis in analysis.hypotheses:
+        if hypothesis.role in _ASIDE and hypothesis.kind in _OF_LOCKS:
+            if any(cited.intersection(claim.evidence) for claim in hypothesis.claims):
+                return f" ({hypothesis.id}: {ROLE_NAMES[hypothesis.role]})"
+    return ""
 
 
 def in_words(
-    clock: Clock, aligned: AlignedSeries, lanes: Sequence[Lane], opening: str, closing: str = ""
+    analysis: Analysis, aligned: AlignedSeries, lanes: Sequence[Lane], opening: str
 ) -> str:
     """The alternative text of a picture of these lanes."""
     said = [opening]
     for lane in lanes:
-        shown = told(clock, aligned, lane)
+        shown = told(analysis, aligned, lane)
         most = _highest(lane)
         if shown or most:
             said.append(f"{TITLES[lane.name]}: {'; '.join(p for p in (shown, most) if p)}.")
-    text = " ".join([*said, closing]).strip()
+    text = " ".join([*said, candidate(analysis, aligned.incident)]).strip()
     return text if len(text) <= _LONGEST_ALT else f"{text[: _LONGEST_ALT - 1]}…"
 
 
@@ -101,7 +130,7 @@ def left_out(lanes: Iterable[Lane], shown: int) -> tuple[str, ...]:
         names = [clean(s.name) for s in lane.series[shown:]] + [clean(n) for n in lane.left_out]
         if names:
             listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
-            notes.append(f"{TITLES[lane.name].lower()}: not drawn are {listed}")
+            notes.append(f"{TITLES[lane.name]}: not drawn are {listed}")
     return tuple(notes)
 
 
@@ -110,22 +139,18 @@ def evidence_of(lanes: Iterable[Lane]) -> tuple[Evidence, ...]:
     return tuple(dict.fromkeys(e.evidence[0] for lane in lanes for e in lane.episodes))
 
 
-def window_words(clock: Clock, start: datetime, end: datetime) -> str:
-    """`14:10:00 to 14:55:00 UTC on 2026-01-15`."""
-    return f"{clock.time(start)} to {clock.time(end)} UTC on {start:%Y-%m-%d}"
+def window_words(aligned: AlignedSeries) -> str:
+    """`2026-01-15, 14:10:00 to 14:55:00 UTC`, with both dates where they are two."""
+    start, end = aligned.window.start, aligned.window.end
+    if start.date() == end.date():
+        return f"{start:%Y-%m-%d}, {start:%H:%M:%S} to {end:%H:%M:%S} UTC"
+    return f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def candidate(analysis: Analysis, incident: int | None) -> str:
     """The best candidate trigger of an incident, with its verdict."""
-    best = next(
-        (
-            h
-            for h in analysis.hypotheses
-            if h.role is Role.TRIGGER and h.incident == (incident or 1)
-        ),
-        None,
-    )
-    if best is None:
-        return "No hypothesis qualifies as the trigger." if analysis.outage else ""
-    named = f"{best.kind.value}, {clean(best.object)}"
-    return f"Candidate trigger: {best.id}, {named}, {best.verdict.value}."
+    for hypothesis in of_role(analysis, Role.TRIGGER):
+        if hypothesis.incident == (incident or 1):
+            named = f"{hypothesis.kind.value}, {clean(hypothesis.object)}"
+            return f"Candidate trigger: {hypothesis.id}, {named}, {hypothesis.verdict.value}."
+    return "No hypothesis qualifies as the trigger." if analysis.outage else ""
