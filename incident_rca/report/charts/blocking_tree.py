@@ -23,9 +23,8 @@ from incident_rca.report.charts.canvas import (
     text,
 )
 from incident_rca.report.charts.chart import Chart
-from incident_rca.report.charts.words import aside
+from incident_rca.report.charts.words import aside, cut, named
 from incident_rca.report.numbers import grouped
-from incident_rca.report.safe_text import clean
 from incident_rca.report.wording import Clock, lock_words, session_words
 from incident_rca.window import format_duration
 
@@ -47,13 +46,13 @@ def blocking_tree(analysis: Analysis) -> Chart | None:
     marks: list[Spec] = []
     y = 12.0
     for episode in shown:
-        named = f"{episode.object}{aside(analysis, episode.evidence)}"
-        named = fitting(named, WIDTH - 20, LARGE, bold=True)
-        marks.append(text(8, y, named, bold=True, size=LARGE))
+        title = f"{episode.object}{aside(analysis, episode.evidence)}"
+        title = fitting(title, WIDTH - 20, LARGE, bold=True)
+        marks.append(text(8, y, title, bold=True, size=LARGE))
         drawn, y = _tree(_boxes(episode, clock), y + 14)
         marks += drawn
         y += 22
-    said = "Who blocked whom. " + " ".join(_said(analysis, e) for e in shown)
+    said = cut("Who blocked whom. " + " ".join(_said(analysis, e) for e in shown))
     rest = len(episodes) - len(shown)
     return Chart(
         name="blocking-tree",
@@ -66,11 +65,11 @@ def blocking_tree(analysis: Analysis) -> Chart | None:
 
 def _said(analysis: Analysis, episode: LockEpisode) -> str:
     clock = Clock.of(analysis)
-    what = f"{clean(held_in(episode))}{aside(analysis, episode.evidence)}"
+    what = f"{named(held_in(episode))}{aside(analysis, episode.evidence)}"
     return (
-        f"{clean(session_words(episode.root_holder))} held {what} from "
+        f"{named(session_words(episode.root_holder))} held {what} from "
         f"{clock.span(episode.held_start)} to {clock.span(episode.held_end)}; "
-        f"{_sessions(episode.waiters_total)} waited for {clean(episode.relation)}, up to "
+        f"{_sessions(episode.waiters_total)} waited for {named(episode.relation)}, up to "
         f"{grouped(episode.peak_waiters)} at once, "
         f"{format_duration(episode.waiter_seconds)} together."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import vl_convert
 
@@ -15,7 +16,10 @@ SCALE = 2.0
 
 def to_svg(spec: Mapping[str, Any]) -> str:
     """The picture as SVG text; the same one for the same specification, on any machine."""
-    return f"{vl_convert.vegalite_to_svg(dict(spec), vl_version=VEGA_LITE)}\n"
+    drawn = vl_convert.vegalite_to_svg(dict(spec), vl_version=VEGA_LITE)
+    # Vega itself leaves the description out of an SVG.
+    said = quoteattr(spec["description"])
+    return drawn.replace("<svg ", f'<svg role="img" aria-label={said} ', 1) + "\n"
 
 
 def to_png(svg: str) -> bytes:

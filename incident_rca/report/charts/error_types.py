@@ -25,7 +25,6 @@ from incident_rca.report.charts.time_axis import TimeAxis, time_names
 from incident_rca.report.charts.timeline import KEY, MOST_STEPS, outage_ends, own_series
 from incident_rca.report.coarser import coarser
 from incident_rca.report.numbers import grouped, percent
-from incident_rca.report.safe_text import clean
 
 _HEIGHT, _BETWEEN, _HEAD, _FOOT = 34.0, 7.0, 38.0, 26.0
 _KEY = f"failed requests a second, all on one scale · {KEY}"
@@ -44,14 +43,14 @@ def error_types(analysis: Analysis) -> Chart | None:
     marks: list[Spec] = []
     top = _HEAD
     for series in lane.series:
-        marks += heading(top + TITLE / 2, clean(series.name), counted[series.name])
+        marks += heading(top + TITLE / 2, series.name, counted[series.name])
         place = Place(axis=axis, top=top + TITLE, bottom=top + TITLE + _HEIGHT)
         of_type = replace(lane, series=(series,))
         marks += lane_marks(place, aligned, of_type, outage_ends(analysis), highest)
         top = place.bottom + _BETWEEN
     window = words.window_words(own)
-    listed = "; ".join(f"{clean(name)}: {number}" for name, number in counted.items())
-    said = f"Failed requests a second by type of error, {window}. {listed}."
+    listed = "; ".join(f"{words.named(name)}: {number}" for name, number in counted.items())
+    said = words.cut(f"Failed requests a second by type of error, {window}. {listed}.")
     named = fitting(f"{analysis.case.id}: types of error, {window}", WIDTH - 20, LARGE, bold=True)
     layers = [
         text(8, 12, named, size=LARGE, bold=True),

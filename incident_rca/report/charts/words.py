@@ -14,8 +14,8 @@ from incident_rca.model import (
     LaneName,
     Role,
 )
+from incident_rca.redact import plain
 from incident_rca.report.numbers import grouped
-from incident_rca.report.safe_text import clean
 from incident_rca.report.summary import of_role
 from incident_rca.report.wording import ROLE_NAMES, Clock
 
@@ -40,7 +40,7 @@ _ASIDE = (Role.COINCIDENT, Role.RULED_OUT)
 _OF_LOCKS = (Kind.LOCK_BLOCKING, Kind.DEADLOCK)
 # A gap that takes less of a picture than this is seen in it, and not told.
 _GAP_WORTH_TELLING = 0.05
-_LONGEST_ALT = 1200
+_LONGEST_ALT, _LONGEST_NAME = 1200, 100
 
 
 def is_recorded(aligned: AlignedSeries, lane: Lane) -> bool:
@@ -82,12 +82,12 @@ def longest(aligned: AlignedSeries, episodes: Iterable[Episode]) -> Episode | No
 
 def _episode(analysis: Analysis, episode: Episode) -> str:
     clock = Clock.of(analysis)
-    named = f"{clean(episode.title)}{aside(analysis, episode.evidence)}"
+    title = f"{named(episode.title)}{aside(analysis, episode.evidence)}"
     start = clock.span(episode.start)
     if episode.end == episode.start:
-        return f"{named}, {start}"
+        return f"{title}, {start}"
     until = "the end" if episode.end.hi is None else clock.span(episode.end)
-    return f"{named}, {start} to {until}"
+    return f"{title}, {start} to {until}"
 
 
 def aside(analysis: Analysis, evidence: tuple[Evidence, ...]) -> str:
@@ -110,8 +110,17 @@ def in_words(
         most = _highest(lane)
         if shown or most:
             said.append(f"{TITLES[lane.name]}: {'; '.join(p for p in (shown, most) if p)}.")
-    text = " ".join([*said, candidate(analysis, aligned.incident)]).strip()
-    return text if len(text) <= _LONGEST_ALT else f"{text[: _LONGEST_ALT - 1]}…"
+    return cut(" ".join([*said, candidate(analysis, aligned.incident)]).strip())
+
+
+def cut(said: str) -> str:
+    """An alternative text no longer than somebody wants to hear."""
+    return said if len(said) <= _LONGEST_ALT else f"{said[: _LONGEST_ALT - 1]}…"
+
+
+def named(text: str) -> str:
+    """What the evidence calls something, on one line and no longer than a name."""
+    return " ".join(plain(text, _LONGEST_NAME).split())
 
 
 def _highest(lane: Lane) -> str:
@@ -120,14 +129,14 @@ def _highest(lane: Lane) -> str:
         return ""
     series = lane.series[0]
     most = max((v for v in series.values if v is not None), default=0.0)
-    return f"up to {grouped(round(most, 1))} for {clean(series.name)}" if most else ""
+    return f"up to {grouped(round(most, 1))} for {named(series.name)}" if most else ""
 
 
 def left_out(lanes: Iterable[Lane], shown: int) -> tuple[str, ...]:
     """A note for each lane that has more series than are drawn."""
     notes = []
     for lane in lanes:
-        names = [clean(s.name) for s in lane.series[shown:]] + [clean(n) for n in lane.left_out]
+        names = [named(s.name) for s in lane.series[shown:]] + [named(n) for n in lane.left_out]
         if names:
             listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
             notes.append(f"{TITLES[lane.name]}: not drawn are {listed}")
@@ -151,6 +160,6 @@ def candidate(analysis: Analysis, incident: int | None) -> str:
     """The best candidate trigger of an incident, with its verdict."""
     for hypothesis in of_role(analysis, Role.TRIGGER):
         if hypothesis.incident == (incident or 1):
-            named = f"{hypothesis.kind.value}, {clean(hypothesis.object)}"
-            return f"Candidate trigger: {hypothesis.id}, {named}, {hypothesis.verdict.value}."
+            about = f"{hypothesis.kind.value}, {named(hypothesis.object)}"
+            return f"Candidate trigger: {hypothesis.id}, {about}, {hypothesis.verdict.value}."
     return "No hypothesis qualifies as the trigger." if analysis.outage else ""
