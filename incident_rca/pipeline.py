@@ -179,26 +179,36 @@ def _cannot_show(source: SourceStatus) -> str:
 
 
 def write_reports(
-    folder: Path, analysis: Analysis, *, force: bool = False, page: bool = True
+    folder: Path,
+    analysis: Analysis,
+    *,
+    force: bool = False,
+    with_charts: bool = True,
+    with_page: bool = True,
 ) -> None:
-    """Writes report.json, report.md and report.html; what people wrote in report.md is kept.
+    """Writes report.json, report.md, the charts that it shows and report.html, if to have these.
 
-    Without `page` there is no report.html: one of an earlier run would tell something else. Raises
-    EditedReport where a generated block of report.md was edited, unless `force`.
+    What people wrote between the generated blocks of report.md is kept. A page or a chart that is
+    not to be had is removed: it would tell of an earlier run. Raises EditedReport where a generated
+    block was edited, unless `force`.
     """
+    from incident_rca.chart_files import write_charts
     from incident_rca.report.blocks import merge
+    from incident_rca.report.charts import charts_of
     from incident_rca.report.contract import to_json
     from incident_rca.report.markdown import to_markdown
     from incident_rca.report.page.document import to_html
 
-    fresh = to_markdown(analysis)
+    charts = charts_of(analysis) if with_charts else ()
+    fresh = to_markdown(analysis, charts)
     written = folder / REPORT_MD
     if written.is_file() and not force:
         fresh = merge(written.read_text(encoding="utf-8"), fresh)
     with case_folder.locked(folder):
         case_folder.write_text(folder / REPORT_JSON, to_json(analysis))
+        write_charts(folder, charts)
         case_folder.write_text(written, fresh)
-        if page:
+        if with_page:
             case_folder.write_text(folder / REPORT_HTML, to_html(analysis))
         else:
             (folder / REPORT_HTML).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A case against what its raw files give: hashes, tables, report.json, .md and .html."""
+"""A case against what its raw files give: hashes, tables, reports and charts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incident_rca import case as case_folder
+from incident_rca.chart_files import CHARTS, problems_of
 from incident_rca.errors import BadInput
 from incident_rca.model import Analysis
 from incident_rca.pipeline import (
@@ -19,6 +20,7 @@ from incident_rca.pipeline import (
     parse_sources,
 )
 from incident_rca.report.blocks import edited_blocks, generated_only
+from incident_rca.report.charts import charts_of
 from incident_rca.report.contract import to_json
 from incident_rca.report.markdown import to_markdown
 from incident_rca.report.page.document import to_html
@@ -37,7 +39,7 @@ class Check:
 
 
 def verify_case(folder: Path, progress: Progress = lambda _: None) -> tuple[Check, ...]:
-    """Each file of the case against what it must be: hashes, tables and the reports."""
+    """Each file of the case against what it must be: hashes, tables, reports, charts."""
     case = case_folder.read_case(folder)
     files = [file for source in case.sources for file in source.files]
     checks = [Check(file.path, case_folder.problem_of(folder, file)) for file in files]
@@ -71,12 +73,15 @@ def _report_checks(folder: Path, analysis: Analysis) -> tuple[Check, ...]:
     if not md_path.is_file():
         return Check(REPORT_JSON, in_json), Check(REPORT_MD, "missing: run report")
     text = md_path.read_text(encoding="utf-8")
+    # A report may have been written without charts: then none is missing.
+    charts = charts_of(analysis) if f"]({CHARTS}/" in text else ()
     kept = generated_only(text)
-    wanted = generated_only(to_markdown(analysis))
+    wanted = generated_only(to_markdown(analysis, charts))
     differing = {name for name in wanted if kept.get(name) != wanted[name]}
     changed = sorted(differing.union(edited_blocks(text)))
     in_md = f"edited in the generated block {', '.join(changed)}" if changed else ""
-    return Check(REPORT_JSON, in_json), Check(REPORT_MD, in_md)
+    drawn = (Check(name, problem) for name, problem in problems_of(folder, charts))
+    return Check(REPORT_JSON, in_json), Check(REPORT_MD, in_md), *drawn
 
 
 def _page_checks(folder: Path, analysis: Analysis) -> tuple[Check, ...]:

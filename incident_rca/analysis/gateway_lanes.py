@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from incident_rca.analysis.frames import chosen, seconds_of
+from incident_rca.analysis.frames import chosen, distinct, seconds_of, values
 from incident_rca.analysis.lanes import MOST_SERIES, line
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.outage import recorded_from, recorded_until
 from incident_rca.analysis.steps import Axis, covered, rate, stretches_of
 from incident_rca.model import Episode, Evidence, Lane, LaneName, Series, TimeWindow
+from incident_rca.typed_frames import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,13 +120,12 @@ def _failures(
 ) -> list[Series]:
     """The failures a second by each value of a column, most first."""
     cited = tuple(e for s in observed if s.outage for e in s.outage.evidence)
-    values = {value for rows in failures for value in rows[column].dropna().unique().tolist()}
     found = []
-    for value in values:
+    for value in sorted({value for rows in failures for value in distinct(rows, column)}):
         rates = np.zeros(axis.number)
         for rows in failures:
             instants = seconds_of(rows.loc[rows[column] == value, "at"])
-            ones = np.ones(len(instants))
+            ones = np.ones(len(instants), dtype=np.float64)
             rates += rate(axis, instants, ones, ones)
         name = f"HTTP {value}" if column == "status" else str(value)
         if rates.any():
@@ -138,8 +138,8 @@ def _routes(observed: Sequence[Observations], axis: Axis) -> tuple[list[str], li
     """The routes to show and those to leave out: starved ones, those hit most, the busiest."""
     totals: dict[str, float] = {}
     for rows in _each_once(observed, "gateway", "second"):
-        counts = rows.groupby(["method", "route"], observed=True, sort=True)["requests"].sum()
-        for (method, route), number in counts.items():
+        counted = rows.groupby(["method", "route"], observed=True)["requests"].sum().reset_index()
+        for method, route, number in values(counted, "method", "route", "requests"):
             name = f"{method} {route}"
             totals[name] = totals.get(name, 0.0) + float(number)
     starved = [s.name for seen in observed for s in seen.starvations]
@@ -159,7 +159,8 @@ def _requests(
     for rows in _each_once(observed, "gateway", "second"):
         of_route = rows[(rows["method"] == method) & (rows["route"] == route)]
         counts = of_route["requests"].to_numpy(dtype=float)
-        width = of_route["source"].astype("str").map(widths).fillna(1.0).to_numpy(dtype=float)
+        of_source = plain(of_route["source"]).map(widths).fillna(1.0)
+        width = np.asarray(of_source, dtype=np.float64)
         rates += rate(axis, seconds_of(of_route["second"]), width, counts)
     return recorded.line(name, rates, tuple(dict.fromkeys(_of_route(observed, name))))
 

@@ -80,6 +80,8 @@ def lock_lane(
         if counts.any():
             is_known |= counts > 0
             waited_for.append((name, np.where(is_watched | (counts > 0), counts, np.nan)))
+    if not waited_for and is_watched.any():
+        waited_for.append(("any relation", np.where(is_watched, 0.0, np.nan)))
     return Lane(
         name=LaneName.LOCK_WAITERS,
         unit="sessions",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -16,19 +16,23 @@ from incident_rca.analysis.steps import Axis, covered, highest, stretches_of
 from incident_rca.model import Episode, Lane, LaneName, LatencyShift, Series, TimeWindow
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from numpy.typing import NDArray
 
     from incident_rca.analysis.steps import Floats
+
+    Places: TypeAlias = NDArray[np.int32]
+
+_READ = ["at", "bucket_seconds", "value", "ceiling"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Method:
-    """A method by its service, what is read of it, and its highest values."""
+    """A method by its service, what is read of it, its highest values, and those at a ceiling."""
 
     name: str
     aggregate: str
-    rows: pd.DataFrame
     values: Floats
+    capped: Floats
     shifts: tuple[LatencyShift, ...]
 
 
@@ -64,19 +68,26 @@ def _methods(observed: Sequence[Observations], axis: Axis) -> Iterator[_Method]:
         & (metrics["at"] < axis.at(axis.number))
         & (metrics["at"] >= axis.at(0))
     )
-    found: dict[str, dict[str, list[int]]] = {}
-    for (service, method, aggregate), rows in places(
-        metrics, is_read, "service", "method", "aggregate"
-    ):
+    found: dict[str, dict[str, list[Places]]] = {}
+    keys = ("service", "method", "aggregate")
+    for (service, method, aggregate), some in places(metrics, is_read, *keys):
         if service and method and aggregate:
             name = ".".join(canonical_method(seen.case, service, method))
-            found.setdefault(name, {}).setdefault(aggregate, []).extend(rows.tolist())
+            found.setdefault(name, {}).setdefault(aggregate, []).append(some)
     shifts = _shifts(observed)
     for name, by_aggregate in sorted(found.items()):
         aggregate = next(a for a in AGGREGATES if a in by_aggregate)
-        rows = metrics.iloc[sorted(by_aggregate[aggregate])]
-        own = tuple(s for s in shifts if f"{s.service}.{s.method}" == name)
-        yield _Method(name, aggregate, rows, highest(axis, *buckets(rows)), own)
+        rows = metrics[_READ].iloc[np.concatenate(by_aggregate[aggregate])]
+        starts, widths, values = buckets(rows)
+        ceilings = rows["ceiling"].to_numpy(dtype=float)
+        at_ceiling = np.where(values >= ceilings, values, np.nan)
+        yield _Method(
+            name,
+            aggregate,
+            highest(axis, starts, widths, values),
+            highest(axis, starts, widths, at_ceiling),
+            tuple(s for s in shifts if f"{s.service}.{s.method}" == name),
+        )
 
 
 def _shifts(observed: Sequence[Observations]) -> tuple[LatencyShift, ...]:
@@ -103,17 +114,14 @@ def _order(method: _Method, called: set[str]) -> tuple[float, bool, float, str]:
 
 def _line(axis: Axis, method: _Method) -> Series:
     """The values; "at least" in buckets at their histogram's ceiling and where deadlines cut."""
-    starts, widths, values = buckets(method.rows)
-    ceilings = method.rows["ceiling"].to_numpy(dtype=float)
-    capped = highest(axis, starts, widths, np.where(values >= ceilings, values, np.nan))
     cut = (
-        TimeWindow(s.onset.first, s.offset.first)
+        TimeWindow(s.onset.hi or s.onset.first, s.offset.first)
         for s in method.shifts
-        if s.censored and s.onset.first < s.offset.first
+        if s.cut_off and (s.onset.hi or s.onset.first) < s.offset.first
     )
     return line(
         f"{method.name} {method.aggregate}",
         method.values,
-        (capped >= method.values) | covered(axis, cut),
+        (method.capped >= method.values) | covered(axis, cut),
         evidence=tuple(e for s in method.shifts for e in s.evidence),
     )

@@ -104,7 +104,7 @@ def most_at_once(axis: Axis, starts: Floats, ends: Floats) -> Floats:
 
 
 def _edges(axis: Axis) -> Floats:
-    return axis.start + np.arange(axis.number + 1) * axis.width
+    return axis.start + np.arange(axis.number + 1, dtype=np.float64) * axis.width
 
 
 def covered(axis: Axis, stretches: Iterable[TimeWindow]) -> Flags:

@@ -77,4 +77,5 @@ class How:
     config: Path | None
     force: bool
     quiet: bool
-    page: bool = True
+    with_charts: bool = True
+    with_page: bool = True

@@ -60,6 +60,7 @@ def run(
         bool,
         typer.Option("--force", help="Take a window above 24 h; overwrite an edited report.md."),
     ] = False,
+    no_charts: report.NoCharts = False,
     no_page: report.NoPage = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -84,7 +85,9 @@ def run(
         timeout=timeout,
         total_timeout=total_timeout,
     )
-    how = options.How(title, config, force, quiet, page=not no_page)
+    how = options.How(
+        title, config, force, quiet, with_charts=not no_charts, with_page=not no_page
+    )
     analysis = (
         until_over(case, when, where, how, every) if follow else _once(case, when, where, how)
     )
@@ -101,5 +104,11 @@ def _once(folder: Path, when: options.When, where: options.Where, how: options.H
         raise typer.Exit(ExitCode.NO_EVIDENCE)
     with progress(quiet=how.quiet) as step:
         analysis = pipeline.analyse_case(folder, step)
-    pipeline.write_reports(folder, analysis, force=how.force, page=how.page)
+    pipeline.write_reports(
+        folder,
+        analysis,
+        force=how.force,
+        with_charts=how.with_charts,
+        with_page=how.with_page,
+    )
     return analysis

@@ -22,8 +22,7 @@ class LaneName(StrEnum):
     ERROR_TYPES = "error_types"
 
 
-# Their values are counts a second, so joined steps have the mean; of other lanes the most counts.
-RATES = frozenset({LaneName.FAILURES, LaneName.REQUESTS, LaneName.ERROR_TYPES})
+_RATES = frozenset({LaneName.FAILURES, LaneName.REQUESTS, LaneName.ERROR_TYPES})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +65,11 @@ class Lane:
     episodes: tuple[Episode, ...] = ()
     not_recorded: tuple[TimeWindow, ...] = ()
     left_out: tuple[str, ...] = ()
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether it counts by the second: joined steps have the mean then, else the highest."""
+        return self.name in _RATES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

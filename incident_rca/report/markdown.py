@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,7 @@ from incident_rca.model import (
 from incident_rca.redact import plain
 from incident_rca.report import blocks, pareto, what_if, wording
 from incident_rca.report.actions import actions
+from incident_rca.report.charts.chart import Chart
 from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims
 from incident_rca.report.highlights import key_events, rows_on_screen
 from incident_rca.report.impact import measures
@@ -52,10 +54,13 @@ ASIDE = (Role.COINCIDENT, Role.RULED_OUT)
 LANGUAGES = {"postgres": "sql", "gateway": "text", "grpc_metrics": "text"}
 
 
-def to_markdown(analysis: Analysis) -> str:
-    """report.md, the same on each run; its generated blocks carry their hashes."""
-    rendered = _environment().get_template("report.md.j2").render(_view(analysis))
-    return blocks.seal(rendered)
+def to_markdown(analysis: Analysis, charts: Sequence[Chart] = ()) -> str:
+    """report.md, the same on each run, with the charts that stand beside it.
+
+    Its generated blocks carry their hashes.
+    """
+    view = _view(analysis) | {"charts": charts}
+    return blocks.seal(_environment().get_template("report.md.j2").render(view))
 
 
 @cache

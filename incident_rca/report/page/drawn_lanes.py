@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from incident_rca.model import AlignedSeries, Episode, Evidence, Lane, LaneName, Series, Span
-from incident_rca.model.series import RATES
+from incident_rca.report.coarser import coarser
 from incident_rca.report.numbers import grouped, optional, rounded
 from incident_rca.report.wording import Clock
 
@@ -36,14 +36,13 @@ _HEADROOM = 8.0
 class Line:
     """A series as paths: its line, broken where nothing is recorded, and the area below it.
 
-    `coarse` is the line of the means of `every` steps, "" where each step is shown as it is.
+    `coarse` is the line of the joined steps, "" where each step is shown as it is.
     """
 
     name: str
     path: str
     area: str
     coarse: str
-    every: int
     at_least: str
     limit: float | None
 
@@ -72,12 +71,16 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnLane:
-    """One lane: `top` is what its highest line of the grid stands for, `gaps` are not recorded."""
+    """One lane: `top` is what its highest line of the grid stands for, `gaps` are not recorded.
+
+    Seen from afar `every` so many steps are joined.
+    """
 
     name: LaneName
     title: str
     unit: str
     top: str
+    every: int
     lines: tuple[Line, ...]
     bars: tuple[Bar, ...]
     gaps: tuple[tuple[float, float], ...]
@@ -114,19 +117,27 @@ def width(start: float, end: float) -> float:
 
 def drawn_lanes(series: AlignedSeries) -> tuple[DrawnLane, ...]:
     """The lanes that hold anything, and those that say that nothing was recorded."""
-    return tuple(_drawn(series, lane) for lane in series.lanes)
+    rough = coarser(series, COARSE_POINTS)
+    every = round(rough.step_seconds / series.step_seconds)
+    return tuple(
+        _drawn(series, lane, means if lane.is_rate else lane, every if lane.is_rate else 1)
+        for lane, means in zip(series.lanes, rough.lanes, strict=True)
+    )
 
 
-def _drawn(series: AlignedSeries, lane: Lane) -> DrawnLane:
+def _drawn(series: AlignedSeries, lane: Lane, rough: Lane, every: int) -> DrawnLane:
     known = [v for s in lane.series for v in (*s.values, s.limit) if v is not None]
     top = nice_top(max(known, default=0.0))
-    every = _coarse_step(series, lane)
     return DrawnLane(
         name=lane.name,
         title=TITLES[lane.name],
         unit=lane.unit,
         top=grouped(top) if lane.series else "",
-        lines=tuple(_line(one, top, every) for one in lane.series),
+        every=every,
+        lines=tuple(
+            _line(one, means, top, every)
+            for one, means in zip(lane.series, rough.series, strict=True)
+        ),
         bars=tuple(_bars(series, lane)),
         gaps=tuple(
             (place(series, gap.start), rounded(place(series, gap.end) - place(series, gap.start)))
@@ -153,41 +164,17 @@ def nice_top(highest: float) -> float:
         power *= 10
 
 
-def _coarse_step(series: AlignedSeries, lane: Lane) -> int:
-    return max(1, series.steps // COARSE_POINTS) if lane.name in RATES else 1
-
-
-def _line(one: Series, top: float, every: int) -> Line:
-    drawn = coarse(one.values, every)
+def _line(one: Series, rough: Series, top: float, every: int) -> Line:
+    bounds = set(one.at_least)
+    bounded = [v if n in bounds else None for n, v in enumerate(one.values)]
     return Line(
         name=one.name,
         path=path_of(one.values, top),
-        area=path_of(drawn, top, every, is_closed=True),
-        coarse=path_of(drawn, top, every) if every > 1 else "",
-        every=every,
-        at_least=path_of(
-            [v if n in set(one.at_least) else None for n, v in enumerate(one.values)], top
-        )
-        if one.at_least
-        else "",
+        area=path_of(rough.values, top, every, is_closed=True),
+        coarse=path_of(rough.values, top, every) if every > 1 else "",
+        at_least=path_of(bounded, top),
         limit=None if one.limit is None else _down(one.limit, top),
     )
-
-
-def coarse(values: Sequence[float | None], every: int) -> list[float | None]:
-    """The mean of each `every` values; None where any of them is not recorded.
-
-    >>> coarse([1.0, 3.0, None, 4.0, 5.0], 2)
-    [2.0, None, 5.0]
-    """
-    if every == 1:
-        return list(values)
-    means: list[float | None] = []
-    for start in range(0, len(values), every):
-        known = [v for v in values[start : start + every] if v is not None]
-        whole = len(known) == len(values[start : start + every])
-        means.append(sum(known) / len(known) if whole else None)
-    return means
 
 
 def path_of(
@@ -268,14 +255,14 @@ def _multiples(series: AlignedSeries, step: int) -> Iterator[datetime]:
         at += timedelta(seconds=step)
 
 
-def values_of(series: AlignedSeries) -> list[dict[str, Any]]:
+def values_of(series: AlignedSeries, drawn: Sequence[DrawnLane]) -> list[dict[str, Any]]:
     """The values that a reader who points at a step is told, in the order of the drawn lines."""
     return [
         {
-            "every": _coarse_step(series, lane),
+            "every": shown.every,
             "at_least": list(one.at_least),
             "values": [optional(value) for value in one.values],
         }
-        for lane in series.lanes
+        for lane, shown in zip(series.lanes, drawn, strict=True)
         for one in lane.series
     ]

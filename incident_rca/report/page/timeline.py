@@ -118,7 +118,7 @@ def _with_data(analysis: Analysis, series: AlignedSeries, drawn: Chart) -> Chart
         "phases": [[p.name, p.start, p.end] for p in drawn.phases],
         "events": [[e.name, e.start, e.end] for e in drawn.events],
         "evidence": [[analysis.evidence_ids[e.digest], *places(series, e.at)] for e in evidence],
-        "lines": values_of(series),
+        "lines": values_of(series, drawn.lanes),
         "begin": drawn.outage.start if drawn.outage else series.steps / 2,
     }
     text = htmlsafe_json_dumps(data, dumps=json.dumps, separators=(",", ":"), sort_keys=True)

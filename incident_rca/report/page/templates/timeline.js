@@ -89,8 +89,8 @@
     function valueAt(line, step) {
       const every = chart.classList.contains("fine") ? 1 : line.every;
       const first = Math.floor(step / every) * every;
-      const values = line.values.slice(first, first + every);
-      if (!values.length || values.includes(null)) return "not recorded";
+      const values = line.values.slice(first, first + every).filter((value) => value !== null);
+      if (!values.length) return "not recorded";
       const value = values.reduce((sum, one) => sum + one, 0) / values.length;
       const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
       const text = value.toLocaleString("en-US", { maximumFractionDigits: digits });
