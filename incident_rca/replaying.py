@@ -20,6 +20,7 @@ from incident_rca.whatif.comparing import what_if
 from incident_rca.whatif.options import from_document, to_document
 from incident_rca.whatif.protection import Protection
 from incident_rca.whatif.recorded import recorded_traffic
+from incident_rca.whatif.sweep import protection_at, trial
 
 if TYPE_CHECKING:
     from incident_rca.whatif.traffic import Traffic
@@ -117,6 +118,32 @@ def read_kept_sweep(folder: Path) -> Sweep | None:
             f"{path}: cannot be read as a sweep ({error})",
             hint=f"delete it, or write it anew: incident-rca whatif {folder} --sweep --keep",
         ) from error
+
+
+def sweep_problem(folder: Path, case: Case, tables: Tables) -> str | None:
+    """What is wrong with the sweep that the case keeps, by replaying its fronts again.
+
+    Empty where it is right, None where the case keeps none.
+    """
+    kept = read_kept_sweep(folder)
+    if kept is None:
+        return None
+    try:
+        traffic = traffic_of(case, tables, kept.given_pool_size)
+    except NotReplayable as error:
+        return f"is of other evidence: {error.message}"
+    if kept.replayed != traffic.digest:
+        return "is of other evidence: run whatif --sweep --keep again"
+    base = from_document(kept.base)
+    kept_figures = [
+        *((place, True, kept.trials[place].cancelled) for place in kept.front_cancelled),
+        *((place, False, kept.trials[place].left_running) for place in kept.front_left_running),
+    ]
+    for place, cancels, figures in kept_figures:
+        protection = protection_at(base, kept.trials[place].settings)
+        if trial(traffic, replace(protection, cancels=cancels)).figures != figures:
+            return f"trial {place} is not what a replay gives"
+    return ""
 
 
 def kept_sweep(folder: Path, seen: Observations) -> Sweep | None:

@@ -19,6 +19,7 @@ from incident_rca.pipeline import (
     as_reported,
     parse_sources,
 )
+from incident_rca.replaying import KEPT_SWEEP, sweep_problem
 from incident_rca.report.blocks import edited_blocks, generated_only
 from incident_rca.report.charts import charts_of
 from incident_rca.report.contract import to_json
@@ -48,7 +49,11 @@ def verify_case(folder: Path, progress: Progress = lambda _: None) -> tuple[Chec
     progress("parsing raw files again")
     sources, fresh = parse_sources(folder, case.sources, progress)
     checks += [_table_check(folder, name, getattr(fresh, name)) for name in TABLE_NAMES]
-    analysis = analysed(folder, as_reported(replace(case, sources=sources)), fresh)
+    reported = as_reported(replace(case, sources=sources))
+    problem = sweep_problem(folder, reported, fresh)
+    if problem is not None:
+        checks.append(Check(KEPT_SWEEP, problem))
+    analysis = analysed(folder, reported, fresh)
     return (*checks, *_report_checks(folder, analysis), *_page_checks(folder, analysis))
 
 

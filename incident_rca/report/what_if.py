@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from textwrap import fill
 from typing import Any, TypeAlias
 
 from rich.console import Group, RenderableType
@@ -21,7 +22,7 @@ from incident_rca.window import format_duration
 LABEL = "model, not evidence"
 TYPE_WORDS = {
     "error": "given up or failed by the backend",
-    "gateway_limit": "given up by the gateway",
+    "gateway_limit": "given up by the gateway or a deadline",
     "timeout": "timed out by the protection",
     "refused": "refused by the breaker",
     "full": "refused, too many at once",
@@ -34,6 +35,7 @@ CURVES = tuple(heading for heading in HEADINGS if heading != "error")
 DOUBT = "Do not rely on it for this incident:"
 _BARS = " ▁▂▃▄▅▆▇█"
 _CURVE_WIDTH = 60
+_HEADING_WIDTH = 10
 _Four: TypeAlias = tuple[ReplayFigures, ReplayFigures, ReplayFigures, ReplayFigures]
 
 
@@ -87,7 +89,8 @@ def _moment(name: str, every: _Four, value: Callable[[ReplayFigures], float | No
     cells = ["never" if one is None else _seconds(one) for one in found]
     off = NOTHING
     if found[0] is not None and found[1] is not None:
-        off = f"{found[1] - found[0]:+.1f} s"
+        apart = found[1] - found[0]
+        off = f"{apart:+.1f} s" if abs(apart) >= 0.05 else "< 0.1 s"
     return Row(name, cells[0], cells[1], off, cells[2], cells[3])
 
 
@@ -244,9 +247,10 @@ def fit_on_screen(fit: Fit) -> Iterator[Text]:
 
 def _table(what_if: WhatIf) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("", no_wrap=True)
+    # On a narrow screen the measures' names are broken, not the figures.
+    table.add_column("")
     for heading in HEADINGS:
-        table.add_column(heading, justify="right")
+        table.add_column(fill(heading, _HEADING_WIDTH), justify="right", no_wrap=True)
     for row in rows(what_if):
         cells = (row.recorded, row.unprotected, row.error, row.cancelled, row.left_running)
         table.add_row(Text(row.name), *cells)

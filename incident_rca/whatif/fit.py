@@ -45,11 +45,12 @@ def _of_connections(recorded: ReplayFigures, replayed: ReplayFigures) -> Iterato
         for one, other in zip(recorded.held_by_step, replayed.held_by_step, strict=True)
         if one is not None and other is not None
     ]
-    if sum(abs(one - other) for one, other in pairs) > sum(one for one, _ in pairs):
+    off = sum(abs(one - other) for one, other in pairs)
+    if off and off >= sum(one for one, _ in pairs):
         yield (
-            "its connections are further from the recorded ones than a pool that nobody uses: it "
-            f"holds {max(other for _, other in pairs):,} at most, recorded were "
-            f"{max(one for one, _ in pairs):,}"
+            "its connections are no nearer to the recorded ones than a pool that nobody uses: it "
+            f"holds {max(other for _, other in pairs):,} at most where "
+            f"{max(one for one, _ in pairs):,} were recorded"
         )
 
 

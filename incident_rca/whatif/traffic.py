@@ -37,7 +37,8 @@ class Request(NamedTuple):
 class TrafficRoute:
     """A route that uses the pool; `is_blocked`: its requests need what the incident withheld.
 
-    `limit_ms` is when the gateway gives up on it, as the topology says.
+    `limit_ms` is when its caller gives up: by the gateway's limit, as the topology says, or by a
+    deadline that acted in the incident.
     """
 
     name: str
