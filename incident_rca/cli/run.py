@@ -85,9 +85,7 @@ def run(
         timeout=timeout,
         total_timeout=total_timeout,
     )
-    how = options.How(
-        title, config, force, quiet, with_charts=not no_charts, with_page=not no_page
-    )
+    how = options.How(title, config, force, quiet, with_charts=not no_charts, with_page=not no_page)
     analysis = (
         until_over(case, when, where, how, every) if follow else _once(case, when, where, how)
     )

@@ -1,122 +1,118 @@
-"""The terms that a report uses, each in one sentence, and where a text uses them."""
+"""What the terms of a report mean in general; they say nothing of the incident."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 
-from incident_rca.lock_modes import MODES, in_words, meaning
+from incident_rca import lock_modes
 
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A term as the glossary lists it; `forms` are the other ways in which texts write it."""
-
-    name: str
-    meaning: str
-    forms: tuple[str, ...] = ()
-
-    @property
-    def anchor(self) -> str:
-        """What a link to it names: `idle-in-transaction`."""
-        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
-
-
-TERMS: tuple[Term, ...] = (
-    Term("arrival", "When a request reached the gateway, not when it was answered.", ("arrivals",)),
-    Term(
-        "baseline", "What was usual before the outage; what happened in it is compared with that."
-    ),
-    Term(
-        "circuit breaker",
-        "Stands before a call and counts its failures; above a threshold it refuses further calls "
-        "at once (open), and later lets a few through to see whether the other side is well again.",
-        ("circuit breakers", "breaker"),
-    ),
-    Term("half-open", "A circuit breaker that lets a few calls through to see how they end."),
-    Term(
-        "clock offset",
-        "How far the clock of a source may be off; two instants of two sources are put in order "
-        "only where their offsets cannot change it.",
-        ("clock offsets",),
-    ),
-    Term("CONCURRENTLY", "Builds an index while others write to the table: slower, no SHARE lock."),
-    Term(
-        "connection pool",
-        "The fixed set of database connections that a service shares among its requests; who finds "
-        "none free waits.",
-        ("connection pools", "pool"),
-    ),
-    Term(
-        "deadline",
-        "How long a caller waits for an answer. Without one a call lasts until somebody else cuts "
-        "it.",
-        ("deadlines", "time-out"),
-    ),
-    Term(
-        "DEADLINE_EXCEEDED",
-        "The gRPC status of a call whose own deadline passed. The server may still be at work.",
-    ),
-    Term("UNAVAILABLE", "The gRPC status of a call that lost its connection or found none."),
-    Term("INTERNAL", "The gRPC status of a call that failed inside the server that answered it."),
-    Term(
-        "idle in transaction",
-        "A session that began a transaction and does nothing: its locks and its connection stay "
-        "taken.",
-    ),
-    Term("p99", "The time that 99 of 100 calls stay below; 1 in 100 is slower."),
-    Term("HTTP 502", "The gateway got no valid answer from the service behind it."),
-    Term("HTTP 503", "The service behind the gateway says that it cannot answer now."),
-    Term("HTTP 504", "The gateway gave up waiting for the service behind it."),
-    *(Term(in_words(mode), f"A lock mode of PostgreSQL: {meaning(mode)}.") for mode in MODES),
-    Term("trigger", "What started the outage.", ("triggers",)),
-    Term("sustainer", "What kept the outage going once its trigger was gone.", ("sustainers",)),
-    Term("coincident", "Happened at the same time; nothing links it to the failures."),
-    Term(
-        "supported",
-        "Path and mechanism were observed, by at least two independent systems, and nothing speaks "
-        "against either.",
-    ),
-    Term("weak", "Exactly one of what `supported` asks for is missing."),
-    Term("insufficient", "More than one of what `supported` asks for is missing, or a source."),
-    Term("contradicted", "The evidence speaks against the path or the mechanism."),
-    Term("starved", "Requests stopped coming, or hung and were never logged.", ("starvation",)),
-    Term("degraded", "More failures than usual, or a p99 of at least three times the usual one."),
-    Term("unexplained", "Seconds of the outage that no hypothesis accounts for."),
+_LOCKS = {
+    lock_modes.in_words(mode): f"a table lock of PostgreSQL: {lock_modes.meaning(mode)}"
+    for mode in lock_modes.MODES
+}
+# gRPC's documentation of status codes; PostgreSQL's of error codes, locks and pg_stat_activity;
+# RFC 9110 for HTTP. In the order of the alphabet, letters first.
+TERMS: Mapping[str, str] = dict(
+    sorted(
+        {
+            **_LOCKS,
+            "57P01": "PostgreSQL's code for a session that an administrator ended; what it had "
+            "not committed is rolled back",
+            "40P01": "PostgreSQL's code for a statement that ended because of a deadlock",
+            "55P03": "PostgreSQL's code for a lock that was not to be had, or not in time",
+            "57014": "PostgreSQL's code for a statement that was cancelled, by request or by its "
+            "time-out",
+            "ABORTED": "gRPC: the call was given up, mostly because another one came between",
+            "CANCELLED": "gRPC: the caller, or what stands before it, gave the call up",
+            "CONCURRENTLY": "a way to build an index that lets writes go on; not inside a "
+            "transaction",
+            "DEADLINE_EXCEEDED": "gRPC: the call's deadline passed before it ended; the server may "
+            "still be at work",
+            "INTERNAL": "gRPC: something broke inside, as far as the server or a library says",
+            "OK": "gRPC: the call succeeded",
+            "RESOURCE_EXHAUSTED": "gRPC: a quota or a pool had nothing left to give",
+            "UNAVAILABLE": "gRPC: the service could not be reached, or the connection broke",
+            "UNKNOWN": "gRPC: an error of which no more is said",
+            "baseline": "a stretch before the outage that says what is usual",
+            "blip": "a single failure apart from the outage",
+            "circuit breaker": "a guard at the caller that stops calling for a while once too "
+            "many calls have failed",
+            "coincident": "at the same time, without a way to what failed",
+            "connection pool": "the fixed set of database connections that a service shares among "
+            "its requests",
+            "deadline": "the time after which a caller gives up on a call",
+            "deadlock": "sessions that wait for each other in a circle",
+            "degraded": "more failures than before, or a p99 of at least three times as long",
+            "idle in transaction": "a session that has begun a transaction and runs nothing: it "
+            "keeps its locks and its connection",
+            "onset": "when something began, as far as it can be told",
+            "p99": "the time that 99 of 100 calls stay below",
+            "starved": "requests that stopped coming, to a fifth of what is usual or less",
+            "sustainer": "what may have kept the outage going after the trigger was over",
+            "symptom": "an effect, not a cause",
+            "trigger": "what may have started the outage",
+        }.items(),
+        key=lambda item: (not item[0][0].isalpha(), item[0].casefold()),
+    )
+)
+# The longest first, so that ROW SHARE is no SHARE. No part of a name or a route is a term.
+_ANY = re.compile(
+    r"(?<![\w./{-])("
+    + "|".join(
+        re.escape(term)
+        if term[0].isupper()
+        else f"[{term[0].upper()}{term[0]}]{re.escape(term[1:])}"
+        for term in sorted(TERMS, key=len, reverse=True)
+    )
+    + r")s?(?![\w/}-]|\.\w)"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class Term:
+    name: str
+    meaning: str
+
+    @property
+    def anchor(self) -> str:
+        """What a link to it names: `idle-in-transaction`."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
     """A piece of a text; `term` is what it is a use of, None for the text between."""
 
     text: str
     term: Term | None = None
 
 
-def pieces(text: str) -> Iterator[Used]:
+def terms_in(text: str) -> tuple[Term, ...]:
+    """The terms that a text uses, by the alphabet.
+
+    >>> [term.name for term in terms_in("it held ROW SHARE; p99 and two deadlines")]
+    ['deadline', 'p99', 'ROW SHARE']
+    """
+    used = {piece.term for piece in pieces(text)}
+    return tuple(term for term in map(_term, TERMS) if term in used)
+
+
+def pieces(text: str) -> Iterator[Piece]:
     """Yields the text in pieces that join to it, each use of a term as one.
 
-    >>> [(p.text, p.term and p.term.name) for p in pieces("its pool is full")]
-    [('its ', None), ('pool', 'connection pool'), (' is full', None)]
+    >>> [(p.text, p.term and p.term.name) for p in pieces("2 Deadlines passed")]
+    [('2 ', None), ('Deadlines', 'deadline'), (' passed', None)]
     """
-    for position, piece in enumerate(_forms()[0].split(text)):
-        if piece:
-            yield Used(piece, _term_of(piece) if position % 2 else None)
+    end = 0
+    for match in _ANY.finditer(text):
+        yield Piece(text[end : match.start()])
+        name = match[1] if match[1] in TERMS else match[1][0].lower() + match[1][1:]
+        yield Piece(match[0], _term(name))
+        end = match.end()
+    yield Piece(text[end:])
 
 
-def _term_of(form: str) -> Term:
-    known = _forms()[1]
-    return known.get(form) or known[form.lower()]
-
-
-@cache
-def _forms() -> tuple[re.Pattern[str], dict[str, Term]]:
-    by_form = {form: term for term in TERMS for form in (term.name, *term.forms)}
-    # The longest form first, and whole words only: no part of a name of a table or a route. What
-    # is written in capitals is a term only in capitals: SHARE is a lock mode, a share is none.
-    ordered = sorted(by_form, key=lambda form: (-len(form), form))
-    forms = "|".join(form if form != form.lower() else f"(?i:{form})" for form in ordered)
-    return re.compile(rf"(?<![\w./{{-])({forms})(?![\w/}}]|[.-]\w)"), by_form
+def _term(name: str) -> Term:
+    return Term(name, TERMS[name])

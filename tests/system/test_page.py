@@ -128,13 +128,13 @@ def test_pointing_at_an_id_shows_its_rows_and_following_it_leads_there(opened: O
 
 def test_a_term_is_explained_by_pointing_and_by_the_keyboard(opened: Open) -> None:
     page = opened()
-    term = page.locator("a.term[href='#g-connection-pool']")
+    term = page.locator("a.term[href='#g-idle-in-transaction']")
     term.focus()
-    expect(page.locator("#popover")).to_contain_text("The fixed set of database connections")
+    expect(page.locator("#popover")).to_contain_text("a session that has begun a transaction")
     expect(term).to_have_attribute("aria-describedby", "popover")
     page.locator("h1").hover()
     page.locator("a.term[href='#g-trigger']").hover()
-    expect(page.locator("#popover")).to_contain_text("What started the outage.")
+    expect(page.locator("#popover")).to_contain_text("what may have started the outage")
 
 
 # --- the timeline --------------------------------------------------------------------------------

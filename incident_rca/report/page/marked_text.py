@@ -26,7 +26,7 @@ class FirstUses:
         """The text as `visible` has it, each term that is new in it as a link to its meaning."""
         return Markup("").join(self._piece(piece) for piece in glossary.pieces(visible(text)))
 
-    def _piece(self, piece: glossary.Used) -> Markup:
+    def _piece(self, piece: glossary.Piece) -> Markup:
         if piece.term is None or piece.term.name in self.seen:
             return escape(piece.text)
         self.seen.add(piece.term.name)
@@ -43,7 +43,11 @@ class FirstUses:
 
     def used(self) -> tuple[glossary.Term, ...]:
         """The terms that were marked, in the order of the glossary."""
-        return tuple(term for term in glossary.TERMS if term.name in self.seen)
+        return tuple(
+            glossary.Term(name, meaning)
+            for name, meaning in glossary.TERMS.items()
+            if name in self.seen
+        )
 
 
 def visible(text: str) -> str:
