@@ -18,6 +18,7 @@ from incident_rca.report.page.document import to_html
 from tests.golden.running import run
 from tests.report.incident import HOSTILE, hostile_from, reference
 from tests.report.measured import series, sweep
+from tests.report.page_reading import read
 
 DESK, PHONE = (1360, 900), (400, 860)
 SWEEP = ("--sweep", "--keep", "-q", "--jobs", "1", "--grid", "deadline=1s,5s,10s")
@@ -111,6 +112,17 @@ def test_it_is_one_small_file_that_asks_for_nothing(case: Path, opened: Open) ->
     expect(page.locator("h1")).to_have_text("Orders fail with 502")
     assert (case / pipeline.REPORT_HTML).stat().st_size < 2_000_000
     assert page.evaluate("document.querySelectorAll('script:not([type])').length") == 2
+
+
+def test_the_browser_builds_the_tree_that_stands_in_the_file(case: Path, browser: Browser) -> None:
+    path = case / pipeline.REPORT_HTML
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    every = "Array.from(document.querySelectorAll('*'), (e) => e.tagName.toLowerCase())"
+    written = [element.tag for element in read(path.read_text(encoding="utf-8")).every()]
+    assert page.evaluate(every) == [tag for tag in written if tag]
+    context.close()
 
 
 def test_pointing_at_an_id_shows_its_rows_and_following_it_leads_there(opened: Open) -> None:
