@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from incident_rca.model import Analysis, LaneName
 from incident_rca.report.page.document import to_html
 from incident_rca.report.page.drawn_lanes import nice_top, path_of, ticks
 from incident_rca.report.wording import Clock
-from tests.report.incident import at
+from tests.report.incident import HOSTILE, at, hostile_from
 from tests.report.measured import STEPS, series
 from tests.report.page_reading import Element, by_id, data_of, read
 
@@ -127,6 +128,21 @@ def test_ticks_stand_on_round_times_each_level_finer_than_the_one_before(
     coarse = [tick.label for tick in found if tick.level == 0]
     assert all(label.endswith("0:00") for label in coarse)
     assert {tick.label: tick.at for tick in found}["14:30:00"] == 20
+
+
+def test_what_a_script_reads_holds_nothing_invisible_and_no_endless_line(
+    analysis: Analysis,
+) -> None:
+    hostile = hostile_from(replace(analysis, series=(series(),)), HOSTILE)
+    data = data_of(by_id(read(to_html(hostile)))["chart-1"])
+    titles = [title for title, *_ in data["events"]]
+    # All but the one before the window.
+    assert len(titles) == len(analysis.timeline) - 1
+    assert all(title and len(title) <= 200 for title in titles)
+    assert not re.search(
+        r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]",
+        json.dumps(data, ensure_ascii=False),
+    )
 
 
 def test_an_incident_that_fills_a_part_has_a_chart_of_its_own(analysis: Analysis) -> None:

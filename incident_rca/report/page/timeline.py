@@ -10,6 +10,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from incident_rca.model import AlignedSeries, Analysis, Event, Phase, Span
+from incident_rca.redact import plain
 from incident_rca.report.numbers import rounded
 from incident_rca.report.page.drawn_lanes import (
     DrawnLane,
@@ -22,6 +23,9 @@ from incident_rca.report.page.drawn_lanes import (
     width,
 )
 from incident_rca.report.wording import Clock
+
+# What stands in the data of a script is cut and cleaned here: no template sees it again.
+TITLE_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def _phase(series: AlignedSeries, phase: Phase) -> Placed:
 
 def _event(series: AlignedSeries, event: Event) -> Placed:
     start, end = places(series, event.at)
-    return Placed(event.title, event.system.value, start, end)
+    return Placed(plain(event.title, TITLE_LIMIT), event.system.value, start, end)
 
 
 def _outage(analysis: Analysis, series: AlignedSeries) -> Placed | None:
