@@ -38,6 +38,7 @@ def to_html(analysis: Analysis) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("incident_rca.report.page", "templates"),
