@@ -86,11 +86,9 @@ def run(
         total_timeout=total_timeout,
     )
     how = options.How(title, config, force, quiet, with_charts=not no_charts, with_page=not no_page)
-    analysis = (
-        until_over(case, when, where, how, every) if follow else _once(case, when, where, how)
-    )
-    report.show(case, analysis, as_json=as_json, quiet=quiet)
-    raise typer.Exit(report.exit_code(analysis, fail_on))
+    done = until_over(case, when, where, how, every) if follow else _once(case, when, where, how)
+    report.show(case, done, as_json=as_json, quiet=quiet)
+    raise typer.Exit(report.exit_code(done, fail_on))
 
 
 def _once(folder: Path, when: options.When, where: options.Where, how: options.How) -> Analysis:

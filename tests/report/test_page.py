@@ -165,7 +165,12 @@ def test_no_outage_no_evidence_and_no_series_are_said(analysis: Analysis) -> Non
         requests=0,
         failed_requests=0,
     )
-    text = read(to_html(bare)).text
+    page = read(to_html(bare))
+    text = page.text
+    # What is only said of an outage explains no term here.
+    assert [a.text for a in page.all("a", "term")] == [] and "trigger" not in by_id(page)[
+        "glossary"
+    ].text
     assert "This case holds no evidence" in text
     assert "No event was found in the window." in text
     assert "No session was seen waiting for a lock." in text

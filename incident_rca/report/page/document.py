@@ -7,7 +7,8 @@ import hashlib
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from incident_rca.model import Analysis
@@ -16,6 +17,7 @@ from incident_rca.report.numbers import grouped
 from incident_rca.report.page.marked_text import FirstUses, lines, visible
 from incident_rca.report.page.view import view
 from incident_rca.report.safe_text import NOTHING
+from incident_rca.report.summary import Sentence
 from incident_rca.report.wording import as_sentence
 
 TEMPLATE = "page.html.j2"
@@ -27,13 +29,8 @@ SCRIPTS = ("popover.js", "tables.js", "timeline.js", "panel.js")
 
 def to_html(analysis: Analysis) -> str:
     """report.html, the same on each run."""
-    environment = _environment()
-    first_uses = FirstUses()
-    # The filters of this rendering: which use of a term is its first is known only while it goes.
-    shown = environment.overlay()
-    shown.filters = environment.filters | {"marked": first_uses.marked, "said": first_uses.said}
-    template = shown.get_template(TEMPLATE)
-    text = template.render(**view(analysis), **_assets(), used_terms=first_uses.used)
+    template = _environment().get_template(TEMPLATE)
+    text = template.render(**view(analysis), **_assets(), first_uses=FirstUses())
     # A lone surrogate, which a log line may hold as an escape, has no UTF-8.
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -50,7 +47,26 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"lines": lines, "plain": plain, "sentence": as_sentence}
+    environment.filters |= {"marked": _marked, "said": _said}
     return environment
+
+
+# By their context, because which use of a term is its first is known only as a page is rendered:
+# a filter without one is called on texts of the template while that is compiled.
+@pass_context
+def _marked(context: Context, text: str) -> Markup:
+    return _first_uses(context).marked(text)
+
+
+@pass_context
+def _said(context: Context, sentence: Sentence) -> Markup:
+    return _first_uses(context).said(sentence)
+
+
+def _first_uses(context: Context) -> FirstUses:
+    found = context["first_uses"]
+    assert isinstance(found, FirstUses)
+    return found
 
 
 def _finalized(value: object) -> object:
