@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
@@ -29,6 +30,7 @@ KEPT = "whatif.json"
 KEPT_SCHEMA = 1
 KEPT_SWEEP = "whatif-sweep.json"
 SWEEP_SCHEMA = 1
+_Read = TypeVar("_Read")
 _PoolSize = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -58,19 +60,30 @@ def keep(folder: Path, kept: Kept) -> None:
 
 def read_kept(folder: Path) -> Kept | None:
     """The settings that the case keeps, None where it keeps none; raises BadInput."""
-    path = folder / KEPT
+
+    def read(document: Any) -> Kept:
+        pool_size = msgspec.convert(document["pool_size"], _PoolSize | None)
+        return Kept(from_document(document["protection"]), pool_size)
+
+    written_by = f"incident-rca whatif {folder} --keep"
+    return _read(folder / KEPT, "whatif_schema", KEPT_SCHEMA, read, written_by)
+
+
+def _read(
+    path: Path, key: str, schema: int, read: Callable[[Any], _Read], written_by: str
+) -> _Read | None:
+    """What a file of the case holds, None where there is none; raises BadInput."""
     if not path.is_file():
         return None
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document["whatif_schema"] != KEPT_SCHEMA:
-            raise BadSettings(f"its schema is {document['whatif_schema']}, not {KEPT_SCHEMA}")
-        pool_size = msgspec.convert(document["pool_size"], _PoolSize | None)
-        return Kept(from_document(document["protection"]), pool_size)
+        if document[key] != schema:
+            raise BadSettings(f"its schema is {document[key]}, not {schema}")
+        return read(document)
     except (BadSettings, KeyError, TypeError, ValueError) as error:
         raise BadInput(
-            f"{path}: cannot be read as the settings of a what-if ({error})",
-            hint=f"delete it, or write it anew: incident-rca whatif {folder} --keep",
+            f"{path}: cannot be read ({error})",
+            hint=f"delete it, or write it anew: {written_by}",
         ) from error
 
 
@@ -98,26 +111,19 @@ def keep_sweep(folder: Path, sweep: Sweep) -> None:
 
 def read_kept_sweep(folder: Path) -> Sweep | None:
     """The sweep that the case keeps, without premises; None for none; raises BadInput."""
-    path = folder / KEPT_SWEEP
-    if not path.is_file():
-        return None
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["sweep_schema"] != SWEEP_SCHEMA:
-            raise BadSettings(f"its schema is {document['sweep_schema']}, not {SWEEP_SCHEMA}")
-        sweep = msgspec.convert(document, Sweep)
-        from_document(sweep.base)
-        number = len(sweep.trials)
-        if number != math.prod(len(axis.values) for axis in sweep.axes):
-            raise BadSettings(f"{number} trials are not every combination of its settings")
-        if not all(0 <= n < number for n in sweep.front_cancelled + sweep.front_left_running):
-            raise BadSettings("its front names a trial that there is not")
-        return sweep
-    except (BadSettings, KeyError, TypeError, ValueError) as error:
-        raise BadInput(
-            f"{path}: cannot be read as a sweep ({error})",
-            hint=f"delete it, or write it anew: incident-rca whatif {folder} --sweep --keep",
-        ) from error
+    written_by = f"incident-rca whatif {folder} --sweep --keep"
+    return _read(folder / KEPT_SWEEP, "sweep_schema", SWEEP_SCHEMA, _sweep_of, written_by)
+
+
+def _sweep_of(document: Any) -> Sweep:
+    sweep = msgspec.convert(document, Sweep)
+    from_document(sweep.base)
+    number = len(sweep.trials)
+    if number != math.prod(len(axis.values) for axis in sweep.axes):
+        raise BadSettings(f"{number} trials are not every combination of its settings")
+    if not all(0 <= n < number for n in sweep.front_cancelled + sweep.front_left_running):
+        raise BadSettings("its front names a trial that there is not")
+    return sweep
 
 
 def sweep_problem(folder: Path, case: Case, tables: Tables) -> str | None:

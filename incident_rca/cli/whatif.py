@@ -38,7 +38,7 @@ Options = Annotated[
     ),
 ]
 Deadline = Annotated[
-    str | None, typer.Option(help="Time-out of a call: 2s, 500ms, 0s for none. [default: as there]")
+    str | None, typer.Option(help="Time-out of a call: 2s, 500ms, 0s for none; else the library's.")
 ]
 Retries = Annotated[int, typer.Option(min=0, help="How often a failed call is tried again.")]
 Backoff = Annotated[str, typer.Option(help="How long before each retry.")]
@@ -58,12 +58,11 @@ Cancelled = Annotated[
 Grid = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=V1,V2", help="Values to sweep, of deadline or an option; repeatable."
+        metavar="NAME=V1,V2",
+        help="Values to sweep of an option, deadline, retries, backoff or bulkhead; repeatable.",
     ),
 ]
-Jobs = Annotated[
-    int | None, typer.Option(min=1, help="Processes of a sweep. [default: one a core]")
-]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes of a sweep; else one a core.")]
 Export = Annotated[
     str | None,
     typer.Option(help="Print the settings for opossum, resilience4j, envoy, istio or as json."),

@@ -45,8 +45,8 @@ def screen(
 def _table(trials: Sequence[Trial], front: Sequence[Trial], names: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("lost", "healthy refused", "alike", "p99", "most held"):
-        table.add_column(heading, justify="right")
-    table.add_column("settings")
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("settings", overflow="fold")
     for one in front:
         lost, refused, p99, held = weighed(one.figures)
         alike = sum(_place_of(other) == _place_of(one) for other in trials)

@@ -32,7 +32,7 @@ class Guard:
     or not the dependency still works on it: that is not known on this side.
     """
 
-    __slots__ = ("_clock", "_places", "_policy", "_timeout_ms")
+    __slots__ = ("_clock", "_places", "_policy", "_timeout_ms", "admit")
 
     def __init__(
         self, clock: VirtualTime, policy: Policy, *, timeout_ms: int, places: int | None
@@ -41,6 +41,8 @@ class Guard:
         self._policy = policy
         self._timeout_ms = timeout_ms
         self._places = places
+        # The breaker's ticket for a call, or None where it refuses the call.
+        self.admit: Callable[[], object | None] = policy.admit
 
     def call(self, action: Callable[[Settle], None], settle: Settle) -> None:
         """Runs `action` unless it is refused; `settle` hears once how the call ended."""
@@ -51,10 +53,6 @@ class Guard:
             settle(FULL)
         else:
             action(self.ending(ticket, settle))
-
-    def admit(self) -> object | None:
-        """The breaker's ticket for a call, or None where it refuses the call."""
-        return self._policy.admit()
 
     def takes_a_place(self, ticket: object) -> bool:
         """Whether an admitted call finds a place; if not, it is over."""

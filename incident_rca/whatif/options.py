@@ -18,6 +18,13 @@ from incident_rca.whatif.resilience4j import Resilience4jOptions, WindowType
 
 NONE = "none"
 DEADLINE = "deadline"
+# The settings of a protection beside its breaker's, by the names of the command, and their fields.
+OWN: Mapping[str, str] = {
+    DEADLINE: "deadline_ms",
+    "retries": "retries",
+    "backoff": "backoff_ms",
+    "bulkhead": "places",
+}
 BREAKERS: Mapping[str, type[BreakerOptions]] = {
     "opossum": OpossumOptions,
     "resilience4j": Resilience4jOptions,
@@ -209,10 +216,20 @@ def in_words(protection: Protection) -> str:
     return ", ".join(parts)
 
 
+def own_value(name: str, text: str) -> int:
+    """The value of one of a protection's OWN settings from its text; raises BadSettings."""
+    if OWN[name].endswith("_ms"):
+        return milliseconds(name, text)
+    if not text.isascii() or not text.isdigit():
+        raise BadSettings(f"{name}: {text!r} is not a whole number", hint="write it as NAME=VALUE")
+    return int(text)
+
+
 def setting(protection: Protection, name: str) -> str:
-    """The deadline or a breaker's option that a protection has, as people write it."""
-    if name == DEADLINE:
-        return duration(protection.deadline_ms)
+    """One of a protection's own settings or of its breaker's options, as people write it."""
+    if name in OWN:
+        value = getattr(protection, OWN[name])
+        return duration(value) if OWN[name].endswith("_ms") else str(value)
     options = protection.breaker
     assert options is not None
     return written(options, name, getattr(options, field_named(options, name)))

@@ -102,7 +102,7 @@ def recorded_traffic(seen: Observations, pool_size: int | None = None) -> Traffi
 
 def _without_doubles(traffic: Traffic, withheld: Withheld) -> Traffic:
     """The traffic, in which calls hang no more where waiting for the pool alone made them slow."""
-    slow_ms = sum(end - start for start, end in withheld.blocked)
+    slow_ms = sum(min(end, traffic.end_ms) - start for start, end in traffic.blocked)
     if withheld.slow is None:
         return traffic
     alone = replace(traffic, blocked=())
@@ -148,7 +148,12 @@ def _held_by_step(seen: Observations, pool: str) -> tuple[int | None, ...]:
 
 def _pool_of(seen: Observations, given: int | None) -> tuple[DependencyPath, int, Premise]:
     owner = seen.pool.owner if seen.pool else _owner_by_lock(seen)
-    path = path_from_service(seen, owner) if owner else None
+    if owner is None:
+        raise NotReplayable(
+            "no lock, no slow call and no exhausted pool is recorded: nothing held connections",
+            hint="a deadline and a breaker help against calls that hang",
+        )
+    path = path_from_service(seen, owner)
     if path is None or not path.endpoints:
         raise NotReplayable(
             "which routes share a connection pool is not known",

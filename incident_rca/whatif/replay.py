@@ -21,6 +21,7 @@ _AFTERMATH_MS = 120_000
 class Answers:
     """How the replayed requests ended, in the order of `Traffic.requests`, and what the pool did.
 
+    The latency of one that was never answered is for how long it was followed.
     `refused_healthy` counts those that were refused although the backend would have served them.
     """
 
@@ -43,6 +44,7 @@ def replay(traffic: Traffic, protection: Protection) -> Answers:
     run.pool.close()
     full_ms, first_full_ms = run.pool.full_ms, run.pool.first_full_ms
     clock.run_until(traffic.end_ms + _AFTERMATH_MS)
+    run.give_up()
     return Answers(
         outcomes=tuple(run.outcomes),
         latencies_ms=tuple(run.latencies_ms),
@@ -62,7 +64,7 @@ class _Run:
         self.outcomes = [UNANSWERED] * len(traffic.requests)
         self.latencies_ms = array("q", [0]) * len(traffic.requests)
         self.refused_healthy = 0
-        self._routes = traffic.routes
+        self._requests, self._routes = traffic.requests, traffic.routes
         self._protection = protection
         breakers = 1 if protection.is_shared else len(traffic.routes)
         self._guards = [[self._guard() for _ in range(protection.clients)] for _ in range(breakers)]
@@ -104,7 +106,10 @@ class _Run:
         outcome = ERROR if request.fails else OK
         self.pool.give_back()
         guard.leave(ticket, outcome)
-        self._settled(number, request, guard, left, outcome)
+        if left and outcome != OK:
+            self._settled(number, request, guard, left, outcome)
+        else:
+            self._answer(number, request, outcome)
 
     def _begin(
         self, number: int, request: Request, guard: Guard, left: int, ticket: object
@@ -133,6 +138,13 @@ class _Run:
         else:
             again = self.clock.now + self._protection.backoff_ms
             self.clock.at(again, self._attempt, number, request, guard, left - 1)
+
+    def give_up(self) -> None:
+        """Nobody follows the requests any longer that are still under way."""
+        if UNANSWERED in self.outcomes:
+            for number, request in enumerate(self._requests):
+                if self.outcomes[number] == UNANSWERED:
+                    self._answer(number, request, UNANSWERED)
 
     def _answer(self, number: int, request: Request, outcome: str) -> None:
         route = self._routes[request.route]

@@ -9,15 +9,18 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
+from typing import Any
 
 from incident_rca.errors import BadSettings
 from incident_rca.model import ReplayFigures, SweptAxis
 from incident_rca.whatif.figures import coarser, figures_of, steps_per_bar
 from incident_rca.whatif.options import (
     DEADLINE,
-    duration,
-    milliseconds,
+    OWN,
     name_of,
+    own_value,
+    setting,
+    sound,
     value_of,
     with_options,
     written,
@@ -90,10 +93,14 @@ def _axis(item: str) -> tuple[str, tuple[str, ...]]:
 
 def _written(base: Protection, name: str, text: str) -> str:
     """A value in the one way in which it is written: 1000ms and 1s are the same."""
-    if name == DEADLINE:
-        return duration(milliseconds(DEADLINE, text))
+    if name in OWN:
+        own: dict[str, Any] = {OWN[name]: own_value(name, text)}
+        return setting(replace(base, **own), name)
     if base.breaker is None:
-        raise BadSettings(f"{name}: there is no breaker to set this of", hint="choose: --breaker")
+        raise BadSettings(
+            f"{name}: there is no breaker to set this of",
+            hint=f"choose one by --breaker, or sweep {', '.join(OWN)}",
+        )
     return written(base.breaker, name, value_of(base.breaker, name, text))
 
 
@@ -106,13 +113,11 @@ def combinations(axes: Sequence[SweptAxis]) -> Iterator[dict[str, str]]:
 
 def protection_at(base: Protection, settings: Mapping[str, str]) -> Protection:
     """The base with one combination of values; raises BadSettings where they do not go together."""
-    options = [f"{name}={text}" for name, text in settings.items() if name != DEADLINE]
-    limit = settings.get(DEADLINE)
-    return replace(
-        base,
-        deadline_ms=base.deadline_ms if limit is None else milliseconds(DEADLINE, limit),
-        breaker=with_options(base.breaker, options),
-    )
+    options = [f"{name}={text}" for name, text in settings.items() if name not in OWN]
+    own: dict[str, Any] = {
+        OWN[name]: own_value(name, text) for name, text in settings.items() if name in OWN
+    }
+    return sound(replace(base, breaker=with_options(base.breaker, options), **own))
 
 
 def sweep(traffic: Traffic, protections: Sequence[Protection], jobs: int) -> Iterator[Trial]:

@@ -17,6 +17,8 @@ from incident_rca.model import Evidence, LatencyShift, LockEpisode, Premise
 
 # The modes of what only reads, SELECT and SELECT … FOR UPDATE.
 _MODES_OF_READERS = frozenset({"AccessShareLock", "RowShareLock"})
+# More than is replayed behind the end of a window.
+_A_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ def ms_of(seen: Observations, at: datetime) -> int:
     return round((at - seen.part.start).total_seconds() * 1000)
 
 
+def _end_ms(seen: Observations, end: datetime | None) -> int:
+    """An end in ms; one that is not recorded lies behind all that is replayed."""
+    return ms_of(seen, end) if end is not None else ms_of(seen, seen.part.end) + _A_DAY_MS
+
+
 def by_weight(episodes: tuple[LockEpisode, ...]) -> list[LockEpisode]:
     """Those whose waiters waited longest first."""
     return sorted(episodes, key=lambda e: (-e.waiter_seconds, e.object))
@@ -45,7 +52,9 @@ def by_weight(episodes: tuple[LockEpisode, ...]) -> list[LockEpisode]:
 
 def withheld_from(seen: Observations, path: DependencyPath) -> Withheld:
     """What a lock on one of the service's tables withheld, else what a slow dependency did."""
-    episodes = [e for e in by_weight(seen.lock_episodes) if _is_behind(seen, path, e)]
+    episodes = [
+        e for e in by_weight(seen.lock_episodes) if _is_behind(seen, path, e) and _met(seen, e)
+    ]
     if episodes:
         return _withheld_by_locks(seen, episodes)
     shift = shift_of(seen, path.service)
@@ -54,17 +63,18 @@ def withheld_from(seen: Observations, path: DependencyPath) -> Withheld:
             f"no lock and no slow call is recorded that held connections of {path.service}",
             hint="a replay needs lock evidence, or latencies of the service's calls",
         )
-    end = shift.offset.middle if shift.offset.lo else seen.part.end
+    end = None if shift.offset.hi is None else shift.offset.middle
+    over = "beyond the window" if end is None else f"{end:%H:%M:%S} UTC, when they were quick again"
     return Withheld(
-        blocked=((ms_of(seen, shift.onset.middle), ms_of(seen, end)),),
+        blocked=((ms_of(seen, shift.onset.middle), _end_ms(seen, end)),),
         kept_until_ms=None,
         reads_too=True,
         slow=shift,
         premises=(
             Premise(
-                f"calls of {shift.full_method or shift.method} hang until {end:%H:%M:%S} UTC, when "
-                "they were quick again, whatever the protection: what held them up, and whether "
-                "that would have ended sooner, is not recorded",
+                f"calls of {shift.full_method or shift.method} hang until {over}, whatever the "
+                "protection: what held them up, and whether that would have ended sooner, is not "
+                "recorded",
                 shift.evidence,
             ),
         ),
@@ -90,16 +100,24 @@ def _is_behind(seen: Observations, path: DependencyPath, episode: LockEpisode) -
     return found is not None and found.service == path.service
 
 
+def _met(seen: Observations, episode: LockEpisode) -> bool:
+    """Whether a lock was held while requests failed, not only in another incident beside."""
+    assert seen.outage is not None
+    until = episode.held_end.hi
+    begin, end = seen.outage.start.first, seen.outage.end.first
+    return episode.held_start.first <= end and (until is None or until >= begin)
+
+
 def _withheld_by_locks(seen: Observations, episodes: list[LockEpisode]) -> Withheld:
     stretches = sorted(
-        (ms_of(seen, e.held_start.middle), ms_of(seen, (e.held_end.hi or seen.part.end)))
-        for e in episodes
+        (ms_of(seen, e.held_start.middle), _end_ms(seen, e.held_end.hi)) for e in episodes
     )
     modes = {mode for e in episodes for mode in e.waiter_modes}
     reads_too = bool(modes & _MODES_OF_READERS) or not modes
-    kept_until, kept = _kept_until(seen, episodes, stretches[-1][1])
+    kept_until, kept = _kept_until(seen, episodes, max(end for _, end in stretches))
     waiters = " and ".join(sorted(modes)) or "locks of unknown mode"
     # A row lock holds up who wants the same row; which rows requests wanted is in no log.
+    still = ", which was not seen" if any(e.held_end.hi is None for e in episodes) else ""
     on_rows = ", and every other one is taken to want a row that was locked"
     evidence = tuple(item for e in episodes for item in e.evidence)
     return Withheld(
@@ -110,7 +128,7 @@ def _withheld_by_locks(seen: Observations, episodes: list[LockEpisode]) -> Withh
         premises=(
             Premise(
                 f"what waits for {' and '.join(sorted({e.relation for e in episodes}))} waits "
-                f"until the lock is released; it wanted {waiters}, so "
+                f"until the lock is released{still}; it wanted {waiters}, so "
                 + ("every request waits" if reads_too else "requests that only read do not wait")
                 + (on_rows if all(e.is_on_rows for e in episodes) else ""),
                 evidence,
@@ -137,18 +155,20 @@ def _kept_until(
     """When connections came back whose callers had gone, if that was after the lock's release."""
     applications = {a for e in episodes for a in e.waiter_applications}
     stuck = next((s for s in seen.stuck if s.application in applications), None)
-    if stuck is None or stuck.until.lo is None or ms_of(seen, stuck.until.middle) <= released:
+    if stuck is None or stuck.until.lo is None or _end_ms(seen, stuck.until.hi) <= released:
         return None, Premise(
             "a call whose caller has gone returns its connection once its statement has ended: "
             "no session is recorded that kept its transaction open"
         )
     ended = [t for t in seen.terminations if ms_of(seen, t.at.first) > released]
     near = [t for t in ended if stuck.until.hi is None or t.at.first <= stuck.until.hi]
-    until = near[-1].at.first if near else stuck.until.middle
+    until = None if stuck.until.hi is None else stuck.until.middle
+    until = near[-1].at.first if near else until
+    over = "beyond the window" if until is None else f"until {until:%H:%M:%S} UTC"
     evidence: tuple[Evidence, ...] = stuck.evidence + (near[-1].evidence if near else ())
-    return ms_of(seen, until), Premise(
-        "a call whose caller has gone before its lock was granted keeps its connection until "
-        f"{until:%H:%M:%S} UTC: {stuck.sessions} sessions did so",
+    return _end_ms(seen, until), Premise(
+        f"a call whose caller has gone before its lock was granted keeps its connection {over}: "
+        f"{stuck.sessions} sessions did so",
         evidence,
     )
 

@@ -12,12 +12,7 @@ import pytest
 from incident_rca import pipeline
 from incident_rca.cli import app
 from incident_rca.errors import BadInput, BadSettings
-from incident_rca.replaying import (
-    KEPT,
-    Kept,
-    keep,
-    read_kept,
-)
+from incident_rca.replaying import KEPT, Kept, keep, read_kept
 from incident_rca.verification import verify_case
 from incident_rca.whatif.opossum import OpossumOptions
 from incident_rca.whatif.protection import Protection

@@ -88,6 +88,18 @@ def test_the_last_axis_is_the_quickest_and_a_value_written_twice_is_tried_once()
         assert settings == expected
 
 
+def test_retries_and_bulkheads_may_be_swept_too() -> None:
+    values = ("deadline=1s", "retries=0,2", "backoff=50ms", "bulkhead=5,10")
+    assert grid(Protection(), *values) == [
+        Protection(deadline_ms=1_000, retries=retries, backoff_ms=50, places=places)
+        for retries in (0, 2)
+        for places in (5, 10)
+    ]
+    for wrong in ("bulkhead=0", "retries=-1", "retries=1.5", "bulkhead=many"):
+        with pytest.raises(BadSettings):
+            grid(Protection(), wrong)
+
+
 def test_values_that_only_go_together_may_be_swept_together() -> None:
     longer = ["base_ejection_time=600s", "max_ejection_time=600s", "consecutive_5xx=5"]
     found = grid(Protection(breaker=EnvoyOptions()), "deadline=1s", "interval=1s", *longer)
