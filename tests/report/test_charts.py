@@ -91,8 +91,12 @@ def two_outages() -> Analysis:
 
 def hostile() -> Analysis:
     """Names that would be markup."""
-    named = {"relation": HOSTILE, "holder_application": HOSTILE, "holder_statement": HOSTILE}
-    failures = [row | {"error_type": HOSTILE} for row in OUTAGE]
+    named: dict[str, Any] = {
+        "relation": HOSTILE,
+        "holder_application": HOSTILE,
+        "holder_statement": HOSTILE,
+    }
+    failures = [{**row, "error_type": HOSTILE} for row in OUTAGE]
     return analysed(locks=blocked(0, 60, **named), failures=failures)
 
 
