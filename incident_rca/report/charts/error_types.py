@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from incident_rca.model import Analysis, LaneName, Series
+from incident_rca.report.aligned import coarser, own_series
 from incident_rca.report.charts import words
 from incident_rca.report.charts.canvas import (
     DARK,
@@ -22,8 +23,7 @@ from incident_rca.report.charts.chart import Chart
 from incident_rca.report.charts.lane import TITLE, heading, lane_marks
 from incident_rca.report.charts.stretches import Place
 from incident_rca.report.charts.time_axis import TimeAxis, time_names
-from incident_rca.report.charts.timeline import KEY, MOST_STEPS, outage_ends, own_series
-from incident_rca.report.coarser import coarser
+from incident_rca.report.charts.timeline import KEY, MOST_STEPS, outage_ends
 from incident_rca.report.numbers import grouped, percent
 
 _HEIGHT, _BETWEEN, _HEAD, _FOOT = 34.0, 7.0, 38.0, 26.0

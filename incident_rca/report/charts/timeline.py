@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from incident_rca.model import AlignedSeries, Analysis, Lane, LaneName
+from incident_rca.report.aligned import coarser, own_series
 from incident_rca.report.charts import words
 from incident_rca.report.charts.canvas import (
     DARK,
@@ -25,7 +26,6 @@ from incident_rca.report.charts.chart import Chart
 from incident_rca.report.charts.lane import LEGEND, TITLE, heading, highest_of, lane_marks, legend
 from incident_rca.report.charts.stretches import Place
 from incident_rca.report.charts.time_axis import TimeAxis, time_names
-from incident_rca.report.coarser import coarser
 from incident_rca.window import format_duration
 
 LANES = (
@@ -58,12 +58,6 @@ def timelines(analysis: Analysis) -> Iterator[Chart]:
         if not inside and any(words.is_recorded(own, lane) for lane in own.lanes):
             drawn.append(own)
             yield _timeline(analysis, own, "timeline" if number == 1 else f"timeline-{number}")
-
-
-def own_series(analysis: Analysis, incident: int) -> AlignedSeries | None:
-    """The series in the time of an incident, in the whole window where that is not much longer."""
-    by_incident = {s.incident: s for s in reversed(analysis.series)}
-    return by_incident.get(incident, by_incident.get(None))
 
 
 def _is_within(one: AlignedSeries, other: AlignedSeries) -> bool:

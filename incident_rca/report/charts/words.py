@@ -74,7 +74,7 @@ def longest(aligned: AlignedSeries, episodes: Iterable[Episode]) -> Episode | No
 
     def seconds(episode: Episode) -> float:
         start = max(window.start, episode.start.first)
-        end = min(window.end, episode.end.hi or window.end)
+        end = min(window.end, episode.end.hi or episode.end.first)
         return (end - start).total_seconds()
 
     return max(episodes, key=seconds, default=None)
@@ -86,8 +86,7 @@ def _episode(analysis: Analysis, episode: Episode) -> str:
     start = clock.span(episode.start)
     if episode.end == episode.start:
         return f"{title}, {start}"
-    until = "the end" if episode.end.hi is None else clock.span(episode.end)
-    return f"{title}, {start} to {until}"
+    return f"{title}, {start} to {clock.span(episode.end)}"
 
 
 def aside(analysis: Analysis, evidence: tuple[Evidence, ...]) -> str:
