@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import signal
 
+from hypothesis import settings
+
 # A shell starts what runs in the background with Ctrl-C ignored, and so do its children inherit it:
 # the tests of an interruption would wait for ever (POSIX, Shell Command Language, 2.11).
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes is the machine's matter: figures of speed are those of `make bench`.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")

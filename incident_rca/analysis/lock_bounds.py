@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 RELEASE_SPREAD = timedelta(seconds=1)
 # What ends with a lock is logged a moment after it is gone.
 LOG_LAG = timedelta(milliseconds=100)
+# The statement that reads the locks is cut off after half of it (queries/postgres/locks.sql).
+LONGEST_READING = timedelta(seconds=1)
 # These waits ended without the lock: they say nothing of its release.
 GAVE_UP = frozenset({"cancelled", "lock_timeout", "deadlock", "terminated"})
 
@@ -72,11 +74,22 @@ def end_of(edges: pd.DataFrame, root: str, waits: tuple[Wait, ...], tables: Tabl
 
 
 def _next_probe(tables: Tables, after: datetime, sources: frozenset[str]) -> list[datetime]:
-    """The first probe that came later: of the same recording, else of the one that follows it."""
+    """The first probe that shows no such wait: of the same recording, else of one that follows it.
+
+    Where somebody waits, for whom is read a moment after the probe (recorder.py): what was no
+    longer so then was over by the probe after that, not by this one.
+    """
     later = tables.session_counts[tables.session_counts["at"] > after]
     own = later[later["source"].isin(sources)]
     probes = own if len(own) else later
-    return [] if probes.empty else [probes["at"].min().to_pydatetime()]
+    if probes.empty:
+        return []
+    instants = [i.to_pydatetime() for i in sorted(probes["at"].unique())]
+    first = probes[probes["at"] == instants[0]]
+    is_hidden = first["state"].isna() & first["wait_event_type"].isna()
+    if not (first["wait_event_type"].eq("Lock").fillna(False) | is_hidden).any():
+        return instants[:1]
+    return [min([*instants[1:2], instants[0] + LONGEST_READING])]
 
 
 def waiter_seconds(waits: tuple[Wait, ...], end: Span) -> float:

@@ -261,6 +261,25 @@ def test_a_wait_seen_in_two_samples_is_one() -> None:
     assert (one.waiters_total, one.waiter_seconds) == (two.waiters_total, two.waiter_seconds)
 
 
+@pytest.mark.parametrize(
+    ("columns", "step", "until"),
+    [
+        ({}, 1, 60),
+        # Whom they wait for is read a moment after the probe that counts them, within a second.
+        ({"wait_event_type": "Lock"}, 1, 61),
+        ({"wait_event_type": "Lock"}, 20, 61),
+        ({"state": None, "wait_event_type": None}, 1, 61),
+    ],
+)
+def test_a_probe_at_which_somebody_waits_still_is_no_release(
+    columns: Row, step: int, until: float
+) -> None:
+    samples = [edge(second, 101, 7, wait_start=-1) for second in range(-1, 60)]
+    probes = [{**heartbeat(s), **(columns if s == 60 else {})} for s in range(-20, 100, step)]
+    (episode,) = with_locks(samples, session_counts=probes).lock_episodes
+    assert (second_of(episode.held_end.lo), second_of(episode.held_end.hi)) == (59, until)
+
+
 def test_minutes_apart_are_two_episodes() -> None:
     found = with_locks([*blocked(-1, 60), *blocked(300, 350)]).lock_episodes
     ends = sorted((second_of(e.held_start.hi), second_of(e.held_end.hi)) for e in found)

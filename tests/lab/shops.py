@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ LOCKS = """
     SELECT c.relname, l.mode, l.granted FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE l.pid = %s AND n.nspname = %s
 """
-READ = "SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE schemaname = %s"
+READ = "SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE relid = ANY(%s)"
 FILES = "SELECT oid, relfilenode FROM pg_class WHERE relnamespace = %s::regnamespace"
 PATIENCE_SECONDS = 20
 SHOPS = itertools.count()
@@ -62,8 +62,8 @@ class Shop:
     def files(self) -> dict[int, int]:
         return dict(self.session.execute(FILES, [self.schema]).fetchall())
 
-    def rows_read(self) -> int:
-        row = self.session.execute(READ, [self.schema]).fetchone()
+    def rows_read(self, relations: Iterable[int]) -> int:
+        row = self.session.execute(READ, [list(relations)]).fetchone()
         return int(row[0] or 0) if row else 0
 
 
@@ -93,10 +93,12 @@ def watch(shop: Shop, sql: str, operation: Operation, *, keep: bool = True) -> S
         return watch_waiting(shop, sql, operation)
     shop.session.autocommit = False
     try:
-        files, rows_read = shop.files(), shop.rows_read()
+        files = shop.files()
+        rows_read = shop.rows_read(files)
         shop.run(sql)
         modes = shop.locks(granted=True)
-        seen = Seen(modes, shop.rows_read() - rows_read, changed(files, shop.files()))
+        read = shop.rows_read({**files, **shop.files()}) - rows_read
+        seen = Seen(modes, read, changed(files, shop.files()))
         if keep:
             shop.session.commit()
     finally:
