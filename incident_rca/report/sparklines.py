@@ -11,7 +11,7 @@ from rich.cells import cell_len, set_cell_size
 
 from incident_rca.model import AlignedSeries, Analysis, Lane, LaneName, Series
 from incident_rca.redact import plain
-from incident_rca.report.aligned import coarser, own_series
+from incident_rca.report.coarser import coarser
 from incident_rca.report.numbers import grouped
 
 # The lowest is zero, or what is less than can be shown; the others share what is above it.
@@ -48,7 +48,7 @@ def sparklines(analysis: Analysis, width: int, *, is_ascii: bool = False) -> tup
     They fit `width` columns; there are none without series. Where nothing is recorded a line has
     question marks.
     """
-    own = own_series(analysis, 1)
+    own = analysis.series_of(1)
     if own is None:
         return ()
     names = min(_MOST_NAME, max(12, width // 3))

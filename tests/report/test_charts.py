@@ -30,11 +30,11 @@ from incident_rca.model import (
     SourceState,
     TimeWindow,
 )
-from incident_rca.report.aligned import coarser
 from incident_rca.report.charts import charts_of
 from incident_rca.report.charts.canvas import FONT, STROKES, WIDTH, fitting, width_of
 from incident_rca.report.charts.chart import Chart
 from incident_rca.report.charts.drawing import to_png, to_svg
+from incident_rca.report.coarser import coarser
 from incident_rca.report.markdown import to_markdown
 from tests.analysis.cases import (
     OUTAGE,

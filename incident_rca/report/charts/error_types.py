@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from incident_rca.model import Analysis, LaneName, Series
-from incident_rca.report.aligned import coarser, own_series
 from incident_rca.report.charts import words
 from incident_rca.report.charts.canvas import (
     DARK,
@@ -24,6 +23,7 @@ from incident_rca.report.charts.lane import TITLE, heading, lane_marks
 from incident_rca.report.charts.stretches import Place
 from incident_rca.report.charts.time_axis import TimeAxis, time_names
 from incident_rca.report.charts.timeline import KEY, MOST_STEPS, outage_ends
+from incident_rca.report.coarser import coarser
 from incident_rca.report.numbers import grouped, percent
 
 _HEIGHT, _BETWEEN, _HEAD, _FOOT = 34.0, 7.0, 38.0, 26.0
@@ -32,7 +32,7 @@ _KEY = f"failed requests a second, all on one scale · {KEY}"
 
 def error_types(analysis: Analysis) -> Chart | None:
     """The types of the largest outage over its time; None where nothing failed."""
-    own = own_series(analysis, 1)
+    own = analysis.series_of(1)
     if own is None or not own.lane(LaneName.ERROR_TYPES).series:
         return None
     aligned = coarser(own, MOST_STEPS)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from incident_rca.model import AlignedSeries, Analysis, Lane, LaneName
-from incident_rca.report.aligned import coarser, own_series
 from incident_rca.report.charts import words
 from incident_rca.report.charts.canvas import (
     DARK,
@@ -26,6 +25,7 @@ from incident_rca.report.charts.chart import Chart
 from incident_rca.report.charts.lane import LEGEND, TITLE, heading, highest_of, lane_marks, legend
 from incident_rca.report.charts.stretches import Place
 from incident_rca.report.charts.time_axis import TimeAxis, time_names
+from incident_rca.report.coarser import coarser
 from incident_rca.window import format_duration
 
 LANES = (
@@ -51,7 +51,7 @@ def timelines(analysis: Analysis) -> Iterator[Chart]:
     """A picture of the largest incident, and of each other one that lies outside of it."""
     drawn: list[AlignedSeries] = []
     for number in range(1, 2 + len(analysis.other_incidents)):
-        own = own_series(analysis, number)
+        own = analysis.series_of(number)
         if own is None or len(drawn) == _MOST_PICTURES:
             return
         inside = any(_is_within(own, other) for other in drawn)

@@ -1,4 +1,4 @@
-"""Which aligned series are shown of an incident, and with how many steps."""
+"""Aligned series with fewer and longer steps, for pictures and screens that cannot show all."""
 
 from __future__ import annotations
 
@@ -6,16 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from incident_rca.model import AlignedSeries, Analysis, Lane, Series
-
-
-def own_series(analysis: Analysis, incident: int) -> AlignedSeries | None:
-    """The series in the time of an incident, in the whole window where that is not much longer.
-
-    None where the analysis has no series.
-    """
-    by_incident = {s.incident: s for s in reversed(analysis.series)}
-    return by_incident.get(incident, by_incident.get(None))
+from incident_rca.model import AlignedSeries, Lane, Series
 
 
 def coarser(aligned: AlignedSeries, most: int) -> AlignedSeries:
