@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 CHARTS = "charts"
 # What the charts of any report are called.
-_OURS = ("timeline*", "error-types*", "blocking-tree*")
+_OURS = re.compile(r"(timeline(-\d+)?|error-types|blocking-tree)\.(svg|png)")
 
 
 def write_charts(folder: Path, charts: Sequence[Chart]) -> None:
@@ -21,27 +22,25 @@ def write_charts(folder: Path, charts: Sequence[Chart]) -> None:
 
     Files of other names stay.
     """
-    from incident_rca.report.charts.drawing import to_png, to_svg
-
     target = folder / CHARTS
     if charts:
         target.mkdir(exist_ok=True)
-    names = {f"{chart.name}.{ending}" for chart in charts for ending in ("svg", "png")}
-    for path in _written(target):
-        if path.name not in names:
+    kept = {target / f"{chart.name}.{ending}" for chart in charts for ending in ("svg", "png")}
+    for path in sorted(target.glob("*")):
+        if path not in kept and _OURS.fullmatch(path.name):
             path.unlink()
     for chart in charts:
-        svg = to_svg(chart.spec)
-        case_folder.write_text(target / f"{chart.name}.svg", svg)
-        case_folder.write_bytes(target / f"{chart.name}.png", to_png(svg))
+        _write(target, chart)
     if target.is_dir() and not any(target.iterdir()):
         target.rmdir()
 
 
-def _written(target: Path) -> Iterator[Path]:
-    for pattern in _OURS:
-        for ending in ("svg", "png"):
-            yield from sorted(target.glob(f"{pattern}.{ending}"))
+def _write(target: Path, chart: Chart) -> None:
+    from incident_rca.report.charts.drawing import to_png, to_svg
+
+    svg = to_svg(chart.spec)
+    case_folder.write_text(target / f"{chart.name}.svg", svg)
+    case_folder.write_bytes(target / f"{chart.name}.png", to_png(svg))
 
 
 def problems_of(folder: Path, charts: Sequence[Chart]) -> Iterator[tuple[str, str]]:

@@ -99,6 +99,11 @@ class Analysis:
         others = (i.outage for i in self.other_incidents if i.number == incident)
         return self.outage if incident == 1 else next(others, None)
 
+    def series_of(self, incident: int) -> AlignedSeries | None:
+        """The series in the time of an incident: of the whole window if that is not much longer."""
+        by_incident = {s.incident: s for s in reversed(self.series)}
+        return by_incident.get(incident, by_incident.get(None))
+
     def cite(self, evidence: tuple[Evidence, ...]) -> tuple[str, ...]:
         """The short ids of `evidence`, in its order; raises Uncited where there is none."""
         require_evidence("a sentence of the report", evidence)

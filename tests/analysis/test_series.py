@@ -201,13 +201,9 @@ def test_of_two_outages_each_request_is_counted_once() -> None:
 def test_all_that_it_cites_has_an_id() -> None:
     observed = observe(made_case(), made_tables(**whole()))
     analysis = replace(concluded(observed), series=aligned_series(observed))
-    cited = [
-        evidence
-        for aligned in analysis.series
-        for lane in aligned.lanes
-        for item in (*lane.series, *lane.episodes)
-        for evidence in item.evidence
-    ]
+    lanes = [lane for aligned in analysis.series for lane in aligned.lanes]
+    cited = [e for lane in lanes for s in lane.series for e in s.evidence]
+    cited += [e for lane in lanes for episode in lane.episodes for e in episode.evidence]
     assert cited
     assert set(analysis.cite(tuple(cited))) <= set(analysis.evidence_ids.values())
 

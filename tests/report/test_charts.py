@@ -24,8 +24,10 @@ from incident_rca.model import (
     AlignedSeries,
     Analysis,
     Case,
+    Kind,
     Lane,
     LaneName,
+    Role,
     Series,
     SourceState,
     TimeWindow,
@@ -71,7 +73,7 @@ def analysed(case: Case | None = None, **rows: Any) -> Analysis:
 
 
 def quiet() -> Analysis:
-    """Nothing failed, nobody waited."""
+    """Nothing failed, nobody was seen waiting."""
     metrics = p99([40.0] * 120)
     return analysed(gateway=usual("GET /items"), failures=(), locks=(), metrics=metrics)
 
@@ -91,8 +93,12 @@ def two_outages() -> Analysis:
 
 def hostile() -> Analysis:
     """Names that would be markup."""
-    named = {"relation": HOSTILE, "holder_application": HOSTILE, "holder_statement": HOSTILE}
-    failures = [row | {"error_type": HOSTILE} for row in OUTAGE]
+    named: dict[str, Any] = {
+        "relation": HOSTILE,
+        "holder_application": HOSTILE,
+        "holder_statement": HOSTILE,
+    }
+    failures = [{**row, "error_type": HOSTILE} for row in OUTAGE]
     return analysed(locks=blocked(0, 60, **named), failures=failures)
 
 
@@ -186,7 +192,7 @@ def test_what_is_not_recorded_is_hatched_and_named_and_no_line() -> None:
 
 def test_nobody_waited_is_not_the_same_as_not_recorded() -> None:
     chart, _ = drawn("quiet")["timeline"]
-    assert "Sessions waiting for locks: nobody waited." in chart.alt
+    assert "Sessions waiting for locks: nobody was seen waiting." in chart.alt
     assert "Failed requests a second: no outage found." in chart.alt
     assert "trigger" not in chart.alt
 
@@ -225,9 +231,39 @@ def test_the_alternative_text_says_the_finding() -> None:
     assert "up to 5 for public.items" in timeline and "60 requests failed" in timeline
     assert "stock: all 100 in use, 14:23:20" in timeline
     assert "stock.Reserve: at least 9,000 ms, 14:23:01" in timeline
-    assert re.search(r"Candidate trigger: H1, lock_blocking, shop.public.items, \w+\.$", timeline)
+    assert re.match(
+        r"All systems on one axis of time, 2026-01-15, [\d:]{8} to [\d:]{8} UTC\. "
+        r"Candidate trigger: H1, lock_blocking, shop\.public\.items, \w+\. Sessions",
+        timeline,
+    )
     assert "INTEGRATION_FAILURE: 60, 100 % of those that failed" in alts["error-types"]
     assert "5 sessions waited for public.items, up to 5 at once" in alts["blocking-tree"]
+
+
+def test_failures_that_are_not_in_the_log_are_told() -> None:
+    (chart, *_) = charts_of(replace(made("quiet"), failures_not_logged=1_250))
+    assert "no outage found; 1,250 more were counted than are logged" in chart.alt
+
+
+def test_a_lock_that_caused_nothing_is_called_coincident() -> None:
+    analysis = made("whole")
+    (lock,) = [h for h in analysis.hypotheses if h.kind is Kind.LOCK_BLOCKING]
+    for role, word in ((Role.COINCIDENT, " (H1: coincident)"), (Role.TRIGGER, "")):
+        others = [h for h in analysis.hypotheses if h.kind is not Kind.LOCK_BLOCKING]
+        changed = replace(analysis, hypotheses=(replace(lock, role=role), *others))
+        alts = {chart.name: chart.alt for chart in charts_of(changed)}
+        assert f"SHARE on public.items by pid 7 (migrate){word}, 14" in alts["timeline"]
+        assert f"held SHARE on public.items{word} from" in alts["blocking-tree"]
+
+
+def test_of_many_outages_some_are_drawn_and_the_others_counted() -> None:
+    failures = [row for n in range(6) for row in failing(steps(n * 9_000, n * 9_000 + 60, 2))]
+    case = made_case(window=(-600, 60_000))
+    gateway = [*usual("GET /items", until=60_000), *counted(failures)]
+    charts = charts_of(analysed(case, failures=failures, gateway=gateway, locks=(), metrics=()))
+    names = [chart.name for chart in charts if chart.name.startswith("timeline")]
+    assert names == ["timeline", "timeline-2", "timeline-3", "timeline-4"]
+    assert charts[0].notes[-1] == "2 more outages of the window have no picture"
 
 
 def test_many_series_are_cut_and_the_rest_is_named() -> None:

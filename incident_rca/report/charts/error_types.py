@@ -22,7 +22,7 @@ from incident_rca.report.charts.chart import Chart
 from incident_rca.report.charts.lane import TITLE, heading, lane_marks
 from incident_rca.report.charts.stretches import Place
 from incident_rca.report.charts.time_axis import TimeAxis, time_names
-from incident_rca.report.charts.timeline import KEY, MOST_STEPS, outage_ends, own_series
+from incident_rca.report.charts.timeline import KEY, MOST_STEPS, outage_ends
 from incident_rca.report.coarser import coarser
 from incident_rca.report.numbers import grouped, percent
 
@@ -32,7 +32,7 @@ _KEY = f"failed requests a second, all on one scale · {KEY}"
 
 def error_types(analysis: Analysis) -> Chart | None:
     """The types of the largest outage over its time; None where nothing failed."""
-    own = own_series(analysis, 1)
+    own = analysis.series_of(1)
     if own is None or not own.lane(LaneName.ERROR_TYPES).series:
         return None
     aligned = coarser(own, MOST_STEPS)

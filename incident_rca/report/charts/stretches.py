@@ -48,7 +48,7 @@ def background(
 ) -> Iterator[Spec]:
     """What lasted, pale, with the bounds of its ends, darker; ticks; hatched what is not known."""
     axis = place.axis
-    whole = (_drawn(axis, e.start.first, e.end.hi or axis.window.end) for e in lasting)
+    whole = (_drawn(axis, e.start.first, e.end.hi or e.end.first) for e in lasting)
     edges = (_bounds(axis, span) for e in lasting for span in (e.start, e.end))
     yield from _rectangles(place, whole, {"color": PALE})
     yield instants(place, axis.ticks(), _TICK)

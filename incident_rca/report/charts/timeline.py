@@ -49,28 +49,26 @@ _KEY = f"{KEY} · ▲ at least · dashed: limit · dotted: failures began, ended
 
 def timelines(analysis: Analysis) -> Iterator[Chart]:
     """A picture of the largest incident, and of each other one that lies outside of it."""
-    drawn: list[AlignedSeries] = []
+    known: list[AlignedSeries] = []
     for number in range(1, 2 + len(analysis.other_incidents)):
-        own = own_series(analysis, number)
-        if own is None or len(drawn) == _MOST_PICTURES:
-            return
-        inside = any(_is_within(own, other) for other in drawn)
-        if not inside and any(words.is_recorded(own, lane) for lane in own.lanes):
-            drawn.append(own)
-            yield _timeline(analysis, own, "timeline" if number == 1 else f"timeline-{number}")
-
-
-def own_series(analysis: Analysis, incident: int) -> AlignedSeries | None:
-    """The series in the time of an incident, in the whole window where that is not much longer."""
-    by_incident = {s.incident: s for s in reversed(analysis.series)}
-    return by_incident.get(incident, by_incident.get(None))
+        own = analysis.series_of(number)
+        if own is None or any(_is_within(own, other) for other in known):
+            continue
+        if any(words.is_recorded(own, lane) for lane in own.lanes):
+            known.append(own)
+    drawn = known[:_MOST_PICTURES]
+    more = len(known) - len(drawn)
+    rest = (f"{more} more outages of the window have no picture",) if more else ()
+    for number, own in enumerate(drawn, start=1):
+        name = "timeline" if number == 1 else f"timeline-{number}"
+        yield _timeline(analysis, own, name, rest if number == 1 else ())
 
 
 def _is_within(one: AlignedSeries, other: AlignedSeries) -> bool:
     return one.window.start >= other.window.start and one.window.end <= other.window.end
 
 
-def _timeline(analysis: Analysis, own: AlignedSeries, name: str) -> Chart:
+def _timeline(analysis: Analysis, own: AlignedSeries, name: str, rest: tuple[str, ...]) -> Chart:
     axis = TimeAxis(own.window)
     lanes = [lane for lane in own.lanes if _is_drawn(lane)]
     ends = outage_ends(analysis)
@@ -101,7 +99,7 @@ def _timeline(analysis: Analysis, own: AlignedSeries, name: str) -> Chart:
     return Chart(
         name=name,
         alt=said,
-        notes=(*_cut(analysis, own), *words.left_out(lanes, len(STROKES))),
+        notes=(*_cut(analysis, own), *words.left_out(lanes, len(STROKES)), *rest),
         evidence=words.evidence_of(lanes),
         spec=picture(layers, top - _BETWEEN + _FOOT, said),
     )

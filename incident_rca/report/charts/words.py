@@ -30,9 +30,9 @@ TITLES: Mapping[LaneName, str] = {
 }
 NOT_RECORDED = "not recorded in this case"
 _NOTHING: Mapping[LaneName, str] = {
-    LaneName.LOCK_WAITERS: "nobody waited",
+    LaneName.LOCK_WAITERS: "nobody was seen waiting",
     LaneName.LATENCY: "no rise found",
-    LaneName.POOL: "none was full",
+    LaneName.POOL: "none was seen full",
     LaneName.FAILURES: "no outage found",
     LaneName.REQUESTS: "",
 }
@@ -63,6 +63,8 @@ def told(analysis: Analysis, aligned: AlignedSeries, lane: Lane) -> str:
     said = [_episode(analysis, main) if main else _NOTHING.get(lane.name, "")]
     if len(lane.episodes) > 1:
         said.append(f"and {len(lane.episodes) - 1} more")
+    if lane.name is LaneName.FAILURES and analysis.failures_not_logged:
+        said.append(f"{grouped(analysis.failures_not_logged)} more were counted than are logged")
     if _unknown_share(aligned, lane) > _GAP_WORTH_TELLING:
         said.append("in part not recorded")
     return "; ".join(part for part in said if part)
@@ -74,7 +76,7 @@ def longest(aligned: AlignedSeries, episodes: Iterable[Episode]) -> Episode | No
 
     def seconds(episode: Episode) -> float:
         start = max(window.start, episode.start.first)
-        end = min(window.end, episode.end.hi or window.end)
+        end = min(window.end, episode.end.hi or episode.end.first)
         return (end - start).total_seconds()
 
     return max(episodes, key=seconds, default=None)
@@ -86,31 +88,36 @@ def _episode(analysis: Analysis, episode: Episode) -> str:
     start = clock.span(episode.start)
     if episode.end == episode.start:
         return f"{title}, {start}"
-    until = "the end" if episode.end.hi is None else clock.span(episode.end)
-    return f"{title}, {start} to {until}"
+    return f"{title}, {start} to {clock.span(episode.end)}"
 
 
 def aside(analysis: Analysis, evidence: tuple[Evidence, ...]) -> str:
-    """That the lock that this shows is not what caused the outage, where that is concluded."""
+    """That the lock that this shows is not what caused the outage, where that is concluded.
+
+    What a hypothesis that is not set aside rests on, too, is not.
+    """
     cited = set(evidence)
-    for hypothesis in analysis.hypotheses:
-        if hypothesis.role in _ASIDE and hypothesis.kind in _OF_LOCKS:
-            if any(cited.intersection(claim.evidence) for claim in hypothesis.claims):
-                return f" ({hypothesis.id}: {ROLE_NAMES[hypothesis.role]})"
-    return ""
+    about = [
+        h
+        for h in analysis.hypotheses
+        if h.kind in _OF_LOCKS and any(cited.intersection(claim.evidence) for claim in h.claims)
+    ]
+    if not about or any(h.role not in _ASIDE for h in about):
+        return ""
+    return f" ({about[0].id}: {ROLE_NAMES[about[0].role]})"
 
 
 def in_words(
     analysis: Analysis, aligned: AlignedSeries, lanes: Sequence[Lane], opening: str
 ) -> str:
-    """The alternative text of a picture of these lanes."""
-    said = [opening]
+    """The alternative text of a picture of these lanes: what is concluded, then what they show."""
+    said = [opening, candidate(analysis, aligned.incident)]
     for lane in lanes:
         shown = told(analysis, aligned, lane)
         most = _highest(lane)
         if shown or most:
             said.append(f"{TITLES[lane.name]}: {'; '.join(p for p in (shown, most) if p)}.")
-    return cut(" ".join([*said, candidate(analysis, aligned.incident)]).strip())
+    return cut(" ".join(part for part in said if part))
 
 
 def cut(said: str) -> str:
