@@ -49,28 +49,33 @@ def test_each_export_is_that_of_its_setting(actions: Element) -> None:
                 assert "\n".join(lines) == export(replace(tried, cancels=cancels), "inventory")
 
 
+def replayed(place: int) -> WhatIf:
+    """A trial of the sweep as a what-if of its own."""
+    swept = sweep()
+    return WhatIf(
+        pool=swept.pool,
+        pool_size=swept.pool_size,
+        step_seconds=1.0,
+        breaker=swept.breaker,
+        basis=swept.basis,
+        protection={},
+        settings="deadline 1s",
+        recorded=swept.recorded,
+        unprotected=swept.unprotected,
+        cancelled=swept.trials[place].cancelled,
+        left_running=swept.trials[place].left_running,
+        fit=swept.fit,
+        premises=swept.premises,
+    )
+
+
 def test_each_figure_is_worded_as_whatif_words_it(actions: Element) -> None:
     data = data_of(actions.all("div", "panel")[0])
     (table,) = actions.all("div", "panel-figures")[0].all("tbody")
     shown = [[cell.text for cell in row.all("th") + row.all("td")] for row in table.all("tr")]
     swept = sweep()
-    for place, trial in enumerate(swept.trials):
-        tried = WhatIf(
-            pool=swept.pool,
-            pool_size=swept.pool_size,
-            step_seconds=1.0,
-            breaker="",
-            basis="",
-            protection={},
-            settings="",
-            recorded=swept.recorded,
-            unprotected=swept.unprotected,
-            cancelled=trial.cancelled,
-            left_running=trial.left_running,
-            fit=swept.fit,
-            premises=(),
-        )
-        worded = {row.name: row for row in rows(tried)}
+    for place in range(len(swept.trials)):
+        worded = {row.name: row for row in rows(replayed(place))}
         for (name, recorded, unprotected, _), packed in zip(shown, data["rows"], strict=True):
             row = worded[name]
             assert (recorded, unprotected) == (row.recorded, row.unprotected)
@@ -104,10 +109,17 @@ def test_a_measure_that_some_settings_lack_counts_nothing_there(analysis: Analys
     assert refused["values"][refused["cancelled"][1]] == "91"
 
 
-def test_it_says_that_it_is_a_model_and_what_speaks_against_it(actions: Element) -> None:
-    assert "model, not evidence" in actions.text
-    assert "Do not rely on it for this incident:" in actions.text
-    assert "A pool that is not recorded" in actions.text or "a pool that is not" in actions.text
+def test_a_replay_says_that_it_is_a_model_and_what_speaks_against_it(
+    analysis: Analysis, actions: Element
+) -> None:
+    one = by_id(read(to_html(replace(analysis, what_if=replayed(0)))))["actions"]
+    for shown in (actions, one):
+        assert "model, not evidence" in shown.text
+        assert "fails 1,540 of the 1,557 requests that failed, and 10 others" in shown.text
+        (doubt,) = shown.all("div", "notice")
+        assert "Do not rely on it for this incident:" in doubt.text
+        assert "a pool that is not recorded." in doubt.text
+        assert "The callers keep their rate. assumed" in shown.text
 
 
 def test_a_case_without_a_sweep_says_how_to_get_one(analysis: Analysis) -> None:
