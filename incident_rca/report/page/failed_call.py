@@ -69,7 +69,7 @@ def _deadline(analysis: Analysis) -> Decision:
         answer=answer,
         seen=seen,
         evidence=evidence,
-        if_yes="The caller is free at once. A server that stops work gives its connection back.",
+        if_yes="The caller is free then. A server that stops work gives its connection back.",
         if_no="The caller waits, and holds what it has taken, until somebody else cuts the call.",
     )
 
@@ -122,7 +122,7 @@ def _connection(analysis: Analysis) -> Decision:
         seen=seen,
         evidence=evidence,
         if_yes="Other calls of the service go on.",
-        if_no="Calls that need nothing of what is stuck fail as well: the failure spreads.",
+        if_no="Calls that need nothing of what is stuck have to wait as well.",
     )
 
 
@@ -135,7 +135,7 @@ def _answered(analysis: Analysis) -> Decision:
         seen=f"{seen}." if seen else NOT_TOLD,
         evidence=_joined(endpoint.evidence for endpoint in failing),
         if_yes="A substitute, a queued request, or a clear word when to come again.",
-        if_no="An error of the gateway (5xx) after the whole wait.",
+        if_no="An error of the gateway (5xx).",
     )
 
 
