@@ -1,4 +1,4 @@
-"""`incident-rca report`: the analysis of a case folder, as Markdown, JSON and a summary."""
+"""`incident-rca report`: the analysis of a case folder, as Markdown, page, JSON and a summary."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ FailOn = Annotated[
     Severity | None, typer.Option(help="Exit with 1 if a finding is this severe or more.")
 ]
 
+NoCharts = Annotated[bool, typer.Option("--no-charts", help="Write no charts/*.svg and *.png.")]
+NoPage = Annotated[bool, typer.Option("--no-page", help="Write no report.html.")]
+
 
 def report(
     case: CaseFolder,
@@ -44,10 +47,12 @@ def report(
         bool,
         typer.Option("--force", help="Take a window above 24 h; overwrite an edited report.md."),
     ] = False,
+    no_charts: NoCharts = False,
+    no_page: NoPage = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write report.md and report.json from a case folder, and print the summary.
+    """Write the report of a case as Markdown, page, JSON and charts, and print the summary.
 
     Example: incident-rca report INC-2847
     """
@@ -60,7 +65,9 @@ def report(
         change_case(case, settings=loaded.settings if config else None, window=window)
     with progress(quiet=quiet) as step:
         analysis = pipeline.analyse_case(case, step)
-    pipeline.write_reports(case, analysis, force=force)
+    pipeline.write_reports(
+        case, analysis, force=force, with_charts=not no_charts, with_page=not no_page
+    )
     show(case, analysis, as_json=as_json, quiet=quiet)
     raise typer.Exit(exit_code(analysis, fail_on))
 

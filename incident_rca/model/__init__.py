@@ -47,6 +47,13 @@ from incident_rca.model.instants import (
     Span,
     TimeWindow,
 )
+from incident_rca.model.series import (
+    AlignedSeries,
+    Episode,
+    Lane,
+    LaneName,
+    Series,
+)
 from incident_rca.model.states import (
     Answer,
     Question,
@@ -80,6 +87,7 @@ from incident_rca.model.words import (
 __all__ = [
     "EVIDENCE_LETTER",
     "INDEPENDENT_SYSTEMS",
+    "AlignedSeries",
     "Analysis",
     "Answer",
     "Aspect",
@@ -94,6 +102,7 @@ __all__ = [
     "Contradiction",
     "CutOff",
     "EndpointImpact",
+    "Episode",
     "ErrorBurst",
     "ErrorType",
     "Event",
@@ -105,6 +114,8 @@ __all__ = [
     "Impact",
     "Incident",
     "Kind",
+    "Lane",
+    "LaneName",
     "LatencyShift",
     "LockEpisode",
     "Phase",
@@ -115,6 +126,7 @@ __all__ = [
     "ReplayFigures",
     "Role",
     "Route",
+    "Series",
     "Service",
     "Session",
     "Severity",

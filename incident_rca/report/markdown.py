@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,8 @@ from incident_rca.model import (
 )
 from incident_rca.redact import plain
 from incident_rca.report import blocks, pareto, what_if, wording
+from incident_rca.report.actions import actions
+from incident_rca.report.charts.chart import Chart
 from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims
 from incident_rca.report.highlights import key_events, rows_on_screen
 from incident_rca.report.impact import measures
@@ -51,10 +54,13 @@ ASIDE = (Role.COINCIDENT, Role.RULED_OUT)
 LANGUAGES = {"postgres": "sql", "gateway": "text", "grpc_metrics": "text"}
 
 
-def to_markdown(analysis: Analysis) -> str:
-    """report.md, the same on each run; its generated blocks carry their hashes."""
-    rendered = _environment().get_template("report.md.j2").render(_view(analysis))
-    return blocks.seal(rendered)
+def to_markdown(analysis: Analysis, charts: Sequence[Chart] = ()) -> str:
+    """report.md, the same on each run, with the charts that stand beside it.
+
+    Its generated blocks carry their hashes.
+    """
+    view = _view(analysis) | {"charts": charts}
+    return blocks.seal(_environment().get_template("report.md.j2").render(view))
 
 
 @cache
@@ -127,7 +133,7 @@ def _view(analysis: Analysis) -> dict[str, Any]:
         "claims_against": lambda hypothesis: _claims(hypothesis, Stance.AGAINST),
         "explains": lambda h: wording.explains(analysis, h.explains_seconds, h.incident),
         "states": state_rows(analysis),
-        "findings": _findings(analysis),
+        "findings": actions(analysis),
         "tried": analysis.what_if,
         "what_if": what_if,
         "pareto": pareto,
@@ -162,14 +168,6 @@ def _event(clock: wording.Clock, event: Event) -> dict[str, Any]:
 def _claims(hypothesis: Hypothesis, stance: Stance) -> list[tuple[str, Claim]]:
     return [
         (number, claim) for number, claim in numbered_claims(hypothesis) if claim.stance is stance
-    ]
-
-
-def _findings(analysis: Analysis) -> list[dict[str, Any]]:
-    ordered = sorted(analysis.findings, key=lambda f: wording.SEVERITY_ORDER.index(f.severity))
-    return [
-        {"id": f"A{number}", "finding": finding, "type": wording.remedy_type(finding.rule)}
-        for number, finding in enumerate(ordered, start=1)
     ]
 
 

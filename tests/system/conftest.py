@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-NEEDED = {"prometheus": "prometheus", "promtool": "prometheus"}
+NEEDED = {"prometheus": "prometheus", "promtool": "prometheus", "chromium": "chromium"}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
