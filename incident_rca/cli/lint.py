@@ -121,11 +121,10 @@ def _sizes(dsn: list[str] | None, stats: Path | None) -> TableSizes | None:
         return None
     import json
 
-    from incident_rca.cli.migration_files import read_text
     from incident_rca.migrations.sizes import of_document
 
     try:
-        document = json.loads(read_text(stats))
+        document = json.loads(stats.read_bytes())
     except ValueError:
         document = None
     return of_document(document, str(stats))
@@ -161,13 +160,13 @@ def _surroundings(chosen: Settings, runner: str | None, sizes: TableSizes | None
 
 
 def _lint(paths: list[Path], around: Surroundings) -> tuple[FileReport, ...]:
-    from incident_rca.cli.migration_files import decoded, migration_files, read_text
+    from incident_rca.cli.migration_files import decoded, migration_files
     from incident_rca.migrations.lint import lint_files
 
     if [str(path) for path in paths] == ["-"]:
-        return lint_files([("<stdin>", decoded(sys.stdin.buffer.read(), "<stdin>"))], around)
+        return lint_files([("<stdin>", decoded(sys.stdin.buffer.read()))], around)
     files = migration_files(paths)
-    return lint_files([(path.as_posix(), read_text(path)) for path in files], around)
+    return lint_files([(path.as_posix(), decoded(path.read_bytes())) for path in files], around)
 
 
 def _write(reports: Sequence[FileReport], sizes: TableSizes | None, form: Format) -> None:

@@ -51,14 +51,9 @@ def natural(name: str) -> list[tuple[int, str]]:
     return [(int(p), "") if p.isdigit() else (-1, p) for p in _DIGITS.split(name) if p]
 
 
-def read_text(path: Path) -> str:
-    """The text of a file; raises BadInput if it is not UTF-8."""
-    return decoded(path.read_bytes(), str(path))
-
-
-def decoded(data: bytes, name: str) -> str:
-    """The text of a file's bytes; raises BadInput if they are not UTF-8."""
+def decoded(data: bytes) -> str | None:
+    """The text of a file's bytes, None if they are not UTF-8."""
     try:
         return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{name}: not UTF-8 text", hint="save it as UTF-8") from error
+    except UnicodeDecodeError:
+        return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import postgast
+from google.protobuf.message import DecodeError
 from postgast import pg_query_pb2 as pb
 
 from incident_rca.lock_modes import MODES
@@ -41,12 +42,18 @@ class Token:
     kind: str
 
 
+# protobuf follows a tree for a hundred levels, and an operator is two of them.
+TOO_DEEP = "it is nested too deeply to be read"
+
+
 def parse(text: str) -> tuple[Parsed, ...] | Unreadable:
     """The statements of a text, or why the whole of it cannot be read."""
     try:
         tree = postgast.parse(text)
     except postgast.PgQueryError as error:
         return Unreadable(error.message, max(error.cursorpos - 1, 0))
+    except DecodeError:
+        return Unreadable(TOO_DEEP, 0)
     size = len(text.encode())
     return tuple(
         Parsed(

@@ -75,13 +75,16 @@ class FileReport:
     refused: str = ""
 
 
+_NO_TEXT = "it is not UTF-8 text: save it as UTF-8"
 Bodies = dict[str, tuple[tuple[Statement, ...], tuple[NotChecked, ...]]]
 
 
-def lint_files(files: Sequence[tuple[str, str]], around: Surroundings) -> tuple[FileReport, ...]:
+def lint_files(
+    files: Sequence[tuple[str, str | None]], around: Surroundings
+) -> tuple[FileReport, ...]:
     """The reports of (path, text) pairs in the order in which they would run.
 
-    Constraints that an earlier file has added and validated are known to the later ones; a table
+    A text is None where the file's bytes are none; such a file costs itself only. Constraints that an earlier file has added and validated are known to the later ones; a table
     that it created is not new any more.
     """
     reports = []
@@ -98,8 +101,10 @@ def lint_text(text: str, around: Surroundings | None = None) -> FileReport:
 
 
 def _lint_file(
-    path: str, text: str, around: Surroundings, before: Session
+    path: str, text: str | None, around: Surroundings, before: Session
 ) -> tuple[FileReport, Session]:
+    if text is None:
+        return FileReport(path=path, text="", statements=0, refused=_NO_TEXT), before
     script = read_script(text)
     if script.refused:
         refused = FileReport(path=path, text=text, statements=0, refused=script.refused)

@@ -9,7 +9,7 @@ from typing import Any
 
 import postgast
 
-from incident_rca.migrations.grammar import Unreadable
+from incident_rca.migrations.grammar import TOO_DEEP, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ def body_statements(text: str) -> tuple[Inner, ...] | Unreadable:
         tree = postgast.parse_plpgsql(text)
     except postgast.PgQueryError as error:
         return Unreadable(error.message, max(error.cursorpos - 1, 0))
+    except RecursionError:
+        return Unreadable(TOO_DEEP, 0)
     return tuple(_inner(tree, 1))
 
 

@@ -45,7 +45,8 @@ def coverage(reports: Sequence[FileReport], sizes: TableSizes | None) -> list[st
     refused = [report for report in reports if report.refused]
     share = f" ({checked / (checked + missed):.0%})" if checked + missed else ""
     first = (
-        f"Checked {checked:,} of {checked + missed:,} statements{share} in {len(reports):,} files"
+        f"Checked {checked:,} of {checked + missed:,} statements{share} in {len(reports):,} "
+        f"file{'' if len(reports) == 1 else 's'}"
     )
     passed_over = sum(report.passed_over for report in reports)
     parts = [f"{passed_over} psql commands passed over"] if passed_over else []

@@ -128,10 +128,22 @@ def test_standard_input_and_a_runner(tmp_path: Path) -> None:
     assert b"autocommit_block()" in done.stdout
 
 
-def test_standard_input_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_standard_input_that_is_no_text_is_not_read(tmp_path: Path) -> None:
     done = piped(tmp_path, b"SELECT '\xff';")
-    assert done.returncode == 2
-    assert b"<stdin>: not UTF-8 text" in done.stderr
+    assert done.returncode == 4
+    assert b"<stdin>: not checked: it is not UTF-8 text" in done.stdout
+
+
+def test_a_file_that_is_no_text_costs_itself_only(folder: Path) -> None:
+    (folder / "m" / "V1__latin.sql").write_bytes("SELECT 'é';".encode("latin-1"))
+    (folder / "m" / "V3__utf16.sql").write_bytes("SELECT 1;".encode("utf-16"))
+    ran = run(folder, "lint", "m", "--json")
+    document = json.loads(ran.out)
+    assert ran.code == 3
+    assert [f["path"] for f in document["findings"]] == ["m/V10__index.sql"]
+    refused_files = [file["path"] for file in document["files"] if file["refused"]]
+    assert refused_files == ["m/V1__latin.sql", "m/V3__utf16.sql"]
+    assert "Checked 3 of 3 statements (100%) in 4 files, 2 files not read." in ran.err
 
 
 def test_the_settings_file_is_obeyed(folder: Path) -> None:
@@ -162,16 +174,15 @@ def test_what_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "python").mkdir()
     (tmp_path / "python" / "0001_a.py").write_text("x = 1\n")
-    (tmp_path / "a.sql").write_bytes(b"SELECT '\xff';")
     (tmp_path / "not.json").write_text("[]")
     refused(2, tmp_path, "lint")
     refused(2, tmp_path, "lint", "empty")
     assert "--sql" in refused(2, tmp_path, "lint", "python").err
     assert "--sql" in refused(2, tmp_path, "lint", "python/0001_a.py").err
-    refused(2, tmp_path, "lint", "a.sql")
     refused(2, tmp_path, "lint", "gone.sql")
     refused(2, tmp_path, "lint", "empty", "--runner", "flywey")
     refused(2, tmp_path, "lint", "empty", "--stats", "not.json")
+    refused(2, tmp_path, "lint", "empty", "--stats", "gone.json")
     refused(2, tmp_path, "lint", "empty", "--stats", "x", "--dsn", "y")
     assert (
         "did you mean `lock-table`?" in refused(2, tmp_path, "lint", "--explain", "lock-tabel").err

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from incident_rca.migrations.bodies import statements_inside
+from incident_rca.migrations.grammar import TOO_DEEP
 from incident_rca.migrations.lint import lint_text
 from incident_rca.migrations.operations import CreateIndex, Relation, ResetSession
 from incident_rca.migrations.script import Place, read_script
@@ -63,6 +64,23 @@ def test_a_stray_sign_hides_no_other_statement(sign: str) -> None:
     assert [n.start.line for n in script.not_checked] == [2]
 
 
+@pytest.mark.parametrize(
+    "deep",
+    [
+        "SELECT " + " + ".join(["1"] * 300),
+        "ALTER TABLE a ADD CHECK (" + " || ".join(["b"] * 120) + " = 'x')",
+        "SELECT " + "(SELECT " * 60 + "1" + ")" * 60,
+        "DO $$ BEGIN " + "IF true THEN " * 400 + "NULL;" + " END IF;" * 400 + " END $$",
+    ],
+    ids=["sum", "check", "subquery", "block"],
+)
+def test_what_is_nested_deeply_hides_no_other_statement(deep: str) -> None:
+    report = lint_text(f"DROP INDEX a;\n{deep};\nDROP INDEX b;\n")
+    found = [f.start.line for f in report.findings if f.rule.startswith("drop-index")]
+    assert found == [1, 3]
+    assert [(n.start.line, n.reason) for n in report.not_checked] == [(2, TOO_DEEP)]
+
+
 def test_psql_commands_are_passed_over_and_keep_every_place() -> None:
     text = (
         "\\set ON_ERROR_STOP on\n\\if :new\n  CREATE INDEX a ON orders (id);\n\\endif\n"
@@ -98,6 +116,18 @@ def test_data_of_copy_is_no_sql() -> None:
     script = read_script(text)
     assert [s.start.line for s in script.statements] == [1, 4]
     assert script.not_checked == ()
+
+
+@pytest.mark.parametrize(
+    "before", ["", "-- Data for Name: orders\n", "/* data; */ ", "\\set a 1\n", "SELECT 1 \\g\n"]
+)
+def test_data_of_copy_is_found_behind_comments_and_commands(before: str) -> None:
+    """As pg_dump writes it; arrays of arrays in it are no template."""
+    data = "1\t{{1,2},{3,4}}\n2\tit's\n\\.\n"
+    script = read_script(f"{before}COPY orders FROM stdin;\n{data}DROP INDEX a;\nSELEC 1;\n")
+    assert script.refused == ""
+    assert [s.text.partition(" ")[0] for s in script.statements][-2:] == ["COPY", "DROP"]
+    assert [n.reason for n in script.not_checked] == ['syntax error at or near "SELEC"']
 
 
 @pytest.mark.parametrize(
