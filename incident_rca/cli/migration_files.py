@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 from incident_rca.errors import BadInput
@@ -14,22 +15,28 @@ _DIGITS = re.compile(r"(\d+)")
 def migration_files(given: Sequence[Path]) -> tuple[Path, ...]:
     """The files given, and all *.sql below the folders given, by their numbers; each once.
 
-    Raises BadInput for what does not exist, is no SQL, or has no SQL in it.
+    Files of one folder that are named one after the other are put in order too: a shell and
+    pre-commit name V10 before V9. Raises BadInput for what does not exist, is no SQL, or has no
+    SQL in it.
     """
     found: dict[Path, None] = {}
-    for path in given:
-        if path.is_dir():
-            inside = sorted(path.rglob("*.sql"), key=lambda p: natural(p.as_posix()))
-            if not inside:
-                raise BadInput(f"{path}: no *.sql in it", hint=_python_hint(path))
-            found |= dict.fromkeys(inside)
-        elif not path.is_file():
-            raise BadInput(f"{path}: no such file or folder", hint="name migrations in SQL")
-        elif path.suffix == ".py":
-            raise BadInput(f"{path}: this is Python, not SQL", hint=_PYTHON)
-        else:
-            found[path] = None
+    for _, group in groupby(given, key=lambda path: path if path.is_dir() else path.parent):
+        files = [file for path in group for file in _files_of(path)]
+        found |= dict.fromkeys(sorted(files, key=lambda path: natural(path.as_posix())))
     return tuple(found)
+
+
+def _files_of(path: Path) -> tuple[Path, ...]:
+    if path.is_dir():
+        inside = tuple(path.rglob("*.sql"))
+        if not inside:
+            raise BadInput(f"{path}: no *.sql in it", hint=_python_hint(path))
+        return inside
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file or folder", hint="name migrations in SQL")
+    if path.suffix == ".py":
+        raise BadInput(f"{path}: this is Python, not SQL", hint=_PYTHON)
+    return (path,)
 
 
 _PYTHON = (

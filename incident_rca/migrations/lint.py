@@ -84,8 +84,9 @@ def lint_files(
 ) -> tuple[FileReport, ...]:
     """The reports of (path, text) pairs in the order in which they would run.
 
-    A text is None where the file's bytes are none; such a file costs itself only. Constraints that an earlier file has added and validated are known to the later ones; a table
-    that it created is not new any more.
+    A text is None where a file's bytes are none; such a file costs itself only. Constraints that an
+    earlier file has added and validated are known to the later ones; a table that it created is not
+    new any more.
     """
     reports = []
     session = Session()

@@ -164,6 +164,26 @@ def test_the_settings_file_is_obeyed(folder: Path) -> None:
     assert found[0]["estimate"]["basis"] == "measured 1,000 rows/s"
 
 
+def test_files_of_a_folder_follow_their_numbers_however_they_are_named(tmp_path: Path) -> None:
+    """A shell and pre-commit name V10 before V9; another folder comes when it is named."""
+    timed = "SET lock_timeout = '5s';\nALTER TABLE orders"
+    for name, text in {
+        "m/V9__a.sql": f"{timed} ADD CONSTRAINT c CHECK (a IS NOT NULL);",
+        "m/V10__b.sql": f"{timed} ALTER COLUMN a SET NOT NULL;",
+        "z/V1__a.sql": "SELECT 1;",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    ran = run(tmp_path, "lint", "z/V1__a.sql", "m/V10__b.sql", "m/V9__a.sql", "--json")
+    document = json.loads(ran.out)
+    assert [file["path"] for file in document["files"]] == [
+        "z/V1__a.sql",
+        "m/V9__a.sql",
+        "m/V10__b.sql",
+    ]
+    assert [f["rule"] for f in document["findings"]] == ["constraint-without-not-valid"]
+
+
 def test_a_rule_explains_itself(tmp_path: Path) -> None:
     ran = run(tmp_path, "lint", "--explain", "set-not-null")
     assert (ran.code, ran.err) == (0, "")
