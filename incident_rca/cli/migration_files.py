@@ -40,8 +40,8 @@ def _files_of(path: Path) -> tuple[Path, ...]:
 
 
 _PYTHON = (
-    "print its SQL first: `alembic upgrade A:B --sql | incident-rca lint -`, or "
-    "`manage.py sqlmigrate APP NAME | incident-rca lint -`"
+    "print its SQL first, which says BEGIN itself: `alembic upgrade A:B --sql | incident-rca lint "
+    "--runner psql -`, or `manage.py sqlmigrate APP NAME | incident-rca lint --runner psql -`"
 )
 
 

@@ -6,8 +6,18 @@ from collections.abc import Iterator, Sequence
 
 from incident_rca.lock_modes import in_words, meaning
 from incident_rca.migrations.rule import Rule
+from incident_rca.migrations.runners import RUNNERS
 
 INDEX = "README.md"
+_RUNNERS = """
+## How a file is run
+
+`--runner`, or `[lint] runner` in the settings. What `alembic upgrade --sql` and
+`manage.py sqlmigrate` print says BEGIN itself where there is a transaction: that is for `psql`.
+
+| runner | runs | a statement that refuses a transaction |
+| --- | --- | --- |
+"""
 _UNSEEN = """
 ## What it cannot see
 
@@ -56,6 +66,10 @@ def pages(rules: Sequence[Rule]) -> Iterator[tuple[str, str]]:
         "change those and run `python docs/make_lint_pages.py`.\n\n"
         "| rule | what it finds | lock |\n| --- | --- | --- |\n"
     )
-    yield INDEX, head + "\n".join(rows) + "\n" + _UNSEEN
+    runners = [
+        f"| `{runner.name}` | {runner.how} | {runner.outside} |" for runner in RUNNERS.values()
+    ]
+    ways = _RUNNERS + "\n".join(runners) + "\n"
+    yield INDEX, head + "\n".join(rows) + "\n" + ways + _UNSEEN
     for rule in rules:
         yield f"{rule.name}.md", page(rule)

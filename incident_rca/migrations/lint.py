@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from incident_rca.lock_modes import in_words, meaning
+from incident_rca.migrations import grammar
 from incident_rca.migrations.bodies import statements_inside
 from incident_rca.migrations.ignores import BadIgnore, Ignore, read_ignores
 from incident_rca.migrations.operations import AlterTable, Block, Calls, CreateFunction
 from incident_rca.migrations.rule import Context, Hit, Rule
 from incident_rca.migrations.rules import BY_NAME, RULES
-from incident_rca.migrations.runners import RUNNERS, Runner
+from incident_rca.migrations.runners import RUNNERS, Runner, refuses_transaction, way_out
 from incident_rca.migrations.script import NotChecked, Place, Script, Statement, read_script
 from incident_rca.migrations.session import Session, after
 from incident_rca.migrations.sizes import TableSizes
@@ -113,12 +114,14 @@ def _lint_file(
     operations = [s.operation for s in script.statements]
     wrapped = around.runner.wraps(operations)
     session = Session(
-        in_transaction=around.runner.name if wrapped else "",
+        implicit=around.runner.name if wrapped and around.runner.one_string else "",
         proofs=before.proofs,
         index_tables=before.index_tables,
         role_timeout=around.has_lock_timeout,
         lock_timeout=around.has_lock_timeout,
     )
+    if wrapped:
+        session = replace(session, in_transaction=around.runner.name, begun=session)
     found: list[tuple[Statement, LintFinding]] = []
     missed = list(script.not_checked)
     bodies = _bodies_of_functions(script)
@@ -207,15 +210,22 @@ def _weighed(
         message=hit.what,
         reason=reason,
         blocking=blocked,
-        rewrite=(*hit.rewrite, *_left_over(rule, statement)),
+        rewrite=(*hit.rewrite, *_remarks(rule, hit, statement, context)),
     )
 
 
-def _left_over(rule: Rule, statement: Statement) -> tuple[str, ...]:
-    """A word on the other actions of an ALTER TABLE, of which a rewrite shows one."""
+def _remarks(rule: Rule, hit: Hit, statement: Statement, context: Context) -> Iterator[str]:
+    """The other actions of an ALTER TABLE, of which one is shown, and where a step cannot run."""
     of = statement.operation
-    several = isinstance(of, AlterTable) and len(of.actions) > 1
-    return ("-- the other actions of the statement stay",) if several and not rule.once else ()
+    if isinstance(of, AlterTable) and len(of.actions) > 1 and not rule.once:
+        yield "-- the other actions of the statement stay"
+    inside = context.session.in_transaction
+    steps = grammar.parse("\n".join(hit.rewrite)) if inside or statement.in_body else ()
+    if not isinstance(steps, grammar.Unreadable):
+        refused = [name for step in steps if (name := refuses_transaction(step.operation))]
+        if refused:
+            cure = way_out(context.runner, inside, in_body=statement.in_body)
+            yield f"-- {refused[0]} does not run here: {cure}"
 
 
 def _set_aside(

@@ -36,12 +36,14 @@ class Proof:
 class Session:
     """The state before a statement; `begun` is the state to which ROLLBACK returns.
 
-    `in_transaction` says why there is one: `BEGIN`, the runner's name, or "" for none.
+    `in_transaction` says why there is one: `BEGIN`, the runner's name, or "" for none; `implicit`
+    is what it is again behind a COMMIT, because the server got the file as one string.
     `role_timeout` is whether the role sets lock_timeout, to which RESET returns. Relations are
     resolved: with the first schema of the search path where a name had none.
     """
 
     in_transaction: str = ""
+    implicit: str = ""
     begun: Session | None = None
     role_timeout: bool = False
     lock_timeout: bool = False
@@ -94,13 +96,16 @@ def _after_transaction(session: Session, operation: ops.Transaction) -> Session:
         case "begin" if not session.in_transaction:
             return replace(session, in_transaction="BEGIN", begun=session)
         case "commit" | "prepare":
-            ended = replace(session, in_transaction="", begun=None, local_timeout=None, held=())
-            return _chained(ended, operation)
+            return _chained(_ended(session), operation)
         case "rollback":
-            before = session.begun or session
-            ended = replace(before, in_transaction="", begun=None, local_timeout=None, held=())
-            return _chained(ended, operation)
+            return _chained(_ended(session.begun or session), operation)
     return session
+
+
+def _ended(session: Session) -> Session:
+    return replace(
+        session, in_transaction=session.implicit, begun=None, local_timeout=None, held=()
+    )
 
 
 def _chained(session: Session, operation: ops.Transaction) -> Session:

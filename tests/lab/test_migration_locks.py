@@ -298,6 +298,8 @@ def test_what_refuses_a_transaction_is_refused(standing: Shop) -> None:
 def test_several_statements_in_one_string_are_a_transaction(shop: Shop) -> None:
     with pytest.raises(psycopg.errors.ActiveSqlTransaction):
         shop.run("CREATE INDEX CONCURRENTLY a ON orders (status); SELECT 1")
+    with pytest.raises(psycopg.errors.ActiveSqlTransaction):
+        shop.run("BEGIN; COMMIT; CREATE INDEX CONCURRENTLY a ON orders (status)")
     shop.run("CREATE INDEX CONCURRENTLY a ON orders (status)")
 
 
