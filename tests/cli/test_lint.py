@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import COMMAND, environment, refused, run
+from tests.oracle.libraries import BESIDE_MODULES
+from tests.oracle.libraries import run as read_by
 
 STATS = Path(__file__).resolve().parents[1] / "migrations" / "stats.json"
 INDEX = "SET lock_timeout = '5s';\nCREATE INDEX a ON orders (status);\n"
@@ -99,6 +101,26 @@ def test_sarif_places_and_suppresses(folder: Path) -> None:
     assert second["suppressions"] == [{"kind": "inSource", "justification": "night"}]
     (note,) = one["invocations"][0]["toolExecutionNotifications"]
     assert note["message"]["text"] == 'not checked: syntax error at or near "SELEC"'
+
+
+def test_sarif_is_valid_by_its_schema(folder: Path) -> None:
+    """Every level and kind of notification; what breaks the schema is told, so it is looked at."""
+    text = (
+        f"{INDEX}DROP INDEX CONCURRENTLY a;\nSELEC 1;\n"
+        "-- incident-rca: ignore drop-index-without-concurrently because the table is not used\n"
+        "DROP INDEX b;\n-- incident-rca: ignore set-not-null because x\n-- incident-rca: hm\n"
+    )
+    (folder / "m" / "V3__all.sql").write_text(text, encoding="utf-8")
+    (folder / "m" / "V4__é.sql").write_bytes(b"\xff")
+    ran = run(folder, "lint", "m", "--runner", "django", "--stats", STATS, "--format", "sarif")
+    (one,) = (log := json.loads(ran.out))["runs"]
+    assert {result["level"] for result in one["results"]} == {"error", "warning"}
+    assert len(one["invocations"][0]["toolExecutionNotifications"]) == 4
+    assert any("suppressions" in result for result in one["results"])
+    read_by("read_sarif.cjs", BESIDE_MODULES, given=ran.out)
+    one["results"][0]["level"] = "critical"
+    with pytest.raises(AssertionError, match="level should be equal to one of the allowed values"):
+        read_by("read_sarif.cjs", BESIDE_MODULES, given=json.dumps(log))
 
 
 def test_annotations_of_github_are_one_line_each(folder: Path) -> None:
