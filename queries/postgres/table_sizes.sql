@@ -6,8 +6,8 @@
 -- Reads catalogs and statistics only: a size function would open the table and wait for its lock, so
 -- bytes are pages as VACUUM or ANALYZE last counted them, those of long values (TOAST) among them,
 -- which only VACUUM counts. rows is null where one of the leaves was
--- never counted: -1 in reltuples means unknown, never small. Leaves that only the statistics know
--- count by those (n_live_tup), which say nothing on a replica.
+-- never counted: -1 in reltuples means unknown, never small. The statistics (n_live_tup, nothing on a
+-- replica) know what was written since, so the larger of both counts.
 WITH RECURSIVE tree AS (
     SELECT c.oid AS root, c.oid AS leaf, 0 AS depth
     FROM pg_catalog.pg_class c
@@ -27,8 +27,7 @@ leaves AS (
         t.depth,
         ARRAY[n.nspname::text, c.relname::text] AS named,
         CASE
-            WHEN c.reltuples >= 0 THEN c.reltuples
-            WHEN s.n_live_tup > 0 THEN s.n_live_tup
+            WHEN c.reltuples >= 0 OR s.n_live_tup > 0 THEN greatest(c.reltuples, s.n_live_tup)
         END AS rows,
         c.relpages + coalesce(l.relpages, 0) AS pages,
         greatest(s.last_analyze, s.last_autoanalyze) AS analyzed_at,

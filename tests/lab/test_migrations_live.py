@@ -52,6 +52,8 @@ def test_reserved_words_are_those_of_the_server(server18: Server, server16: Serv
 
 def test_sizes_sum_partitions_and_tell_unknown_from_small(shop: Shop) -> None:
     shop.run("CREATE TABLE loaded (id int); INSERT INTO loaded SELECT generate_series(1, 700)")
+    shop.run("CREATE TABLE grown (id int); ANALYZE grown")
+    shop.run("INSERT INTO grown SELECT generate_series(1, 900)")
     shop.run("CREATE TABLE never (id int); INSERT INTO never SELECT 1")
     shop.run("CREATE TABLE empty (id int) PARTITION BY LIST (id)")
     shop.run("SELECT pg_stat_force_next_flush()")
@@ -68,6 +70,7 @@ def test_sizes_sum_partitions_and_tell_unknown_from_small(shop: Shop) -> None:
     assert rows("orders") == 1000
     assert rows("events") == 1000
     assert rows("loaded") == 700, "not analyzed, but its writes were counted"
+    assert rows("grown") == 900, "analyzed when it was empty"
     assert rows("never") is None, "neither analyzed nor counted"
     assert rows("empty") == 0
     events = sizes.of(Relation("events", shop.schema))
