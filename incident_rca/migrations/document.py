@@ -23,9 +23,12 @@ _UNSEEN = """
 
 - SQL that is put together at run time, files that a file includes, functions that another file
   made: the first two are counted as not checked.
-- The type that a column has now, and constraints that were there before the files given: a change
-  of type that writes nothing, or a SET NOT NULL that an old CHECK proves, is told all the same.
-- Which tables are partitioned, and the table of an index, without `--dsn` or `--stats`.
+- What neither the files given nor `--dsn` or `--stats` tell: the type that a column has, a CHECK
+  that proves a column has no nulls, which tables are partitioned, default partitions, the table of
+  an index. What is not known is told, not passed over; only partitions are not guessed.
+- Whether a CHECK says as much as the bound of a partition: any valid one is taken to. Which indexes
+  and foreign keys of the parent ATTACH PARTITION must still build and check.
+- The rows that a change of type lets a foreign key look up again, and types that are not built in.
 - How long it would take where it runs: the seconds are the least, at rates that were measured in
   memory (`incident_rca/migrations/weighing.py`); set `index_rows_per_second` to what you measured.
 - Locks that are no table locks: rows, advisory locks, the application's own.

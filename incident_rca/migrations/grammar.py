@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import postgast
@@ -13,7 +14,14 @@ from postgast import pg_query_pb2 as pb
 from incident_rca.lock_modes import MODES
 from incident_rca.migrations import grammar_tables as tables
 from incident_rca.migrations import operations as ops
-from incident_rca.migrations.spelling import relation_of, relation_of_names, spelled
+from incident_rca.migrations.column_types import ColumnType
+from incident_rca.migrations.spelling import (
+    column_type_of,
+    columns_in,
+    relation_of,
+    relation_of_names,
+    spelled,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,17 @@ def tokens(text: str) -> tuple[Token, ...] | Unreadable:
     return tuple(Token(t.start, t.end, _TOKENS.get(t.token, "")) for t in scanned)
 
 
+@cache
+def column_type(text: str) -> ColumnType | None:
+    """The type that a text such as `character varying(20)` names, None where it names none."""
+    try:
+        tree = postgast.parse(f"SELECT NULL::{text}")
+        (target,) = tree.stmts[0].stmt.select_stmt.target_list
+    except (postgast.PgQueryError, ValueError):
+        return None
+    return column_type_of(target.res_target.val.type_cast.type_name)
+
+
 def operation_of(node: Any) -> ops.Operation:
     """What the statement of a node does."""
     kind = str(node.WhichOneof("node") or "")
@@ -116,7 +135,16 @@ def _index(stmt: Any) -> ops.Operation:
         leaf_text=text(concurrent=True, name=ops.LEAF_INDEX, table=ops.LEAF_TABLE),
         concurrently=stmt.concurrent,
         only=not stmt.relation.inh,
+        mentions=_mentioned(stmt),
     )
+
+
+def _mentioned(stmt: Any) -> tuple[str, ...]:
+    """All columns of an index that has expressions or a condition."""
+    keys = [param.index_elem for param in stmt.index_params]
+    if not stmt.HasField("where_clause") and not any(key.HasField("expr") for key in keys):
+        return ()
+    return (*(key.name for key in keys if key.name), *columns_in(stmt))
 
 
 _DROPPED = {

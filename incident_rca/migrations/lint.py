@@ -115,7 +115,7 @@ def _lint_file(
     wrapped = around.runner.wraps(operations)
     session = Session(
         implicit=around.runner.name if wrapped and around.runner.one_string else "",
-        proofs=before.proofs,
+        known=before.known,
         index_tables=before.index_tables,
         role_timeout=around.has_lock_timeout,
         lock_timeout=around.has_lock_timeout,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from incident_rca.lock_modes import MODES
 from incident_rca.migrations import operations as ops
+from incident_rca.migrations.known import Known, known_after
 from incident_rca.migrations.locks import TableLock, blocks_writes, locks_of
 
 _OFF = re.compile(r"\s*0+(?:\.0+)?\s*(?:us|ms|s|min|h|d)?\s*")
@@ -20,16 +21,6 @@ class Held:
     relation: ops.Relation
     mode: str
     line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """A CHECK (column IS NOT NULL), or a NOT NULL constraint, that was added in these files."""
-
-    table: ops.Relation
-    name: str
-    column: str
-    is_valid: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +42,7 @@ class Session:
     search_path: str = "public"
     created: frozenset[ops.Relation] = frozenset()
     index_tables: Mapping[ops.Relation, ops.Relation] = field(default_factory=dict)
-    proofs: frozenset[Proof] = frozenset()
+    known: Known = field(default_factory=dict)
     held: tuple[Held, ...] = ()
 
     @property
@@ -88,7 +79,9 @@ def after(session: Session, operation: ops.Operation, line: int) -> Session:
         case ops.ResetSession():
             timeout = session.role_timeout
             return replace(session, lock_timeout=timeout, local_timeout=None, search_path="public")
-    return _with_held(_with_names(session, operation), locks_of(operation), line)
+    known = known_after(session.known, operation, session.resolve)
+    named = _with_names(replace(session, known=known), operation)
+    return _with_held(named, locks_of(operation), line)
 
 
 def _after_transaction(session: Session, operation: ops.Transaction) -> Session:
@@ -143,35 +136,19 @@ def _with_names(session: Session, operation: ops.Operation) -> Session:
         case ops.Drop(kind="table" | "materialized view", names=names):
             gone = {session.resolve(name) for name in names}
             return replace(session, created=session.created - gone)
-        case ops.Rename(relation=relation, new_name=new) if new and session.is_new(relation):
+        case ops.Rename(relation=relation, new_name=new, part="") if session.is_new(relation):
             old = session.resolve(relation)
             renamed = (session.created - {old}) | {ops.Relation(new, old.schema)}
             return replace(session, created=renamed)
-        case ops.AlterTable(table=table, actions=actions):
-            return _with_actions(session, session.resolve(table), actions)
-    return session
-
-
-def _with_actions(
-    session: Session, table: ops.Relation, actions: tuple[ops.Action, ...]
-) -> Session:
-    for action in actions:
-        match action:
-            case ops.AddConstraint(constraint=constraint) if constraint.not_null_column:
-                proof = Proof(
-                    table, constraint.name, constraint.not_null_column, not constraint.not_valid
-                )
-                session = replace(session, proofs=session.proofs | {proof})
-            case ops.Validate(constraint=name):
-                proofs = frozenset(
-                    replace(p, is_valid=True) if (p.table, p.name) == (table, name) else p
-                    for p in session.proofs
-                )
-                session = replace(session, proofs=proofs)
-            case ops.Partition(attach=True, partition=partition):
-                # From now on it is read through its parent.
-                gone = session.created - {session.resolve(partition)}
-                session = replace(session, created=gone)
+        case ops.AlterTable(table=table, actions=actions, kind="table"):
+            # From now on they are read through their parent.
+            attached = {
+                session.resolve(action.partition)
+                for action in actions
+                if isinstance(action, ops.Partition) and action.attach
+            }
+            if attached and not session.is_new(table):
+                return replace(session, created=session.created - attached)
     return session
 
 

@@ -19,7 +19,9 @@ class TableSize:
 
     `bytes` is without indexes, `is_nested` where partitions have partitions. `analyzed_at` is the
     oldest of its partitions, "" for never. Writes and reads are per second: rows written, and scans
-    begun, while the server was watched.
+    begun, while the server was watched. `columns` are types by name; `not_null` has the columns
+    that cannot be null, each with the CHECK that says so or "", `checks` the valid CHECKs,
+    `watched` the columns that a CHECK, or an index with expressions or a condition, mentions.
     """
 
     schema: str
@@ -33,6 +35,12 @@ class TableSize:
     partitions: tuple[Relation, ...] = ()
     is_nested: bool = False
     indexes: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    not_null: tuple[tuple[str, str], ...] = ()
+    checks: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
+    partition_key: tuple[str, ...] = ()
+    default_partition: Relation | None = None
 
     @property
     def is_partitioned(self) -> bool:
@@ -119,6 +127,14 @@ def to_document(sizes: TableSizes) -> dict[str, Any]:
                 "partitions": [[p.schema, p.name] for p in t.partitions],
                 "is_nested": t.is_nested,
                 "indexes": list(t.indexes),
+                "columns": dict(t.columns),
+                "not_null": [list(pair) for pair in t.not_null],
+                "checks": list(t.checks),
+                "watched": list(t.watched),
+                "partition_key": list(t.partition_key),
+                "default_partition": [t.default_partition.schema, t.default_partition.name]
+                if t.default_partition
+                else None,
             }
             for _, t in sorted(sizes.tables.items(), key=lambda item: str(item[0]))
         ],
@@ -146,6 +162,12 @@ def of_document(document: Any, name: str) -> TableSizes:
                 partitions=tuple(Relation(str(n), str(s)) for s, n in t.get("partitions", ())),
                 is_nested=bool(t.get("is_nested")),
                 indexes=tuple(map(str, t.get("indexes", ()))),
+                columns=MappingProxyType({c: str(k) for c, k in t.get("columns", {}).items()}),
+                not_null=tuple((str(c), str(name)) for c, name in t.get("not_null", ())),
+                checks=tuple(map(str, t.get("checks", ()))),
+                watched=tuple(map(str, t.get("watched", ()))),
+                partition_key=tuple(map(str, t.get("partition_key", ()))),
+                default_partition=_relation(t.get("default_partition")),
             )
             for t in document["tables"]
         ]
@@ -161,6 +183,10 @@ def of_document(document: Any, name: str) -> TableSizes:
             f"{name}: not a file of `incident-rca stats`",
             hint="write one: incident-rca stats --dsn … > stats.json",
         ) from error
+
+
+def _relation(value: Sequence[Any] | None) -> Relation | None:
+    return Relation(str(value[1]), str(value[0])) if value else None
 
 
 def _number(value: object) -> float | None:

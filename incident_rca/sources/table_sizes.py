@@ -80,4 +80,12 @@ def _size(row: Row, before: Row | None, seconds: float, is_replica: bool) -> Tab
         partitions=tuple(Relation(name, schema) for schema, name in row["partitions"]),
         is_nested=row["is_nested"],
         indexes=tuple(row["indexes"]),
+        columns=dict(row["columns"]),
+        not_null=tuple((column, name) for column, name in row["not_null"]),
+        checks=tuple(row["checks"]),
+        watched=tuple(row["watched"]),
+        partition_key=tuple(row["partition_key"]),
+        default_partition=Relation(*reversed(row["default_partition"]))
+        if row["default_partition"]
+        else None,
     )

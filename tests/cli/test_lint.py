@@ -42,7 +42,7 @@ def test_the_terminal_shows_source_lock_size_and_rewrite(folder: Path) -> None:
         "    CREATE INDEX CONCURRENTLY a ON orders USING btree (status);",
         "",
         "Checked 3 of 3 statements (100%) in 2 files.",
-        "Sizes: 7 tables of made up for the twins, PostgreSQL 18.4, primary, 2026-01-15T10:00:00Z.",
+        "Sizes: 8 tables of made up for the twins, PostgreSQL 18.4, primary, 2026-01-15T10:00:00Z.",
         "1 finding: 1 high.",
     ]
     assert ran.err == ""

@@ -73,6 +73,7 @@ STATEMENTS = (
     "ALTER TABLE orders ALTER COLUMN status SET (n_distinct = 5)",
     "ALTER TABLE orders SET (fillfactor = 70)",
     "ALTER TABLE orders DISABLE TRIGGER USER",
+    "ALTER TABLE orders SET UNLOGGED",
     "ALTER TABLE orders ADD CHECK (quantity > 0)",
     "ALTER TABLE orders ADD CHECK (quantity > 0) NOT VALID",
     "ALTER TABLE orders ADD FOREIGN KEY (customer_id) REFERENCES customers (id)",
@@ -81,6 +82,7 @@ STATEMENTS = (
     "ALTER TABLE orders ALTER COLUMN status SET NOT NULL",
     "ALTER TABLE orders ALTER COLUMN quantity TYPE bigint",
     "ALTER TABLE orders ALTER COLUMN quantity TYPE bigint, ADD COLUMN a int",
+    "ALTER TABLE events ATTACH PARTITION events_2024 FOR VALUES FROM ('2024-1-1') TO ('2025-1-1')",
     "ALTER TABLE events DETACH PARTITION events_2025",
     "ALTER TABLE events DETACH PARTITION events_2025 CONCURRENTLY",
     "ALTER INDEX orders_status_idx RENAME TO b",
@@ -126,7 +128,7 @@ TABLE_OF_INDEX = {
     "DROP INDEX orders_status_idx": "AccessExclusiveLock",
     "REINDEX INDEX orders_status_idx": "ShareLock",
 }
-TABLES = ("customers", "orders", "events", "daily_orders")
+TABLES = ("customers", "orders", "events", "events_2024", "daily_orders")
 
 
 @pytest.mark.parametrize("sql", STATEMENTS)
@@ -166,6 +168,7 @@ COMPLETE = (
     "foreign-key-without-not-valid",
     "unique-without-index",
     "set-not-null",
+    "attach-partition-scan",
     "detach-without-concurrently",
     "refresh-without-concurrently",
 )
