@@ -52,15 +52,22 @@ def alter_table(stmt: Any) -> ops.Operation:
 
 
 def create_table(stmt: Any) -> ops.Operation:
-    constraints = [e.constraint for e in stmt.table_elts if e.HasField("constraint")]
-    constraints += [c.constraint for c in stmt.constraints]
+    of_table = [e.constraint for e in stmt.table_elts if e.HasField("constraint")]
+    of_table += [c.constraint for c in stmt.constraints]
     columns = [e.column_def for e in stmt.table_elts if e.HasField("column_def")]
+    constraints = [_constraint(c) for c in of_table if c.contype in _FORMS]
+    constraints += [
+        _constraint_of_column(item.constraint, column.colname)
+        for column in columns
+        for item in column.constraints
+        if item.constraint.contype in _FORMS and item.constraint.contype != pb.CONSTR_NOTNULL
+    ]
     parents = tuple(relation_of(r.range_var) for r in stmt.inh_relations)
     is_partition = stmt.HasField("partbound")
     return ops.CreateTable(
         table=relation_of(stmt.relation),
-        columns=tuple(_column(c) for c in columns),
-        constraints=tuple(_constraint(c) for c in constraints if c.contype in _FORMS),
+        columns=tuple(_column_of_new_table(c) for c in columns),
+        constraints=tuple(constraints),
         partition_key=tuple(p.partition_elem.name for p in stmt.partspec.part_params),
         if_not_exists=stmt.if_not_exists,
         temporary=stmt.relation.relpersistence == "t",
@@ -68,6 +75,13 @@ def create_table(stmt: Any) -> ops.Operation:
         bound=_bound(stmt.partbound) if is_partition else None,
         inherits=() if is_partition else parents,
     )
+
+
+def _column_of_new_table(column: Any) -> ops.Column:
+    kinds = {item.constraint.contype for item in column.constraints}
+    is_filled = bool(kinds & {pb.CONSTR_NOTNULL, pb.CONSTR_IDENTITY})
+    kind = column_type_of(column.type_name)
+    return ops.Column(column.colname, kind, is_filled or is_numbered(column.type_name))
 
 
 def rename(stmt: Any) -> ops.Operation:

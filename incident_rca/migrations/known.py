@@ -77,9 +77,16 @@ def known_after(known: Known, operation: ops.Operation, resolve: Resolve) -> Kno
 
 
 def _created(table: ops.CreateTable) -> KnownTable:
-    made = KnownTable(is_whole=True, partition_key=table.partition_key)
-    for column in table.columns:
-        made = _with_column(made, column)
+    made = KnownTable(
+        is_whole=True,
+        types={column.name: column.kind for column in table.columns},
+        checks=tuple(
+            Check(not_null=column.name, is_of_column=True)
+            for column in table.columns
+            if column.not_null
+        ),
+        partition_key=table.partition_key,
+    )
     for constraint in table.constraints:
         made = _with_constraint(made, constraint)
     return made

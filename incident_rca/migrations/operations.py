@@ -216,15 +216,24 @@ class Reindex:
     concurrently: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a new table; `kind` is None where its type is not understood."""
+
+    name: str
+    kind: ColumnType | None
+    not_null: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTable:
     """A new table or materialized view; with `if_not_exists` it may have been there.
 
-    `partition_key` has "" for an expression.
+    `constraints` are those of the columns too. `partition_key` has "" for an expression.
     """
 
     table: Relation
-    columns: tuple[AddColumn, ...] = ()
+    columns: tuple[Column, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     partition_key: tuple[str, ...] = ()
     if_not_exists: bool = False
@@ -234,13 +243,8 @@ class CreateTable:
     inherits: tuple[Relation, ...] = ()
 
     @property
-    def all_constraints(self) -> tuple[Constraint, ...]:
-        """Those of the table, and those that stand behind a column."""
-        return (*self.constraints, *(c for column in self.columns for c in column.constraints))
-
-    @property
     def references(self) -> tuple[Relation, ...]:
-        return tuple(c.references for c in self.all_constraints if c.references is not None)
+        return tuple(c.references for c in self.constraints if c.references is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
