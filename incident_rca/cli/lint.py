@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,7 +84,7 @@ def lint(
     if chosen is not Format.TERMINAL:
         from incident_rca.migrations.told import coverage
 
-        for line in coverage(reports, around.sizes):
+        for line in coverage(reports, around.sizes, datetime.now(UTC)):
             say(line, quiet=quiet)
     raise typer.Exit(exit_code(reports, fail_on))
 
@@ -188,6 +189,6 @@ def _write(reports: Sequence[FileReport], sizes: TableSizes | None, form: Format
             from incident_rca.migrations.as_terminal import to_lines
 
             console = out()
-            for text in to_lines(reports, sizes):
+            for text in to_lines(reports, sizes, datetime.now(UTC)):
                 # A statement is one line, whatever the width, so that it can be copied.
                 console.print(text, soft_wrap=True)
