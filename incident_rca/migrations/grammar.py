@@ -254,12 +254,14 @@ _TRANSACTION = {
     pb.TRANS_STMT_COMMIT: "commit",
     pb.TRANS_STMT_ROLLBACK: "rollback",
     pb.TRANS_STMT_PREPARE: "prepare",
+    pb.TRANS_STMT_SAVEPOINT: "savepoint",
+    pb.TRANS_STMT_ROLLBACK_TO: "rollback to",
 }
 
 
 def _transaction(stmt: Any) -> ops.Operation:
     kind = _TRANSACTION.get(stmt.kind, "other")
-    return ops.Transaction(kind=kind, chain=stmt.chain)
+    return ops.Transaction(kind=kind, savepoint=stmt.savepoint_name, chain=stmt.chain)
 
 
 def _set(stmt: Any) -> ops.Operation:

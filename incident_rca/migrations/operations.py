@@ -288,9 +288,10 @@ class LockTables:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """`kind` is begin, commit, rollback, prepare, or other for what a savepoint begins or ends."""
+    """`kind` is begin, commit, rollback, prepare, savepoint, rollback to, or other."""
 
     kind: str
+    savepoint: str = ""
     chain: bool = False
 
 

@@ -25,7 +25,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """The state before a statement; `begun` is the state to which ROLLBACK returns.
+    """The state before a statement; ROLLBACK returns to `begun`, ROLLBACK TO to a savepoint.
 
     `in_transaction` says why there is one: `BEGIN`, the runner's name, or "" for none; `implicit`
     is what it is again behind a COMMIT, because the server got the file as one string.
@@ -36,6 +36,7 @@ class Session:
     in_transaction: str = ""
     implicit: str = ""
     begun: Session | None = None
+    savepoints: Mapping[str, Session] = field(default_factory=dict)
     role_timeout: bool = False
     lock_timeout: bool = False
     local_timeout: bool | None = None
@@ -92,12 +93,23 @@ def _after_transaction(session: Session, operation: ops.Transaction) -> Session:
             return _chained(_ended(session), operation)
         case "rollback":
             return _chained(_ended(session.begun or session), operation)
+        case "savepoint":
+            points = {**session.savepoints, operation.savepoint: session}
+            return replace(session, savepoints=points)
+        case "rollback to" if operation.savepoint in session.savepoints:
+            saved = session.savepoints[operation.savepoint]
+            return replace(saved, savepoints=session.savepoints)
     return session
 
 
 def _ended(session: Session) -> Session:
     return replace(
-        session, in_transaction=session.implicit, begun=None, local_timeout=None, held=()
+        session,
+        in_transaction=session.implicit,
+        begun=None,
+        savepoints={},
+        local_timeout=None,
+        held=(),
     )
 
 
