@@ -337,6 +337,9 @@ def _function(stmt: Any) -> ops.Operation:
         elif element.defname == "as" and element.arg.list.items:
             body = element.arg.list.items[0].string.sval
     name = relation_of_names([n.string.sval for n in stmt.funcname])
+    returned = [n.string.sval for n in stmt.return_type.names]
+    if returned and returned[-1] in ("trigger", "event_trigger"):
+        body = ""
     return ops.CreateFunction(name=name, language=language, body=body)
 
 

@@ -77,7 +77,7 @@ class FileReport:
 
 
 _NO_TEXT = "it is not UTF-8 text: save it as UTF-8"
-Bodies = dict[str, tuple[tuple[Statement, ...], tuple[NotChecked, ...]]]
+Functions = dict[str, Statement]
 
 
 def lint_files(
@@ -124,9 +124,9 @@ def _lint_file(
         session = replace(session, in_transaction=around.runner.name, begun=session)
     found: list[tuple[Statement, LintFinding]] = []
     missed = list(script.not_checked)
-    bodies = _bodies_of_functions(script)
+    functions = _functions(script)
     for statement in script.statements:
-        for part in (statement, *_run_inside(statement, bodies, missed)):
+        for part in (statement, *_run_inside(statement, functions, missed)):
             context = Context(session=session, sizes=around.sizes, runner=around.runner)
             found += [(part, f) for f in _findings(path, part, context, around)]
             session = after(session, part.operation, part.start.line)
@@ -146,24 +146,24 @@ def _lint_file(
     return report, session
 
 
-def _bodies_of_functions(script: Script) -> Bodies:
-    """What each function of the file would run once it is called."""
+def _functions(script: Script) -> Functions:
+    """The functions of the file, what is in which runs once it is called."""
     return {
-        s.operation.name.name: statements_inside(s)
+        s.operation.name.name: s
         for s in script.statements
         if isinstance(s.operation, CreateFunction)
     }
 
 
 def _run_inside(
-    statement: Statement, bodies: Bodies, missed: list[NotChecked]
+    statement: Statement, known: Functions, missed: list[NotChecked]
 ) -> tuple[Statement, ...]:
     """The statements that run as part of one: the body of DO, or of a function that it calls."""
     match statement.operation:
         case Block():
             parts = [statements_inside(statement)]
         case Calls(functions=functions):
-            parts = [bodies[f.name] for f in functions if f.name in bodies]
+            parts = [statements_inside(known[f.name]) for f in functions if f.name in known]
         case _:
             return ()
     missed += [n for _, not_read in parts for n in not_read]

@@ -319,7 +319,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateFunction:
-    """A function or procedure with its code; an SQL body (BEGIN ATOMIC) cannot hold DDL."""
+    """A function or procedure with its code; an SQL body (BEGIN ATOMIC) cannot hold DDL.
+
+    That of a trigger has none here: no statement can call it.
+    """
 
     name: Relation
     language: str
