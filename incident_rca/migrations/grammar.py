@@ -1,4 +1,4 @@
-"""PostgreSQL's own grammar: this, grammar_tables, spelling and plpgsql know the parser."""
+"""PostgreSQL's own grammar: this, the other grammar_*, spelling and plpgsql know the parser."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from google.protobuf.message import DecodeError
 from postgast import pg_query_pb2 as pb
 
 from incident_rca.lock_modes import MODES
+from incident_rca.migrations import grammar_indexes as indexes
 from incident_rca.migrations import grammar_tables as tables
 from incident_rca.migrations import operations as ops
 from incident_rca.migrations.column_types import ColumnType
 from incident_rca.migrations.spelling import (
     column_type_of,
-    columns_in,
+    is_on,
     relation_of,
     relation_of_names,
-    spelled,
 )
 
 
@@ -114,39 +114,6 @@ def _written(kind: str, statement: Any) -> tuple[ops.Relation, ...]:
     return ()
 
 
-def _index(stmt: Any) -> ops.Operation:
-    def text(*, concurrent: bool, only: bool = False, name: str = "", table: str = "") -> str:
-        copy = pb.IndexStmt()
-        copy.CopyFrom(stmt)
-        copy.concurrent = concurrent
-        if only:
-            copy.relation.inh = False
-        if name:
-            copy.idxname = name
-        if table:
-            copy.relation.relname, copy.relation.schemaname, copy.relation.inh = table, "", True
-        return spelled(index_stmt=copy)
-
-    return ops.CreateIndex(
-        table=relation_of(stmt.relation),
-        name=stmt.idxname,
-        concurrent_text=text(concurrent=True),
-        parent_text=text(concurrent=False, only=True, name=stmt.idxname or ops.LEAF_INDEX),
-        leaf_text=text(concurrent=True, name=ops.LEAF_INDEX, table=ops.LEAF_TABLE),
-        concurrently=stmt.concurrent,
-        only=not stmt.relation.inh,
-        mentions=_mentioned(stmt),
-    )
-
-
-def _mentioned(stmt: Any) -> tuple[str, ...]:
-    """All columns of an index that has expressions or a condition."""
-    keys = [param.index_elem for param in stmt.index_params]
-    if not stmt.HasField("where_clause") and not any(key.HasField("expr") for key in keys):
-        return ()
-    return (*(key.name for key in keys if key.name), *columns_in(stmt))
-
-
 _DROPPED = {
     pb.OBJECT_INDEX: "index",
     pb.OBJECT_TABLE: "table",
@@ -188,39 +155,10 @@ def _set_schema(stmt: Any) -> ops.Operation:
     return _change(relation_of(stmt.relation), "set schema")
 
 
-_REINDEXED = {
-    pb.REINDEX_OBJECT_INDEX: "index",
-    pb.REINDEX_OBJECT_TABLE: "table",
-    pb.REINDEX_OBJECT_SCHEMA: "schema",
-    pb.REINDEX_OBJECT_SYSTEM: "system",
-    pb.REINDEX_OBJECT_DATABASE: "database",
-}
-
-
-def _reindex(stmt: Any) -> ops.Operation:
-    name = relation_of(stmt.relation) if stmt.relation.relname else ops.Relation(stmt.name)
-    return ops.Reindex(
-        kind=_REINDEXED[stmt.kind], name=name, concurrently=_option(stmt.params, "concurrently")
-    )
-
-
-def _option(options: Any, name: str) -> bool:
-    """Whether a parenthesised option is on: `(FULL)`, `(FULL true)`, not `(FULL off)`."""
-    for option in options:
-        if option.def_elem.defname == name:
-            arg = option.def_elem.arg
-            kind = arg.WhichOneof("node")
-            if kind is None:
-                return True
-            value = arg.string.sval if kind == "string" else str(arg.integer.ival)
-            return value.lower() in ("true", "on", "1", "yes")
-    return False
-
-
 def _vacuum(stmt: Any) -> ops.Operation:
     if not stmt.is_vacuumcmd:
         return ops.Other(kind="analyze")
-    if not _option(stmt.options, "full"):
+    if not is_on(stmt.options, "full"):
         return ops.Other(kind="vacuum")
     return ops.Rewrite(
         command="VACUUM FULL",
@@ -363,6 +301,20 @@ def _created(into: Any, *, if_not_exists: bool = False) -> ops.Operation:
     )
 
 
+def _create_domain(stmt: Any) -> ops.Operation:
+    kinds = {item.constraint.contype for item in stmt.constraints}
+    if not kinds & {pb.CONSTR_CHECK, pb.CONSTR_NOTNULL}:
+        return ops.Other(kind="create_domain_stmt")
+    return ops.ConstrainDomain(relation_of_names([n.string.sval for n in stmt.domainname]))
+
+
+def _alter_domain(stmt: Any) -> ops.Operation:
+    # C adds a constraint, O is SET NOT NULL (AlterDomainStmt in parsenodes.h).
+    if stmt.subtype not in ("C", "O"):
+        return ops.Other(kind="alter_domain_stmt")
+    return ops.ConstrainDomain(relation_of_names([n.string.sval for n in stmt.type_name]))
+
+
 def _trigger(stmt: Any) -> ops.Operation:
     return ops.CreateTrigger(table=relation_of(stmt.relation))
 
@@ -371,9 +323,9 @@ _READERS: Mapping[str, Callable[[Any], ops.Operation]] = {
     "alter_table_stmt": tables.alter_table,
     "create_stmt": tables.create_table,
     "rename_stmt": tables.rename,
-    "index_stmt": _index,
+    "index_stmt": indexes.create_index,
     "drop_stmt": _drop,
-    "reindex_stmt": _reindex,
+    "reindex_stmt": indexes.reindex,
     "vacuum_stmt": _vacuum,
     "cluster_stmt": _cluster,
     "truncate_stmt": _truncate,
@@ -388,6 +340,8 @@ _READERS: Mapping[str, Callable[[Any], ops.Operation]] = {
     "refresh_mat_view_stmt": _refresh,
     "create_table_as_stmt": _create_as,
     "create_trig_stmt": _trigger,
+    "create_domain_stmt": _create_domain,
+    "alter_domain_stmt": _alter_domain,
     "create_policy_stmt": _policy,
     "alter_policy_stmt": _policy,
     "rule_stmt": _rule,

@@ -116,6 +116,7 @@ def _lint_file(
     session = Session(
         implicit=around.runner.name if wrapped and around.runner.one_string else "",
         known=before.known,
+        domains=before.domains,
         index_tables=before.index_tables,
         role_timeout=around.has_lock_timeout,
         lock_timeout=around.has_lock_timeout,

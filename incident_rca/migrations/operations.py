@@ -257,6 +257,13 @@ class Rename:
     part: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ConstrainDomain:
+    """A domain that is created with a constraint, or gets one."""
+
+    name: Relation
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTrigger:
     table: Relation
@@ -356,6 +363,7 @@ Operation = (
     | Reindex
     | CreateTable
     | Rename
+    | ConstrainDomain
     | CreateTrigger
     | Rewrite
     | Refresh

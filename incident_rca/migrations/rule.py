@@ -76,6 +76,16 @@ class Context:
         added = any(c.is_valid and not c.is_of_column for c in known.checks)
         return added or (size is not None and bool({*size.checks} - known.dropped))
 
+    def is_constrained(self, kind: ColumnType | None) -> bool:
+        """Whether a type is a domain with a constraint; an array of it is none."""
+        if kind is None or kind.is_array:
+            return False
+        schema, _, name = kind.name.rpartition(".")
+        domain = self.session.resolve(Relation(name, schema))
+        return domain in self.session.domains or (
+            self.sizes is not None and domain in self.sizes.domains
+        )
+
     def partition_key(self, table: Relation) -> tuple[str, ...]:
         """The columns by which a table is partitioned, "" for an expression; () if not known."""
         known, size = self._told(table)

@@ -44,6 +44,7 @@ class Session:
     created: frozenset[ops.Relation] = frozenset()
     index_tables: Mapping[ops.Relation, ops.Relation] = field(default_factory=dict)
     known: Known = field(default_factory=dict)
+    domains: frozenset[ops.Relation] = frozenset()
     held: tuple[Held, ...] = ()
 
     @property
@@ -145,6 +146,8 @@ def _with_names(session: Session, operation: ops.Operation) -> Session:
             index = ops.Relation(name, session.resolve(table).schema)
             known = {**session.index_tables, index: session.resolve(table)}
             return replace(session, index_tables=known)
+        case ops.ConstrainDomain(name=name):
+            return replace(session, domains=session.domains | {session.resolve(name)})
         case ops.Drop(kind="table" | "materialized view", names=names):
             gone = {session.resolve(name) for name in names}
             return replace(session, created=session.created - gone)

@@ -49,7 +49,10 @@ class TableSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSizes:
-    """All tables of a database; `origin` says from where and `as_of` when."""
+    """All tables of a database; `origin` says from where and `as_of` when.
+
+    `domains` are those with a constraint.
+    """
 
     origin: str
     as_of: str
@@ -57,6 +60,7 @@ class TableSizes:
     watched_seconds: float = 0.0
     tables: Mapping[Relation, TableSize] = field(default_factory=lambda: MappingProxyType({}))
     by_index: Mapping[Relation, Relation] = field(default_factory=lambda: MappingProxyType({}))
+    domains: frozenset[Relation] = frozenset()
 
     def of(self, relation: Relation) -> TableSize | None:
         """The size of a relation whose schema is known."""
@@ -67,7 +71,13 @@ class TableSizes:
 
 
 def table_sizes(
-    tables: list[TableSize], *, origin: str, as_of: str, server: str, watched_seconds: float
+    tables: list[TableSize],
+    *,
+    origin: str,
+    as_of: str,
+    server: str,
+    watched_seconds: float,
+    domains: frozenset[Relation] = frozenset(),
 ) -> TableSizes:
     """The sizes, found by table and by index."""
     return TableSizes(
@@ -75,6 +85,7 @@ def table_sizes(
         as_of=as_of,
         server=server,
         watched_seconds=watched_seconds,
+        domains=domains,
         tables=MappingProxyType({Relation(t.name, t.schema): t for t in tables}),
         by_index=MappingProxyType(
             {Relation(i, t.schema): Relation(t.name, t.schema) for t in tables for i in t.indexes}
@@ -98,6 +109,7 @@ def largest(of: Sequence[TableSizes]) -> TableSizes:
         as_of=min(sizes.as_of for sizes in of),
         server=", ".join(dict.fromkeys(sizes.server for sizes in of)),
         watched_seconds=min(sizes.watched_seconds for sizes in of),
+        domains=frozenset().union(*(sizes.domains for sizes in of)),
     )
 
 
@@ -114,6 +126,7 @@ def to_document(sizes: TableSizes) -> dict[str, Any]:
         "as_of": sizes.as_of,
         "server": sizes.server,
         "watched_seconds": sizes.watched_seconds,
+        "domains": [[d.schema, d.name] for d in sorted(sizes.domains, key=str)],
         "tables": [
             {
                 "schema": t.schema,
@@ -177,6 +190,9 @@ def of_document(document: Any, name: str) -> TableSizes:
             as_of=str(document["as_of"]),
             server=str(document.get("server", "")),
             watched_seconds=float(document.get("watched_seconds", 0)),
+            domains=frozenset(
+                Relation(str(name), str(schema)) for schema, name in document.get("domains", ())
+            ),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(

@@ -56,6 +56,19 @@ def is_numbered(type_name: Any) -> bool:
     return [part.string.sval in _SERIALS for part in type_name.names] == [True]
 
 
+def is_on(options: Any, name: str) -> bool:
+    """Whether a parenthesised option is on: `(FULL)`, `(FULL true)`, not `(FULL off)`."""
+    for option in options:
+        if option.def_elem.defname == name:
+            arg = option.def_elem.arg
+            kind = arg.WhichOneof("node")
+            if kind is None:
+                return True
+            value = arg.string.sval if kind == "string" else str(arg.integer.ival)
+            return value.lower() in ("true", "on", "1", "yes")
+    return False
+
+
 def spelled(**node: Any) -> str:
     """The SQL of one statement: `spelled(index_stmt=…)`."""
     statement = pb.RawStmt(stmt=pb.Node(**node))

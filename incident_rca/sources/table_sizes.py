@@ -39,6 +39,7 @@ def fetch_sizes(
                 second, until = read_rows(connection, _QUERY), now()
             else:
                 second, until = first, since
+            domains = read_rows(connection, "constrained_domains")
             replica = connection.execute(b"SHOW in_hot_standby").fetchone()
         except psycopg.Error as error:
             raise Unreachable(
@@ -58,6 +59,7 @@ def fetch_sizes(
         as_of=until.strftime("%Y-%m-%dT%H:%M:%SZ"),
         server=f"PostgreSQL {facts.version}, {role}",
         watched_seconds=round(seconds, 1),
+        domains=frozenset(Relation(row["name"], row["schema"]) for row in domains),
     )
 
 

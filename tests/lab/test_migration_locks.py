@@ -282,6 +282,30 @@ def test_the_good_example_runs(shop: Shop, name: str) -> None:
         shop.run(text)
 
 
+@pytest.mark.parametrize(
+    ("domain", "column"),
+    [
+        ("CREATE DOMAIN d AS text CHECK (value <> '')", "d"),
+        ("CREATE DOMAIN d AS text CHECK (value <> '')", "d DEFAULT 'x'"),
+        ("CREATE DOMAIN d AS text CHECK (value <> '')", "d[]"),
+        ("CREATE DOMAIN d AS text NOT NULL", "d DEFAULT 'x'"),
+        ("CREATE DOMAIN d AS text", "d"),
+        ("CREATE DOMAIN b AS text CHECK (value <> ''); CREATE DOMAIN d AS b", "d"),
+        ("CREATE TYPE d AS ENUM ('x')", "d DEFAULT 'x' NOT NULL"),
+    ],
+)
+def test_a_column_of_a_domain_is_written_where_lint_says_so(
+    shop: Shop, domain: str, column: str
+) -> None:
+    """Of which domains have constraints the server tells."""
+    shop.run(domain)
+    sql = f"ALTER TABLE orders ADD COLUMN x {column}"
+    told = {f.rule for f in findings(shop, f"SET lock_timeout = '5s';\n{sql}")}
+    ((text, operation),) = operations(sql)
+    seen = watch(shop, text, operation, keep=False)
+    assert told == ({"column-default-rewrite"} if seen.rewritten else set())
+
+
 def test_what_refuses_a_transaction_is_refused(standing: Shop) -> None:
     shop = standing
     for sql in (*STATEMENTS, "VACUUM orders", "ANALYZE orders"):

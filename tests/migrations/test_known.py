@@ -109,6 +109,35 @@ def test_in_utc_it_may_write_nothing_and_says_so() -> None:
     assert "unless the session's time zone is UTC" in found.message
 
 
+@pytest.mark.parametrize(
+    ("earlier", "column", "is_told"),
+    [
+        ("CREATE DOMAIN d AS text CHECK (value <> '');", "d", True),
+        ("CREATE DOMAIN d AS text CHECK (value <> '');", "d DEFAULT 'x'", True),
+        ("CREATE DOMAIN d AS text CHECK (value <> '');", "d[]", False),
+        ("CREATE DOMAIN d AS text NOT NULL;", "d DEFAULT 'x'", True),
+        ("CREATE DOMAIN d AS text;", "d", False),
+        ("CREATE DOMAIN d AS text; ALTER DOMAIN d ADD CHECK (value <> '');", "d", True),
+        ("CREATE DOMAIN d AS text; ALTER DOMAIN d SET NOT NULL;", "d DEFAULT 'x'", True),
+        ("CREATE DOMAIN d AS text; ALTER DOMAIN d SET DEFAULT 'x';", "d", False),
+        ("CREATE DOMAIN s.d AS text CHECK (value <> '');", "d", False),
+        ("CREATE DOMAIN s.d AS text CHECK (value <> '');", "s.d", True),
+        ("CREATE TYPE d AS ENUM ('x');", "d DEFAULT 'x'", False),
+    ],
+)
+def test_a_domain_with_a_constraint_writes_the_table_anew(
+    earlier: str, column: str, is_told: bool
+) -> None:
+    add = f"ALTER TABLE t ADD COLUMN x {column};"
+    assert rules(earlier, add) == ["column-default-rewrite"] * is_told
+
+
+def test_a_domain_of_the_server_is_known() -> None:
+    sizes = replace(server(BIG), domains=frozenset({Relation("d", "public")}))
+    assert rules("ALTER TABLE t ADD COLUMN x d;", sizes=sizes) == ["column-default-rewrite"]
+    assert rules("ALTER TABLE t ADD COLUMN x e;", sizes=sizes) == []
+
+
 # --- proofs ---------------------------------------------------------------------------------------
 
 SET = "ALTER TABLE t ALTER COLUMN a SET NOT NULL;"
