@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -232,19 +233,25 @@ def _remarks(rule: Rule, hit: Hit, statement: Statement, context: Context) -> It
 def _set_aside(
     found: list[tuple[Statement, LintFinding]], ignores: tuple[Ignore, ...], script: Script
 ) -> tuple[list[LintFinding], tuple[Ignored, ...], tuple[Ignore, ...]]:
-    """The findings that stay, those that a comment ignores, and the comments that ignored none."""
+    """The findings that stay, those that a comment ignores, and the comments that ignored none.
+
+    A comment is about the statement that it is inside of or beside, or right above.
+    """
     starts = sorted({s.start for s in script.statements})
+    beside: dict[tuple[str, int], Ignore] = {}
+    above: dict[tuple[str, Place], Ignore] = {}
+    for ignore in ignores:
+        beside.setdefault((ignore.rule, ignore.place.line), ignore)
+        following = bisect_right(starts, ignore.place)
+        if ignore.alone and following < len(starts):
+            above.setdefault((ignore.rule, starts[following]), ignore)
     used: set[Ignore] = set()
     kept: list[LintFinding] = []
     ignored: list[Ignored] = []
     for statement, finding in found:
-        match = next(
-            (
-                ignore
-                for ignore in ignores
-                if ignore.rule == finding.rule and _is_for(ignore, statement, starts)
-            ),
-            None,
+        lines = range(statement.start.line, statement.end.line + 1)
+        match = above.get((finding.rule, statement.within or statement.start)) or next(
+            (beside[finding.rule, line] for line in lines if (finding.rule, line) in beside), None
         )
         if match is None:
             kept.append(finding)
@@ -252,16 +259,6 @@ def _set_aside(
             used.add(match)
             ignored.append(Ignored(finding=finding, because=match.reason))
     return kept, tuple(ignored), tuple(i for i in ignores if i not in used)
-
-
-def _is_for(ignore: Ignore, statement: Statement, starts: Sequence[Place]) -> bool:
-    """Whether a comment is about a statement: inside or beside it, or right above it."""
-    if statement.start.line <= ignore.place.line <= statement.end.line:
-        return True
-    if not ignore.alone or ignore.place > statement.start:
-        return False
-    anchor = statement.within or statement.start
-    return not any(ignore.place < start < anchor for start in starts)
 
 
 def _folded(findings: list[LintFinding]) -> tuple[LintFinding, ...]:

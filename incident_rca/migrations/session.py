@@ -27,6 +27,8 @@ class Held:
 class Session:
     """The state before a statement; ROLLBACK returns to `begun`, ROLLBACK TO to a savepoint.
 
+    `strongest` is the first of the strongest locks `held`.
+
     `in_transaction` says why there is one: `BEGIN`, the runner's name, or "" for none; `implicit`
     is what it is again behind a COMMIT, because the server got the file as one string.
     `role_timeout` is whether the role sets lock_timeout, to which RESET returns. Relations are
@@ -45,7 +47,8 @@ class Session:
     index_tables: Mapping[ops.Relation, ops.Relation] = field(default_factory=dict)
     known: Known = field(default_factory=dict)
     domains: frozenset[ops.Relation] = frozenset()
-    held: tuple[Held, ...] = ()
+    held: Mapping[ops.Relation, Held] = field(default_factory=dict)
+    strongest: Held | None = None
 
     @property
     def waits_forever(self) -> bool:
@@ -110,7 +113,8 @@ def _ended(session: Session) -> Session:
         begun=None,
         savepoints={},
         local_timeout=None,
-        held=(),
+        held={},
+        strongest=None,
     )
 
 
@@ -170,12 +174,17 @@ def _with_names(session: Session, operation: ops.Operation) -> Session:
 def _with_held(session: Session, locks: tuple[TableLock, ...], line: int) -> Session:
     if not session.in_transaction:
         return session
-    known = {held.relation: held for held in session.held}
+    new: dict[ops.Relation, Held] = {}
+    strongest = session.strongest
     for lock in locks:
         relation = session.resolve(lock.relation)
         if not blocks_writes(lock.mode) or session.is_new(relation):
             continue
-        old = known.get(relation)
+        old = session.held.get(relation)
         if old is None or MODES.index(lock.mode) > MODES.index(old.mode):
-            known[relation] = Held(relation, lock.mode, line)
-    return replace(session, held=tuple(known.values()))
+            new[relation] = Held(relation, lock.mode, line)
+            if strongest is None or MODES.index(lock.mode) > MODES.index(strongest.mode):
+                strongest = new[relation]
+    if not new:
+        return session
+    return replace(session, held={**session.held, **new}, strongest=strongest)

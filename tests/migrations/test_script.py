@@ -204,6 +204,17 @@ def test_statements_inside_do_stand_in_the_file() -> None:
     assert all(s.within == Place(2, 1) for s in inside)
 
 
+def test_statements_of_one_long_line_stand_where_they_are() -> None:
+    one = "CREATE INDEX ON a (b);"
+    text = f"DO $$ BEGIN {one * 100} EXECUTE 'DROP INDEX c'; END $$;"
+    found = lint_text(f"SET lock_timeout = 1;{text}").findings
+    columns = [f.start.column for f in found if f.rule == "index-without-concurrently"]
+    begin = len("SET lock_timeout = 1;DO $$ BEGIN ") + 1
+    assert columns == [begin + number * len(one) for number in range(100)]
+    (drop,) = [f for f in found if f.rule == "drop-index-without-concurrently"]
+    assert drop.start.column == begin + 100 * len(one) + len(" EXECUTE '")
+
+
 def test_a_temporary_table_of_select_into_is_not_the_table_of_its_name() -> None:
     index = "CREATE INDEX a ON public.orders (id);"
     text = f"SET lock_timeout = '5s';\nSELECT * INTO TEMP orders FROM orders;\n{index}"
