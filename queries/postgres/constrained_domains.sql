@@ -1,6 +1,6 @@
 -- title: Domains with a constraint: a column of such a type is checked row by row when it is added
 -- source: postgres   min_version: 14   privilege: none
--- timeout: 30 s
+-- timeout: 60 s
 -- columns: schema, name
 -- The constraints of a domain hold for the domains that are made of it too.
 WITH RECURSIVE constrained AS (

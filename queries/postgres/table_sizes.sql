@@ -1,6 +1,6 @@
 -- title: How large each table is, its partitions summed, and what it has been written and read
 -- source: postgres   min_version: 14   privilege: none
--- timeout: 30 s
+-- timeout: 60 s
 -- columns: schema, name, kind, rows, bytes, analyzed_at, writes, scans, partitions, is_nested, indexes, columns, not_null, checks, watched, partition_key, default_partition
 --
 -- Reads catalogs and statistics only: a size function would open the table and wait for its lock, so
@@ -104,21 +104,20 @@ SELECT
         ORDER BY k.conname
     ) AS checks,
     ARRAY(
-        SELECT a.attname::text FROM pg_catalog.pg_attribute a
-        WHERE a.attrelid = c.oid AND (
-            EXISTS (
-                SELECT FROM pg_catalog.pg_constraint k
-                WHERE k.conrelid = c.oid AND k.contype = 'c' AND k.convalidated
-                    AND a.attnum = ANY (k.conkey)
-            )
-            OR EXISTS (
-                SELECT FROM pg_catalog.pg_index i
-                JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass
-                    AND d.objid = i.indexrelid AND d.refclassid = 'pg_catalog.pg_class'::regclass
-                    AND d.refobjid = c.oid AND d.refobjsubid = a.attnum
-                WHERE i.indrelid = c.oid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
-            )
-        )
+        SELECT a.attname::text
+        FROM (
+            SELECT pg_catalog.unnest(k.conkey) AS attnum
+            FROM pg_catalog.pg_constraint k
+            WHERE k.conrelid = c.oid AND k.contype = 'c' AND k.convalidated
+            UNION
+            SELECT d.refobjsubid
+            FROM pg_catalog.pg_index i
+            JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass
+                AND d.objid = i.indexrelid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+                AND d.refobjid = c.oid
+            WHERE i.indrelid = c.oid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+        ) w
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = w.attnum
         ORDER BY a.attname
     ) AS watched,
     ARRAY(
