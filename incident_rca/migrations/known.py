@@ -22,14 +22,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownTable:
-    """One table; `is_whole` if the files created it, so that no server knows more.
+    """One table; with `is_gone` the server's table of this name is another one.
 
     The type of a column that is gone is None. `dropped` are constraints, `nullable` columns that
     may be null again, `watched` those that a CHECK mentions, or an index that has expressions or
     a condition.
     """
 
-    is_whole: bool = False
+    is_gone: bool = False
     types: Mapping[str, ColumnType | None] = field(default_factory=lambda: MappingProxyType({}))
     checks: tuple[Check, ...] = ()
     dropped: frozenset[str] = frozenset()
@@ -43,13 +43,15 @@ class KnownTable:
 Known = Mapping[ops.Relation, KnownTable]
 Resolve = Callable[[ops.Relation], ops.Relation]
 _NOTHING = KnownTable()
+_GONE = KnownTable(is_gone=True)
 
 
 def known_after(known: Known, operation: ops.Operation, resolve: Resolve) -> Known:
     """What is known behind a statement; `resolve` gives a relation its schema."""
     match operation:
-        case ops.CreateTable(if_not_exists=False):
-            created = {resolve(operation.table): _created(operation)}
+        case ops.CreateTable(if_not_exists=False, temporary=False):
+            name = resolve(operation.table)
+            created = {name: _created(operation, known.get(name, _NOTHING))}
             if operation.partition_of is not None:
                 created |= _with_partition(
                     known,
@@ -69,16 +71,15 @@ def known_after(known: Known, operation: ops.Operation, resolve: Resolve) -> Kno
             changed = known.get(name, _NOTHING)
             return {**known, name: replace(changed, watched=changed.watched | {*mentions})}
         case ops.Drop(kind="table", names=names):
-            gone = {resolve(name) for name in names}
-            return {name: table for name, table in known.items() if name not in gone}
+            return {**known, **dict.fromkeys(map(resolve, names), _GONE)}
         case ops.Rename(relation=relation, kind="table"):
             return _renamed(known, resolve(relation), operation)
     return known
 
 
-def _created(table: ops.CreateTable) -> KnownTable:
+def _created(table: ops.CreateTable, before: KnownTable) -> KnownTable:
     made = KnownTable(
-        is_whole=True,
+        is_gone=before.is_gone,
         types={column.name: column.kind for column in table.columns},
         checks=tuple(
             Check(not_null=column.name, is_of_column=True)
@@ -176,12 +177,9 @@ def _with_constraint(table: KnownTable, constraint: ops.Constraint) -> KnownTabl
 
 def _renamed(known: Known, old: ops.Relation, rename: ops.Rename) -> Known:
     """A table, or one of its columns or constraints, under its new name."""
-    table = known.get(old)
-    if table is None:
-        return known
+    table = known.get(old, _NOTHING)
     if not rename.part:
-        others = {name: t for name, t in known.items() if name != old}
-        return {**others, ops.Relation(rename.new_name, old.schema): table}
+        return {**known, old: _GONE, ops.Relation(rename.new_name, old.schema): table}
 
     def now(name: str) -> str:
         return rename.new_name if name == rename.part else name

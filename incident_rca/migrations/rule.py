@@ -97,9 +97,9 @@ class Context:
         return None if found in known.detached else found
 
     def _told(self, table: Relation) -> tuple[KnownTable, TableSize | None]:
-        """What these files and the server say of a table, which the files may have made anew."""
+        """What these files and the server say of a table, if it still is that of the server."""
         known = self.session.known.get(self.session.resolve(table), KnownTable())
-        return known, None if known.is_whole else self.size_of(table)
+        return known, None if known.is_gone else self.size_of(table)
 
 
 def actions_of(statement: Statement, context: Context) -> Iterator[tuple[Relation, Action]]:

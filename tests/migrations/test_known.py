@@ -102,6 +102,24 @@ def test_what_the_files_changed_is_newer_than_what_the_server_says() -> None:
     assert rules(created, change, sizes=sizes) == ["column-type-change"]
 
 
+def test_a_table_that_earlier_files_created_and_the_server_has_is_one() -> None:
+    """All files of a folder: the first ones have run, and the server knows what came since."""
+    parent = "CREATE TABLE p (a int, b varchar(9)) PARTITION BY RANGE (a);"
+    sizes = server(replace(PARENT, watched=("b",)), DEFAULT)
+    new = "CREATE TABLE n PARTITION OF p FOR VALUES FROM (1) TO (9);"
+    assert rules(parent, new, sizes=sizes) == ["attach-partition-scan"]
+    longer = "ALTER TABLE p ALTER b TYPE varchar(20);"
+    assert rules(parent, longer, sizes=sizes) == ["column-type-change"]
+    assert rules(f"DROP TABLE p; {parent}", longer, sizes=sizes) == []
+    assert rules(f"ALTER TABLE p RENAME TO q; {parent}", longer, sizes=sizes) == []
+
+
+def test_a_temporary_table_is_not_the_table_of_its_name() -> None:
+    temporary = "CREATE TEMP TABLE t (a varchar(20) NOT NULL);"
+    assert rules(temporary, "ALTER TABLE t ALTER a TYPE text;") == ["column-type-change"]
+    assert rules(temporary, SET) == ["set-not-null"]
+
+
 def test_in_utc_it_may_write_nothing_and_says_so() -> None:
     earlier = "CREATE TABLE t (a timestamp);"
     (found,) = of_last(earlier, "ALTER TABLE t ALTER a TYPE timestamptz;", sizes=server(BIG))
