@@ -28,7 +28,8 @@ _UNSEEN = """
   an index. What is not known is told, not passed over; only partitions are not guessed.
 - Whether a CHECK says as much as the bound of a partition: any valid one is taken to. Which indexes
   and foreign keys of the parent ATTACH PARTITION must still build and check.
-- The rows that a change of type lets a foreign key look up again, and types that are not built in.
+- The rows that a change of type lets a foreign key look up again, types that are not built in, and
+  the tables that ALTER DOMAIN checks.
 - How long it would take where it runs: the seconds are the least, at rates that were measured in
   memory (`incident_rca/migrations/weighing.py`); set `index_rows_per_second` to what you measured.
 - Locks that are no table locks: rows, advisory locks, the application's own.

@@ -98,7 +98,7 @@ def _action(cmd: Any) -> ops.Action:
     of = getattr(cmd, "def")
     match cmd.subtype:
         case pb.AT_AddColumn:
-            return _column(of.column_def)
+            return replace(_column(of.column_def), if_not_exists=cmd.missing_ok)
         case pb.AT_AddConstraint:
             return ops.AddConstraint(constraint=_constraint(of.constraint))
         case pb.AT_SetNotNull:

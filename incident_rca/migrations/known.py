@@ -24,9 +24,9 @@ class Check:
 class KnownTable:
     """One table; with `is_gone` the server's table of this name is another one.
 
-    The type of a column that is gone is None. `dropped` are constraints, `nullable` columns that
-    may be null again, `watched` those that a CHECK mentions, or an index that has expressions or
-    a condition.
+    The type of a column that is gone or not known is None. `dropped` are constraints, `nullable`
+    columns that may be null again, `watched` those that a CHECK mentions, or an index that has
+    expressions or a condition.
     """
 
     is_gone: bool = False
@@ -139,6 +139,9 @@ def _after(table: KnownTable, action: ops.Action, resolve: Resolve) -> KnownTabl
 
 
 def _with_column(table: KnownTable, column: ops.AddColumn) -> KnownTable:
+    if column.if_not_exists:
+        # It may have been there, with another type.
+        return replace(table, types={**table.types, column.column: None})
     table = replace(table, types={**table.types, column.column: column.kind})
     if column.not_null or column.is_numbered:
         table = _with_not_null(table, column.column)

@@ -90,6 +90,7 @@ class AddColumn:
     is_generated: bool = False  # GENERATED ALWAYS AS (…) STORED
     is_numbered: bool = False  # serial or identity
     constraints: tuple[Constraint, ...] = ()
+    if_not_exists: bool = False
 
     @property
     def bare(self) -> str:

@@ -27,12 +27,11 @@ class Held:
 class Session:
     """The state before a statement; ROLLBACK returns to `begun`, ROLLBACK TO to a savepoint.
 
-    `strongest` is the first of the strongest locks `held`.
-
     `in_transaction` says why there is one: `BEGIN`, the runner's name, or "" for none; `implicit`
     is what it is again behind a COMMIT, because the server got the file as one string.
     `role_timeout` is whether the role sets lock_timeout, to which RESET returns. Relations are
-    resolved: with the first schema of the search path where a name had none.
+    resolved: with the first schema of the search path where a name had none. `strongest` is the
+    first of the strongest locks `held`.
     """
 
     in_transaction: str = ""

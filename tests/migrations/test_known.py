@@ -49,6 +49,7 @@ CREATED = "CREATE TABLE t (a varchar(20), b numeric(10, 2), c text);"
         (CREATED, "b TYPE numeric(12, 4)", True),
         (CREATED, "d TYPE text", True),
         (f"{CREATED} ALTER TABLE t ADD COLUMN d varchar(9);", "d TYPE text", False),
+        ("ALTER TABLE t ADD COLUMN IF NOT EXISTS a varchar(20);", "a TYPE varchar(40)", True),
         (f"{CREATED} ALTER TABLE t ALTER c TYPE varchar(9);", "c TYPE varchar(12)", False),
         (f"{CREATED} ALTER TABLE t DROP COLUMN a;", "a TYPE varchar(40)", True),
         (f"{CREATED} ALTER TABLE t RENAME COLUMN a TO d;", "d TYPE varchar(40)", False),
