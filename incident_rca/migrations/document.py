@@ -21,8 +21,8 @@ _RUNNERS = """
 _UNSEEN = """
 ## What it cannot see
 
-- SQL that is put together at run time, files that a file includes, functions that another file
-  made: the first two are counted as not checked.
+- SQL that is put together at run time, files that a file includes, statements nested a hundred
+  levels deep: these are counted as not checked. Functions that another file made.
 - What neither the files given nor `--dsn` or `--stats` tell: the type that a column has, a CHECK
   that proves a column has no nulls, which tables are partitioned, default partitions, the table of
   an index. What is not known is told, not passed over; only partitions are not guessed.
