@@ -28,7 +28,7 @@ def migration_files(given: Sequence[Path]) -> tuple[Path, ...]:
 
 def _files_of(path: Path) -> tuple[Path, ...]:
     if path.is_dir():
-        inside = tuple(path.rglob("*.sql"))
+        inside = tuple(found for found in path.rglob("*.sql") if found.is_file())
         if not inside:
             raise BadInput(f"{path}: no *.sql in it", hint=_python_hint(path))
         return inside

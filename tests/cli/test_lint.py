@@ -162,6 +162,7 @@ def test_standard_input_that_is_no_text_is_not_read(tmp_path: Path) -> None:
 def test_a_file_that_is_no_text_costs_itself_only(folder: Path) -> None:
     (folder / "m" / "V1__latin.sql").write_bytes("SELECT 'é';".encode("latin-1"))
     (folder / "m" / "V3__utf16.sql").write_bytes("SELECT 1;".encode("utf-16"))
+    (folder / "m" / "folder.sql").mkdir()
     ran = run(folder, "lint", "m", "--json")
     document = json.loads(ran.out)
     assert ran.code == 3
