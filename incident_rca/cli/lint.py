@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,7 +84,7 @@ def lint(
     if chosen is not Format.TERMINAL:
         from incident_rca.migrations.told import coverage
 
-        for line in coverage(reports, around.sizes):
+        for line in coverage(reports, around.sizes, datetime.now(UTC)):
             say(line, quiet=quiet)
     raise typer.Exit(exit_code(reports, fail_on))
 
@@ -121,11 +122,10 @@ def _sizes(dsn: list[str] | None, stats: Path | None) -> TableSizes | None:
         return None
     import json
 
-    from incident_rca.cli.migration_files import read_text
     from incident_rca.migrations.sizes import of_document
 
     try:
-        document = json.loads(read_text(stats))
+        document = json.loads(stats.read_bytes())
     except ValueError:
         document = None
     return of_document(document, str(stats))
@@ -161,13 +161,13 @@ def _surroundings(chosen: Settings, runner: str | None, sizes: TableSizes | None
 
 
 def _lint(paths: list[Path], around: Surroundings) -> tuple[FileReport, ...]:
-    from incident_rca.cli.migration_files import decoded, migration_files, read_text
+    from incident_rca.cli.migration_files import decoded, migration_files
     from incident_rca.migrations.lint import lint_files
 
     if [str(path) for path in paths] == ["-"]:
-        return lint_files([("<stdin>", decoded(sys.stdin.buffer.read(), "<stdin>"))], around)
+        return lint_files([("<stdin>", decoded(sys.stdin.buffer.read()))], around)
     files = migration_files(paths)
-    return lint_files([(path.as_posix(), read_text(path)) for path in files], around)
+    return lint_files([(path.as_posix(), decoded(path.read_bytes())) for path in files], around)
 
 
 def _write(reports: Sequence[FileReport], sizes: TableSizes | None, form: Format) -> None:
@@ -189,6 +189,6 @@ def _write(reports: Sequence[FileReport], sizes: TableSizes | None, form: Format
             from incident_rca.migrations.as_terminal import to_lines
 
             console = out()
-            for text in to_lines(reports, sizes):
+            for text in to_lines(reports, sizes, datetime.now(UTC)):
                 # A statement is one line, whatever the width, so that it can be copied.
                 console.print(text, soft_wrap=True)

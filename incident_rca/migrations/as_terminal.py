@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from rich.text import Text
 
@@ -22,14 +23,16 @@ EXCERPT_LINES = 4
 LONGEST_LINE = 200
 
 
-def to_lines(reports: Sequence[FileReport], sizes: TableSizes | None) -> Iterator[Text]:
+def to_lines(
+    reports: Sequence[FileReport], sizes: TableSizes | None, now: datetime
+) -> Iterator[Text]:
     """The findings with their source, then what was not checked, then the coverage."""
     for report in reports:
         rows = report.text.split("\n")
         for finding in report.findings:
             yield from _finding(finding, rows)
         yield from _notes(report)
-    for line in coverage(reports, sizes):
+    for line in coverage(reports, sizes, now):
         yield Text(line)
 
 

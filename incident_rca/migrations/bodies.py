@@ -11,6 +11,10 @@ from incident_rca.migrations.script import Lines, NotChecked, Place, Statement, 
 _DYNAMIC = "it runs SQL that is put together at run time: not known here"
 
 
+# From its line on a text is looked for so far beyond its own length: behind comments and blanks.
+_FAR = 1000
+
+
 def statements_inside(
     outer: Statement,
 ) -> tuple[tuple[Statement, ...], tuple[NotChecked, ...]]:
@@ -18,11 +22,12 @@ def statements_inside(
     of = outer.operation
     if not isinstance(of, Block | CreateFunction) or not of.body:
         return (), ()
+    origin = _origin(outer, of.body)
     if of.language == "sql":
         script = read_script(of.body)
-        found = [_moved(s, outer, of.body) for s in script.statements]
+        found = [_moved(s, outer, origin) for s in script.statements]
         missed = [
-            NotChecked(start=_place(outer, of.body, n.start), reason=n.reason)
+            NotChecked(start=_place(outer, origin, n.start), reason=n.reason)
             for n in script.not_checked
         ]
         if script.refused:
@@ -33,36 +38,34 @@ def statements_inside(
     inner = plpgsql.body_statements(outer.text)
     if isinstance(inner, grammar.Unreadable):
         return (), (NotChecked(start=outer.start, reason=inner.message),)
-    return _placed(outer, of.body, inner)
+    return _placed(outer, of.body, origin, inner)
 
 
 def _placed(
-    outer: Statement, body: str, inner: tuple[plpgsql.Inner, ...]
+    outer: Statement, body: str, origin: Place | None, inner: tuple[plpgsql.Inner, ...]
 ) -> tuple[tuple[Statement, ...], tuple[NotChecked, ...]]:
     found: list[Statement] = []
     missed: list[NotChecked] = []
     lines = Lines(body)
+    behind = 0
     for item in inner:
-        here = min(item.line, len(lines.starts)) - 1
-        at = lines.starts[here]
-        data = lines.data[at:]
-        text = item.text or ""
-        offset = data.find(text.encode()) if text else -1
-        blanks = len(data) - len(data.lstrip()) if offset < 0 else 0
-        start = lines.place(at + max(offset, blanks))
+        line = min(item.line, len(lines.starts))
+        needle = (item.text or "").encode()
+        at = _found(lines.data, max(lines.starts[line - 1], behind), needle)
+        behind = at + len(needle)
+        start = _place(outer, origin, lines.place(at))
         if item.text is None:
-            missed.append(NotChecked(start=_place(outer, body, start), reason=_DYNAMIC))
+            missed.append(NotChecked(start=start, reason=_DYNAMIC))
             continue
-        parsed = grammar.parse(text)
+        parsed = grammar.parse(item.text)
         if isinstance(parsed, grammar.Unreadable):
             # Assignments and cursors of PL/pgSQL are no statements of SQL.
             continue
-        end = lines.place(at + max(offset, blanks) + len(text.encode()))
         found += [
             Statement(
-                text=text,
-                start=_place(outer, body, start),
-                end=_place(outer, body, end),
+                text=item.text,
+                start=start,
+                end=_place(outer, origin, lines.place(at + len(needle))),
                 operation=p.operation,
                 within=outer.start,
             )
@@ -71,24 +74,40 @@ def _placed(
     return tuple(found), tuple(missed)
 
 
-def _moved(statement: Statement, outer: Statement, body: str) -> Statement:
+def _found(data: bytes, at: int, needle: bytes) -> int:
+    """Where a text stands, from a place on; behind the blanks there where it is not found."""
+    offset = data.find(needle, at, at + len(needle) + _FAR) if needle else -1
+    if offset >= 0:
+        return offset
+    while data[at : at + 1].isspace():
+        at += 1
+    return at
+
+
+def _moved(statement: Statement, outer: Statement, origin: Place | None) -> Statement:
     return replace(
         statement,
-        start=_place(outer, body, statement.start),
-        end=_place(outer, body, statement.end),
+        start=_place(outer, origin, statement.start),
+        end=_place(outer, origin, statement.end),
         within=outer.start,
     )
 
 
-def _place(outer: Statement, body: str, inside: Place) -> Place:
-    """A place of the body as a place of the file; the statement's own where quotes were doubled."""
+def _origin(outer: Statement, body: str) -> Place | None:
+    """Where a body begins in the file; None where quotes were doubled, so that it is another."""
     at = outer.text.find(body)
     if at < 0:
-        return outer.start
+        return None
     before = outer.text[:at]
-    line = outer.start.line + before.count("\n") + inside.line - 1
+    if "\n" not in before:
+        return Place(outer.start.line, outer.start.column + at)
+    return Place(outer.start.line + before.count("\n"), at - before.rfind("\n"))
+
+
+def _place(outer: Statement, origin: Place | None, inside: Place) -> Place:
+    """A place of the body as a place of the file, the statement's own where that is not known."""
+    if origin is None:
+        return outer.start
     if inside.line > 1:
-        return Place(line, inside.column)
-    first = len(before) - before.rfind("\n") - 1 if "\n" in before else None
-    column = first if first is not None else outer.start.column - 1 + len(before)
-    return Place(line, column + inside.column)
+        return Place(origin.line + inside.line - 1, inside.column)
+    return Place(origin.line, origin.column + inside.column - 1)

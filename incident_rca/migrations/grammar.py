@@ -1,18 +1,27 @@
-"""PostgreSQL's own grammar: this, grammar_tables, spelling and plpgsql know the parser."""
+"""PostgreSQL's own grammar: this, the other grammar_*, spelling and plpgsql know the parser."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import postgast
+from google.protobuf.message import DecodeError
 from postgast import pg_query_pb2 as pb
 
 from incident_rca.lock_modes import MODES
+from incident_rca.migrations import grammar_indexes as indexes
 from incident_rca.migrations import grammar_tables as tables
 from incident_rca.migrations import operations as ops
-from incident_rca.migrations.spelling import relation_of, relation_of_names, spelled
+from incident_rca.migrations.column_types import ColumnType
+from incident_rca.migrations.spelling import (
+    column_type_of,
+    is_on,
+    relation_of,
+    relation_of_names,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +50,18 @@ class Token:
     kind: str
 
 
+# protobuf follows a tree for a hundred levels, and an operator is two of them.
+TOO_DEEP = "it is nested too deeply to be read"
+
+
 def parse(text: str) -> tuple[Parsed, ...] | Unreadable:
     """The statements of a text, or why the whole of it cannot be read."""
     try:
         tree = postgast.parse(text)
     except postgast.PgQueryError as error:
         return Unreadable(error.message, max(error.cursorpos - 1, 0))
+    except DecodeError:
+        return Unreadable(TOO_DEEP, 0)
     size = len(text.encode())
     return tuple(
         Parsed(
@@ -71,6 +86,17 @@ def tokens(text: str) -> tuple[Token, ...] | Unreadable:
     return tuple(Token(t.start, t.end, _TOKENS.get(t.token, "")) for t in scanned)
 
 
+@cache
+def column_type(text: str) -> ColumnType | None:
+    """The type that a text such as `character varying(20)` names, None where it names none."""
+    try:
+        tree = postgast.parse(f"SELECT NULL::{text}")
+        (target,) = tree.stmts[0].stmt.select_stmt.target_list
+    except (postgast.PgQueryError, ValueError):
+        return None
+    return column_type_of(target.res_target.val.type_cast.type_name)
+
+
 def operation_of(node: Any) -> ops.Operation:
     """What the statement of a node does."""
     kind = str(node.WhichOneof("node") or "")
@@ -86,30 +112,6 @@ def _written(kind: str, statement: Any) -> tuple[ops.Relation, ...]:
     if kind == "copy_stmt" and statement.is_from:
         return (relation_of(statement.relation),)
     return ()
-
-
-def _index(stmt: Any) -> ops.Operation:
-    def text(*, concurrent: bool, only: bool = False, name: str = "", table: str = "") -> str:
-        copy = pb.IndexStmt()
-        copy.CopyFrom(stmt)
-        copy.concurrent = concurrent
-        if only:
-            copy.relation.inh = False
-        if name:
-            copy.idxname = name
-        if table:
-            copy.relation.relname, copy.relation.schemaname, copy.relation.inh = table, "", True
-        return spelled(index_stmt=copy)
-
-    return ops.CreateIndex(
-        table=relation_of(stmt.relation),
-        name=stmt.idxname,
-        concurrent_text=text(concurrent=True),
-        parent_text=text(concurrent=False, only=True, name=stmt.idxname or ops.LEAF_INDEX),
-        leaf_text=text(concurrent=True, name=ops.LEAF_INDEX, table=ops.LEAF_TABLE),
-        concurrently=stmt.concurrent,
-        only=not stmt.relation.inh,
-    )
 
 
 _DROPPED = {
@@ -153,39 +155,10 @@ def _set_schema(stmt: Any) -> ops.Operation:
     return _change(relation_of(stmt.relation), "set schema")
 
 
-_REINDEXED = {
-    pb.REINDEX_OBJECT_INDEX: "index",
-    pb.REINDEX_OBJECT_TABLE: "table",
-    pb.REINDEX_OBJECT_SCHEMA: "schema",
-    pb.REINDEX_OBJECT_SYSTEM: "system",
-    pb.REINDEX_OBJECT_DATABASE: "database",
-}
-
-
-def _reindex(stmt: Any) -> ops.Operation:
-    name = relation_of(stmt.relation) if stmt.relation.relname else ops.Relation(stmt.name)
-    return ops.Reindex(
-        kind=_REINDEXED[stmt.kind], name=name, concurrently=_option(stmt.params, "concurrently")
-    )
-
-
-def _option(options: Any, name: str) -> bool:
-    """Whether a parenthesised option is on: `(FULL)`, `(FULL true)`, not `(FULL off)`."""
-    for option in options:
-        if option.def_elem.defname == name:
-            arg = option.def_elem.arg
-            kind = arg.WhichOneof("node")
-            if kind is None:
-                return True
-            value = arg.string.sval if kind == "string" else str(arg.integer.ival)
-            return value.lower() in ("true", "on", "1", "yes")
-    return False
-
-
 def _vacuum(stmt: Any) -> ops.Operation:
     if not stmt.is_vacuumcmd:
         return ops.Other(kind="analyze")
-    if not _option(stmt.options, "full"):
+    if not is_on(stmt.options, "full"):
         return ops.Other(kind="vacuum")
     return ops.Rewrite(
         command="VACUUM FULL",
@@ -219,12 +192,14 @@ _TRANSACTION = {
     pb.TRANS_STMT_COMMIT: "commit",
     pb.TRANS_STMT_ROLLBACK: "rollback",
     pb.TRANS_STMT_PREPARE: "prepare",
+    pb.TRANS_STMT_SAVEPOINT: "savepoint",
+    pb.TRANS_STMT_ROLLBACK_TO: "rollback to",
 }
 
 
 def _transaction(stmt: Any) -> ops.Operation:
     kind = _TRANSACTION.get(stmt.kind, "other")
-    return ops.Transaction(kind=kind, chain=stmt.chain)
+    return ops.Transaction(kind=kind, savepoint=stmt.savepoint_name, chain=stmt.chain)
 
 
 def _set(stmt: Any) -> ops.Operation:
@@ -300,6 +275,9 @@ def _function(stmt: Any) -> ops.Operation:
         elif element.defname == "as" and element.arg.list.items:
             body = element.arg.list.items[0].string.sval
     name = relation_of_names([n.string.sval for n in stmt.funcname])
+    returned = [n.string.sval for n in stmt.return_type.names]
+    if returned and returned[-1] in ("trigger", "event_trigger"):
+        body = ""
     return ops.CreateFunction(name=name, language=language, body=body)
 
 
@@ -323,6 +301,20 @@ def _created(into: Any, *, if_not_exists: bool = False) -> ops.Operation:
     )
 
 
+def _create_domain(stmt: Any) -> ops.Operation:
+    kinds = {item.constraint.contype for item in stmt.constraints}
+    if not kinds & {pb.CONSTR_CHECK, pb.CONSTR_NOTNULL}:
+        return ops.Other(kind="create_domain_stmt")
+    return ops.ConstrainDomain(relation_of_names([n.string.sval for n in stmt.domainname]))
+
+
+def _alter_domain(stmt: Any) -> ops.Operation:
+    # C adds a constraint, O is SET NOT NULL (AlterDomainStmt in parsenodes.h).
+    if stmt.subtype not in ("C", "O"):
+        return ops.Other(kind="alter_domain_stmt")
+    return ops.ConstrainDomain(relation_of_names([n.string.sval for n in stmt.type_name]))
+
+
 def _trigger(stmt: Any) -> ops.Operation:
     return ops.CreateTrigger(table=relation_of(stmt.relation))
 
@@ -331,9 +323,9 @@ _READERS: Mapping[str, Callable[[Any], ops.Operation]] = {
     "alter_table_stmt": tables.alter_table,
     "create_stmt": tables.create_table,
     "rename_stmt": tables.rename,
-    "index_stmt": _index,
+    "index_stmt": indexes.create_index,
     "drop_stmt": _drop,
-    "reindex_stmt": _reindex,
+    "reindex_stmt": indexes.reindex,
     "vacuum_stmt": _vacuum,
     "cluster_stmt": _cluster,
     "truncate_stmt": _truncate,
@@ -348,6 +340,8 @@ _READERS: Mapping[str, Callable[[Any], ops.Operation]] = {
     "refresh_mat_view_stmt": _refresh,
     "create_table_as_stmt": _create_as,
     "create_trig_stmt": _trigger,
+    "create_domain_stmt": _create_domain,
+    "alter_domain_stmt": _alter_domain,
     "create_policy_stmt": _policy,
     "alter_policy_stmt": _policy,
     "rule_stmt": _rule,

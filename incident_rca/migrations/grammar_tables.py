@@ -10,9 +10,14 @@ import postgast
 from postgast import pg_query_pb2 as pb
 
 from incident_rca.migrations import operations as ops
+from incident_rca.migrations.column_types import ColumnType
 from incident_rca.migrations.functions import is_fixed, is_volatile
 from incident_rca.migrations.spelling import (
+    column_type_of,
+    columns_in,
+    is_numbered,
     relation_of,
+    spelled_action,
     spelled_constraint,
     spelled_type,
     spelled_value,
@@ -34,7 +39,7 @@ _FORMS: Mapping[int, ops.Form] = {
     pb.CONSTR_EXCLUSION: ops.Form.EXCLUDE,
     pb.CONSTR_NOTNULL: ops.Form.NOT_NULL,
 }
-_SERIAL = frozenset({"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"})
+_BOUNDS = {"r": "range", "l": "list", "h": "hash"}
 
 
 def alter_table(stmt: Any) -> ops.Operation:
@@ -47,22 +52,36 @@ def alter_table(stmt: Any) -> ops.Operation:
 
 
 def create_table(stmt: Any) -> ops.Operation:
-    constraints = [e.constraint for e in stmt.table_elts if e.HasField("constraint")]
-    constraints += [c.constraint for c in stmt.constraints]
-    for element in stmt.table_elts:
-        constraints += [c.constraint for c in element.column_def.constraints]
+    of_table = [e.constraint for e in stmt.table_elts if e.HasField("constraint")]
+    of_table += [c.constraint for c in stmt.constraints]
+    columns = [e.column_def for e in stmt.table_elts if e.HasField("column_def")]
+    constraints = [_constraint(c) for c in of_table if c.contype in _FORMS]
+    constraints += [
+        _constraint_of_column(item.constraint, column.colname)
+        for column in columns
+        for item in column.constraints
+        if item.constraint.contype in _FORMS and item.constraint.contype != pb.CONSTR_NOTNULL
+    ]
     parents = tuple(relation_of(r.range_var) for r in stmt.inh_relations)
     is_partition = stmt.HasField("partbound")
     return ops.CreateTable(
         table=relation_of(stmt.relation),
+        columns=tuple(_column_of_new_table(c) for c in columns),
+        constraints=tuple(constraints),
+        partition_key=tuple(p.partition_elem.name for p in stmt.partspec.part_params),
         if_not_exists=stmt.if_not_exists,
         temporary=stmt.relation.relpersistence == "t",
         partition_of=parents[0] if is_partition and parents else None,
+        bound=_bound(stmt.partbound) if is_partition else None,
         inherits=() if is_partition else parents,
-        references=tuple(
-            relation_of(c.pktable) for c in constraints if c.contype == pb.CONSTR_FOREIGN
-        ),
     )
+
+
+def _column_of_new_table(column: Any) -> ops.Column:
+    kinds = {item.constraint.contype for item in column.constraints}
+    is_filled = bool(kinds & {pb.CONSTR_NOTNULL, pb.CONSTR_IDENTITY})
+    kind = column_type_of(column.type_name)
+    return ops.Column(column.colname, kind, is_filled or is_numbered(column.type_name))
 
 
 def rename(stmt: Any) -> ops.Operation:
@@ -71,14 +90,15 @@ def rename(stmt: Any) -> ops.Operation:
         return ops.Other(kind="rename_stmt")
     whole = stmt.rename_type in _KINDS
     kind = _KINDS.get(stmt.rename_type if whole else stmt.relation_type, "table")
-    return ops.Rename(relation=relation_of(of), kind=kind, new_name=stmt.newname if whole else "")
+    part = "" if whole else stmt.subname
+    return ops.Rename(relation=relation_of(of), kind=kind, new_name=stmt.newname, part=part)
 
 
 def _action(cmd: Any) -> ops.Action:
     of = getattr(cmd, "def")
     match cmd.subtype:
         case pb.AT_AddColumn:
-            return _column(of.column_def)
+            return replace(_column(of.column_def), if_not_exists=cmd.missing_ok)
         case pb.AT_AddConstraint:
             return ops.AddConstraint(constraint=_constraint(of.constraint))
         case pb.AT_SetNotNull:
@@ -86,16 +106,43 @@ def _action(cmd: Any) -> ops.Action:
         case pb.AT_AlterColumnType:
             column = of.column_def
             using = spelled_value(column.raw_default) if column.HasField("raw_default") else ""
-            return ops.ChangeType(column=cmd.name, type=spelled_type(column.type_name), using=using)
+            return ops.ChangeType(
+                column=cmd.name, type=spelled_type(column.type_name), kind=_kind(cmd), using=using
+            )
         case pb.AT_AttachPartition | pb.AT_DetachPartition:
             return ops.Partition(
                 partition=relation_of(of.partition_cmd.name),
                 attach=cmd.subtype == pb.AT_AttachPartition,
+                text=spelled_action(cmd),
+                bound=_bound(of.partition_cmd.bound),
                 concurrently=of.partition_cmd.concurrent,
             )
         case pb.AT_ValidateConstraint:
             return ops.Validate(constraint=cmd.name)
-    return ops.OtherAction(kind=pb.AlterTableType.Name(cmd.subtype))
+    return ops.OtherAction(kind=pb.AlterTableType.Name(cmd.subtype), name=cmd.name)
+
+
+def _kind(cmd: Any) -> ColumnType | None:
+    """The new type of a column, where nothing but the type decides what is done to the rows."""
+    column = getattr(cmd, "def").column_def
+    if column.HasField("coll_clause"):
+        return None
+    kind = column_type_of(column.type_name)
+    cast = column.raw_default.type_cast
+    fields = [f.string.sval for f in cast.arg.column_ref.fields]
+    is_own_cast = fields == [cmd.name] and column_type_of(cast.type_name) == kind
+    return kind if is_own_cast or not column.HasField("raw_default") else None
+
+
+def _bound(spec: Any) -> ops.Bound | None:
+    if not spec.strategy and not spec.is_default:
+        return None
+    return ops.Bound(
+        kind="default" if spec.is_default else _BOUNDS[spec.strategy],
+        lower=tuple(map(spelled_value, spec.lowerdatums)),
+        upper=tuple(map(spelled_value, spec.upperdatums)),
+        values=tuple(map(spelled_value, spec.listdatums)),
+    )
 
 
 def _constraint(constraint: Any) -> ops.Constraint:
@@ -113,6 +160,7 @@ def _constraint(constraint: Any) -> ops.Constraint:
         using_index=constraint.indexname,
         references=relation_of(constraint.pktable) if form is ops.Form.FOREIGN_KEY else None,
         not_null_column=not_null,
+        mentions=columns_in(constraint.raw_expr) if form is ops.Form.CHECK else (),
         is_deferrable=constraint.deferrable,
     )
 
@@ -135,7 +183,7 @@ def _column(column: Any) -> ops.AddColumn:
     default, why, text = ops.Expression.NONE, "", ""
     not_null = generated = False
     type_text = spelled_type(column.type_name)
-    numbered = type_text in _SERIAL
+    numbered = is_numbered(column.type_name)
     found: list[ops.Constraint] = []
     for item in column.constraints:
         constraint = item.constraint
@@ -154,6 +202,7 @@ def _column(column: Any) -> ops.AddColumn:
     return ops.AddColumn(
         column=column.colname,
         type=type_text,
+        kind=column_type_of(column.type_name),
         default=default,
         default_text=text,
         why=why,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from incident_rca.lock_modes import in_words, meaning
+from incident_rca.migrations import grammar
 from incident_rca.migrations.bodies import statements_inside
 from incident_rca.migrations.ignores import BadIgnore, Ignore, read_ignores
 from incident_rca.migrations.operations import AlterTable, Block, Calls, CreateFunction
 from incident_rca.migrations.rule import Context, Hit, Rule
 from incident_rca.migrations.rules import BY_NAME, RULES
-from incident_rca.migrations.runners import RUNNERS, Runner
+from incident_rca.migrations.runners import RUNNERS, Runner, refuses_transaction, way_out
 from incident_rca.migrations.script import NotChecked, Place, Script, Statement, read_script
 from incident_rca.migrations.session import Session, after
 from incident_rca.migrations.sizes import TableSizes
@@ -75,14 +77,18 @@ class FileReport:
     refused: str = ""
 
 
-Bodies = dict[str, tuple[tuple[Statement, ...], tuple[NotChecked, ...]]]
+_NO_TEXT = "it is not UTF-8 text: save it as UTF-8"
+Functions = dict[str, Statement]
 
 
-def lint_files(files: Sequence[tuple[str, str]], around: Surroundings) -> tuple[FileReport, ...]:
+def lint_files(
+    files: Sequence[tuple[str, str | None]], around: Surroundings
+) -> tuple[FileReport, ...]:
     """The reports of (path, text) pairs in the order in which they would run.
 
-    Constraints that an earlier file has added and validated are known to the later ones; a table
-    that it created is not new any more.
+    A text is None where a file's bytes are none; such a file costs itself only. Constraints that an
+    earlier file has added and validated are known to the later ones; a table that it created is not
+    new any more.
     """
     reports = []
     session = Session()
@@ -98,8 +104,10 @@ def lint_text(text: str, around: Surroundings | None = None) -> FileReport:
 
 
 def _lint_file(
-    path: str, text: str, around: Surroundings, before: Session
+    path: str, text: str | None, around: Surroundings, before: Session
 ) -> tuple[FileReport, Session]:
+    if text is None:
+        return FileReport(path=path, text="", statements=0, refused=_NO_TEXT), before
     script = read_script(text)
     if script.refused:
         refused = FileReport(path=path, text=text, statements=0, refused=script.refused)
@@ -107,17 +115,20 @@ def _lint_file(
     operations = [s.operation for s in script.statements]
     wrapped = around.runner.wraps(operations)
     session = Session(
-        in_transaction=around.runner.name if wrapped else "",
-        proofs=before.proofs,
+        implicit=around.runner.name if wrapped and around.runner.one_string else "",
+        known=before.known,
+        domains=before.domains,
         index_tables=before.index_tables,
         role_timeout=around.has_lock_timeout,
         lock_timeout=around.has_lock_timeout,
     )
+    if wrapped:
+        session = replace(session, in_transaction=around.runner.name, begun=session)
     found: list[tuple[Statement, LintFinding]] = []
     missed = list(script.not_checked)
-    bodies = _bodies_of_functions(script)
+    functions = _functions(script)
     for statement in script.statements:
-        for part in (statement, *_run_inside(statement, bodies, missed)):
+        for part in (statement, *_run_inside(statement, functions, missed)):
             context = Context(session=session, sizes=around.sizes, runner=around.runner)
             found += [(part, f) for f in _findings(path, part, context, around)]
             session = after(session, part.operation, part.start.line)
@@ -137,24 +148,24 @@ def _lint_file(
     return report, session
 
 
-def _bodies_of_functions(script: Script) -> Bodies:
-    """What each function of the file would run once it is called."""
+def _functions(script: Script) -> Functions:
+    """The functions of the file, what is in which runs once it is called."""
     return {
-        s.operation.name.name: statements_inside(s)
+        s.operation.name.name: s
         for s in script.statements
         if isinstance(s.operation, CreateFunction)
     }
 
 
 def _run_inside(
-    statement: Statement, bodies: Bodies, missed: list[NotChecked]
+    statement: Statement, known: Functions, missed: list[NotChecked]
 ) -> tuple[Statement, ...]:
     """The statements that run as part of one: the body of DO, or of a function that it calls."""
     match statement.operation:
         case Block():
             parts = [statements_inside(statement)]
         case Calls(functions=functions):
-            parts = [bodies[f.name] for f in functions if f.name in bodies]
+            parts = [statements_inside(known[f.name]) for f in functions if f.name in known]
         case _:
             return ()
     missed += [n for _, not_read in parts for n in not_read]
@@ -201,33 +212,46 @@ def _weighed(
         message=hit.what,
         reason=reason,
         blocking=blocked,
-        rewrite=(*hit.rewrite, *_left_over(rule, statement)),
+        rewrite=(*hit.rewrite, *_remarks(rule, hit, statement, context)),
     )
 
 
-def _left_over(rule: Rule, statement: Statement) -> tuple[str, ...]:
-    """A word on the other actions of an ALTER TABLE, of which a rewrite shows one."""
+def _remarks(rule: Rule, hit: Hit, statement: Statement, context: Context) -> Iterator[str]:
+    """The other actions of an ALTER TABLE, of which one is shown, and where a step cannot run."""
     of = statement.operation
-    several = isinstance(of, AlterTable) and len(of.actions) > 1
-    return ("-- the other actions of the statement stay",) if several and not rule.once else ()
+    if isinstance(of, AlterTable) and len(of.actions) > 1 and not rule.once:
+        yield "-- the other actions of the statement stay"
+    inside = context.session.in_transaction
+    steps = grammar.parse("\n".join(hit.rewrite)) if inside or statement.in_body else ()
+    if not isinstance(steps, grammar.Unreadable):
+        refused = [name for step in steps if (name := refuses_transaction(step.operation))]
+        if refused:
+            cure = way_out(context.runner, inside, in_body=statement.in_body)
+            yield f"-- {refused[0]} does not run here: {cure}"
 
 
 def _set_aside(
     found: list[tuple[Statement, LintFinding]], ignores: tuple[Ignore, ...], script: Script
 ) -> tuple[list[LintFinding], tuple[Ignored, ...], tuple[Ignore, ...]]:
-    """The findings that stay, those that a comment ignores, and the comments that ignored none."""
+    """The findings that stay, those that a comment ignores, and the comments that ignored none.
+
+    A comment is about the statement that it is inside of or beside, or right above.
+    """
     starts = sorted({s.start for s in script.statements})
+    beside: dict[tuple[str, int], Ignore] = {}
+    above: dict[tuple[str, Place], Ignore] = {}
+    for ignore in ignores:
+        beside.setdefault((ignore.rule, ignore.place.line), ignore)
+        following = bisect_right(starts, ignore.place)
+        if ignore.alone and following < len(starts):
+            above.setdefault((ignore.rule, starts[following]), ignore)
     used: set[Ignore] = set()
     kept: list[LintFinding] = []
     ignored: list[Ignored] = []
     for statement, finding in found:
-        match = next(
-            (
-                ignore
-                for ignore in ignores
-                if ignore.rule == finding.rule and _is_for(ignore, statement, starts)
-            ),
-            None,
+        lines = range(statement.start.line, statement.end.line + 1)
+        match = above.get((finding.rule, statement.within or statement.start)) or next(
+            (beside[finding.rule, line] for line in lines if (finding.rule, line) in beside), None
         )
         if match is None:
             kept.append(finding)
@@ -235,16 +259,6 @@ def _set_aside(
             used.add(match)
             ignored.append(Ignored(finding=finding, because=match.reason))
     return kept, tuple(ignored), tuple(i for i in ignores if i not in used)
-
-
-def _is_for(ignore: Ignore, statement: Statement, starts: Sequence[Place]) -> bool:
-    """Whether a comment is about a statement: inside or beside it, or right above it."""
-    if statement.start.line <= ignore.place.line <= statement.end.line:
-        return True
-    if not ignore.alone or ignore.place > statement.start:
-        return False
-    anchor = statement.within or statement.start
-    return not any(ignore.place < start < anchor for start in starts)
 
 
 def _folded(findings: list[LintFinding]) -> tuple[LintFinding, ...]:

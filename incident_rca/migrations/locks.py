@@ -61,6 +61,15 @@ _WEAKER_ACTIONS = {
     "AT_DisableTrigAll": SHARE_ROW_EXCLUSIVE,
 }
 
+# What each is about; all write the whole table to a new file.
+REWRITING_ACTIONS = {
+    "AT_SetLogged": "SET LOGGED",
+    "AT_SetUnLogged": "SET UNLOGGED",
+    "AT_SetAccessMethod": "SET ACCESS METHOD",
+    "AT_SetTableSpace": "SET TABLESPACE",
+    "AT_SetExpression": "SET EXPRESSION",
+}
+
 
 def blocks_writes(mode: str) -> bool:
     """Whether INSERT, UPDATE and DELETE wait behind a mode.
@@ -156,7 +165,8 @@ def _locks_of_action(table: ops.Relation, action: ops.Action) -> Iterator[TableL
         case ops.Validate():
             yield TableLock(table, SHARE_UPDATE_EXCLUSIVE, Work.SCAN)
         case ops.OtherAction(kind=kind):
-            yield TableLock(table, _WEAKER_ACTIONS.get(kind, ACCESS_EXCLUSIVE))
+            work = Work.REWRITE if kind in REWRITING_ACTIONS else Work.INSTANT
+            yield TableLock(table, _WEAKER_ACTIONS.get(kind, ACCESS_EXCLUSIVE), work)
 
 
 def _locks_of_constraint(table: ops.Relation, constraint: ops.Constraint) -> Iterator[TableLock]:

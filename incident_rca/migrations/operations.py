@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from incident_rca.migrations.column_types import ColumnType
 from incident_rca.migrations.keywords import RESERVED
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
@@ -49,8 +50,9 @@ class Constraint:
     """A constraint to be added; `definition` is its text without its name.
 
     That of a new column says what ADD CONSTRAINT would say, and has the column in `columns`.
-    `not_null_column` is the column of `CHECK (column IS NOT NULL)`; `is_deferrable` keeps an index
-    that stands in for the constraint from being enough by itself.
+    `not_null_column` is the column of `CHECK (column IS NOT NULL)`, `mentions` are those of any
+    CHECK; `is_deferrable` keeps an index that stands in for the constraint from being enough by
+    itself.
     """
 
     form: Form
@@ -61,6 +63,7 @@ class Constraint:
     using_index: str = ""
     references: Relation | None = None
     not_null_column: str = ""
+    mentions: tuple[str, ...] = ()
     is_deferrable: bool = False
 
 
@@ -79,6 +82,7 @@ class AddColumn:
 
     column: str
     type: str = ""
+    kind: ColumnType | None = None
     default: Expression = Expression.NONE
     default_text: str = ""
     why: str = ""
@@ -86,6 +90,7 @@ class AddColumn:
     is_generated: bool = False  # GENERATED ALWAYS AS (…) STORED
     is_numbered: bool = False  # serial or identity
     constraints: tuple[Constraint, ...] = ()
+    if_not_exists: bool = False
 
     @property
     def bare(self) -> str:
@@ -110,17 +115,35 @@ class SetNotNull:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeType:
+    """`kind` is None where more than the type changes: with a collation, or a USING of its own."""
+
     column: str
     type: str
+    kind: ColumnType | None
     using: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """FOR VALUES of a partition: `kind` is range, list, hash or default, values as SQL has them."""
+
+    kind: str
+    lower: tuple[str, ...] = ()
+    upper: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """ATTACH or DETACH of `partition`: a table's, or with ATTACH an index's."""
+    """ATTACH or DETACH of `partition`: a table's, or with ATTACH an index's.
+
+    `text` is the action as SQL has it; an index and DETACH have no bound.
+    """
 
     partition: Relation
     attach: bool
+    text: str = ""
+    bound: Bound | None = None
     concurrently: bool = False
 
 
@@ -133,10 +156,12 @@ class Validate:
 class OtherAction:
     """Any other action of ALTER TABLE, by the grammar's name, such as `AT_DropColumn`.
 
-    So are policies and rules, what is dropped with them or with triggers, and SET SCHEMA.
+    So are policies and rules, what is dropped with them or with triggers, and SET SCHEMA. `name` is
+    that of the column or constraint.
     """
 
     kind: str
+    name: str = ""
 
 
 Action = AddColumn | AddConstraint | SetNotNull | ChangeType | Partition | Validate | OtherAction
@@ -159,7 +184,9 @@ LEAF_TABLE, LEAF_INDEX = "incident_rca_leaf", "incident_rca_leaf_index"
 class CreateIndex:
     """`concurrent_text` is the same statement with CONCURRENTLY; `only` is ON ONLY.
 
-    `parent_text` is it with ON ONLY, `leaf_text` with CONCURRENTLY for one partition.
+    `parent_text` is it with ON ONLY, `leaf_text` with CONCURRENTLY for one partition. `mentions`
+    are the columns of an index that has expressions or a condition: any change of their type builds
+    it anew.
     """
 
     table: Relation
@@ -169,6 +196,7 @@ class CreateIndex:
     leaf_text: str = ""
     concurrently: bool = False
     only: bool = False
+    mentions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,25 +217,52 @@ class Reindex:
     concurrently: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a new table; `kind` is None where its type is not understood."""
+
+    name: str
+    kind: ColumnType | None
+    not_null: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTable:
-    """A new table or materialized view; with `if_not_exists` it may have been there."""
+    """A new table or materialized view; with `if_not_exists` it may have been there.
+
+    `constraints` are those of the columns too. `partition_key` has "" for an expression.
+    """
 
     table: Relation
+    columns: tuple[Column, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    partition_key: tuple[str, ...] = ()
     if_not_exists: bool = False
     temporary: bool = False
     partition_of: Relation | None = None
+    bound: Bound | None = None
     inherits: tuple[Relation, ...] = ()
-    references: tuple[Relation, ...] = ()
+
+    @property
+    def references(self) -> tuple[Relation, ...]:
+        return tuple(c.references for c in self.constraints if c.references is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rename:
-    """`new_name` is set where the relation itself, not a part of it, is renamed."""
+    """A relation gets a new name, or its column or constraint `part` does."""
 
     relation: Relation
     kind: str
-    new_name: str = ""
+    new_name: str
+    part: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConstrainDomain:
+    """A domain that is created with a constraint, or gets one."""
+
+    name: Relation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,9 +296,10 @@ class LockTables:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """`kind` is begin, commit, rollback, prepare, or other for what a savepoint begins or ends."""
+    """`kind` is begin, commit, rollback, prepare, savepoint, rollback to, or other."""
 
     kind: str
+    savepoint: str = ""
     chain: bool = False
 
 
@@ -271,7 +327,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateFunction:
-    """A function or procedure with its code; an SQL body (BEGIN ATOMIC) cannot hold DDL."""
+    """A function or procedure with its code; an SQL body (BEGIN ATOMIC) cannot hold DDL.
+
+    That of a trigger has none here: no statement can call it.
+    """
 
     name: Relation
     language: str
@@ -305,6 +364,7 @@ Operation = (
     | Reindex
     | CreateTable
     | Rename
+    | ConstrainDomain
     | CreateTrigger
     | Rewrite
     | Refresh

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from json import JSONDecodeError
 from typing import Any
 
 import postgast
 
-from incident_rca.migrations.grammar import Unreadable
+from incident_rca.migrations.grammar import TOO_DEEP, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ def body_statements(text: str) -> tuple[Inner, ...] | Unreadable:
         tree = postgast.parse_plpgsql(text)
     except postgast.PgQueryError as error:
         return Unreadable(error.message, max(error.cursorpos - 1, 0))
+    except RecursionError:
+        return Unreadable(TOO_DEEP, 0)
+    except JSONDecodeError:
+        # As of triggers' functions (libpg_query issue 337), which are not asked for.
+        return Unreadable("the grammar gives its code in no form that can be read", 0)
     return tuple(_inner(tree, 1))
 
 

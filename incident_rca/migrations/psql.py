@@ -15,7 +15,7 @@ _TOKEN = re.compile(
     | (?P<word>[^\W\d]\w*|.)""",
     re.VERBOSE | re.DOTALL,
 )
-_COPY_DATA = re.compile(r"\s*copy\b.*\bfrom\s+stdin\b", re.I | re.S)
+_COPY_DATA = re.compile(r"copy\b.*\bfrom\s+stdin\b", re.I | re.S)
 _DATA_END = re.compile(r"^\\\.[ \t]*$", re.M)
 # These send the statement before them, as a semicolon does.
 _SENDING = frozenset({"g", "gx", "gexec", "gset", "gdesc", "watch", "crosstabview", "bind", ";"})
@@ -45,12 +45,15 @@ def cleaned(text: str) -> Cleaned:
     """
     out = list(text)
     commands: list[Command] = []
-    at = begin = 0
+    at = 0
+    begin: int | None = None  # of the statement's first word
     while token := _TOKEN.match(text, at):
         at = token.end()
         match token.lastgroup:
             case "block":
                 at = comment_end(text, at)
+            case "word" if begin is None and not token.group().isspace():
+                begin = token.start()
             case "dollar":
                 close = text.find(token.group(), at)
                 at = len(text) if close < 0 else close + len(token.group())
@@ -58,11 +61,12 @@ def cleaned(text: str) -> Cleaned:
                 commands.append(Command(token["name"], token.start()))
                 blank(out, token.start(), at)
                 if token["name"] in _SENDING:
-                    out[token.start()], begin = ";", at
+                    out[token.start()], begin = ";", None
             case "end":
-                if _COPY_DATA.match(text, begin, token.start()) and "\n" in text[at:]:
+                is_copy = begin is not None and _COPY_DATA.match(text, begin, token.start())
+                if is_copy and text.find("\n", at) >= 0:
                     at = _blank_data(text, out, at)
-                begin = at
+                begin = None
     return Cleaned("".join(out), tuple(commands))
 
 

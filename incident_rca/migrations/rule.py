@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from incident_rca.migrations import grammar
+from incident_rca.migrations.column_types import ColumnType
+from incident_rca.migrations.known import KnownTable
 from incident_rca.migrations.locks import TableLock, Work
 from incident_rca.migrations.operations import (
     Action,
@@ -42,6 +45,61 @@ class Context:
         if known is None and self.sizes is not None:
             known = self.sizes.table_of_index(self.session.resolve(index))
         return known
+
+    def type_of(self, table: Relation, column: str) -> ColumnType | None:
+        """The type of a column: as these files left it, else as the server has it."""
+        known, size = self._told(table)
+        if column in known.types:
+            return known.types[column]
+        text = size.columns.get(column) if size else None
+        return grammar.column_type(text) if text else None
+
+    def is_not_null(self, table: Relation, column: str) -> bool:
+        """Whether a constraint proves that a column has no nulls."""
+        known, size = self._told(table)
+        if any(check.not_null == column and check.is_valid for check in known.checks):
+            return True
+        return size is not None and any(
+            proven == column
+            and (name not in known.dropped if name else column not in known.nullable)
+            for proven, name in size.not_null
+        )
+
+    def is_watched(self, table: Relation, column: str) -> bool:
+        """Whether a CHECK mentions a column, or an index that has expressions or a condition."""
+        known, size = self._told(table)
+        return column in known.watched or (size is not None and column in size.watched)
+
+    def has_check(self, table: Relation) -> bool:
+        """Whether all rows of a table are known to keep some CHECK."""
+        known, size = self._told(table)
+        added = any(c.is_valid and not c.is_of_column for c in known.checks)
+        return added or (size is not None and bool({*size.checks} - known.dropped))
+
+    def is_constrained(self, kind: ColumnType | None) -> bool:
+        """Whether a type is a domain with a constraint; an array of it is none."""
+        if kind is None or kind.is_array:
+            return False
+        schema, _, name = kind.name.rpartition(".")
+        domain = self.session.resolve(Relation(name, schema))
+        return domain in self.session.domains or (
+            self.sizes is not None and domain in self.sizes.domains
+        )
+
+    def partition_key(self, table: Relation) -> tuple[str, ...]:
+        """The columns by which a table is partitioned, "" for an expression; () if not known."""
+        known, size = self._told(table)
+        return known.partition_key or (size.partition_key if size else ())
+
+    def default_partition(self, table: Relation) -> Relation | None:
+        known, size = self._told(table)
+        found = known.default_partition or (size.default_partition if size else None)
+        return None if found in known.detached else found
+
+    def _told(self, table: Relation) -> tuple[KnownTable, TableSize | None]:
+        """What these files and the server say of a table, if it still is that of the server."""
+        known = self.session.known.get(self.session.resolve(table), KnownTable())
+        return known, None if known.is_gone else self.size_of(table)
 
 
 def actions_of(statement: Statement, context: Context) -> Iterator[tuple[Relation, Action]]:

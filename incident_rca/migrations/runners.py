@@ -55,19 +55,49 @@ def _if_several(operations: Sequence[Operation]) -> bool:
     return len(operations) > 1
 
 
-def _unless_all_refuse(operations: Sequence[Operation]) -> bool:
+def _unless_flyway_knows_all(operations: Sequence[Operation]) -> bool:
     """Flyway refuses a file that mixes both kinds (`mixed=false`, its default)."""
-    return not all(refuses_transaction(operation) for operation in operations)
+    return not all(_known_to_flyway(operation) for operation in operations)
+
+
+def _known_to_flyway(operation: Operation) -> bool:
+    """What Flyway itself runs outside of a transaction (PostgreSQLParser.java, Flyway 11).
+
+    It does not know that REINDEX INDEX and DETACH refuse one with CONCURRENTLY.
+    """
+    match operation:
+        case CreateIndex() | Drop():
+            return operation.concurrently
+        case Reindex():
+            return operation.kind not in ("index", "table")
+        case Rewrite():
+            return operation.command == "VACUUM FULL"
+    return isinstance(operation, Other) and operation.kind == "vacuum"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
-    """A tool; `wraps` says whether it puts a file of these statements into one transaction."""
+    """A tool; `wraps` says whether it puts a file of these statements into one transaction.
+
+    `outside` is how a statement is kept out of that. With `one_string` the server gets the file as
+    a whole, so that what follows a COMMIT in it is a transaction again.
+    """
 
     name: str
     how: str
     wraps: Callable[[Sequence[Operation]], bool] = field(repr=False)
-    outside: str = ""
+    outside: str
+    one_string: bool = False
+
+
+def way_out(runner: Runner, inside: str, *, in_body: bool) -> str:
+    """What to do with a statement that PostgreSQL does not run where it stands.
+
+    `inside` is the transaction's beginning as in a session: BEGIN, or the runner's name.
+    """
+    if in_body:
+        return "write it as a statement of its own"
+    return runner.outside if inside == runner.name else "end the transaction before it"
 
 
 RUNNERS: Mapping[str, Runner] = {
@@ -88,14 +118,18 @@ RUNNERS: Mapping[str, Runner] = {
         Runner(
             name="flyway",
             how="each file in a transaction, or none of it; a mix of both is refused",
-            wraps=_unless_all_refuse,
-            outside="keep it in a file of its own: Flyway then runs it outside a transaction",
+            wraps=_unless_flyway_knows_all,
+            outside=(
+                "keep it alone in its file, with flyway.postgresql.transactional.lock=false; "
+                "REINDEX and DETACH also need executeInTransaction=false in FILE.sql.conf"
+            ),
         ),
         Runner(
             name="golang-migrate",
             how="a file of several statements as one string, which is one transaction",
             wraps=_if_several,
-            outside="keep it alone in its file, or set x-multi-statement=true",
+            outside="keep it alone in its file, or set x-multi-statement=true and lint it as psql",
+            one_string=True,
         ),
         Runner(
             name="alembic",

@@ -87,10 +87,10 @@ def read_script(text: str) -> Script:
     if not isinstance(whole, grammar.Unreadable):
         lines = Lines(text)
         return Script(text=text, statements=tuple(_statement(p, lines) for p in whole))
-    if template := template_in(text):
-        where = Lines(text).place(len(text[: template.at].encode()))
-        return Script(text=text, refused=f"line {where.line}: {template.message}")
     clean = cleaned(text)
+    if template := template_in(clean.text):
+        line = text.count("\n", 0, template.at) + 1
+        return Script(text=text, refused=f"line {line}: {template.message}")
     lines = Lines(clean.text)
     read: list[Statement] = []
     missed: list[NotChecked] = []
@@ -178,21 +178,25 @@ def _pieces_by_lines(text: str) -> Iterator[tuple[int, int]]:
         at = match.end() if match else end
 
 
+_INCLUDED = "it includes another file: lint that too"
+_RUNNING = {
+    **dict.fromkeys(("i", "ir", "include", "include_relative"), _INCLUDED),
+    "gexec": "\\gexec runs what a query returns: not known here",
+}
+_CONNECTING = ("c", "connect")
+
+
 def _add_commands(
     clean: Cleaned, lines: Lines, read: list[Statement], missed: list[NotChecked]
 ) -> None:
     """What psql's own commands change: a new connection, or SQL that stands elsewhere."""
     for command in clean.commands:
+        name = command.name
+        if name not in _CONNECTING and name not in _RUNNING:
+            continue
         place = lines.place(len(clean.text[: command.at].encode()))
-        if command.name in ("c", "connect"):
-            read.append(
-                Statement(
-                    text=f"\\{command.name}", start=place, end=place, operation=ResetSession()
-                )
-            )
-        elif command.name in ("i", "ir", "include", "include_relative"):
-            missed.append(NotChecked(start=place, reason="it includes another file: lint that too"))
-        elif command.name == "gexec":
-            missed.append(
-                NotChecked(start=place, reason="\\gexec runs what a query returns: not known here")
-            )
+        if name in _RUNNING:
+            missed.append(NotChecked(start=place, reason=_RUNNING[name]))
+        else:
+            reset = ResetSession()
+            read.append(Statement(text=f"\\{name}", start=place, end=place, operation=reset))

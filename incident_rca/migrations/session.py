@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from incident_rca.lock_modes import MODES
 from incident_rca.migrations import operations as ops
+from incident_rca.migrations.known import Known, known_after
 from incident_rca.migrations.locks import TableLock, blocks_writes, locks_of
 
 _OFF = re.compile(r"\s*0+(?:\.0+)?\s*(?:us|ms|s|min|h|d)?\s*")
@@ -22,35 +23,31 @@ class Held:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """A CHECK (column IS NOT NULL), or a NOT NULL constraint, that was added in these files."""
-
-    table: ops.Relation
-    name: str
-    column: str
-    is_valid: bool
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """The state before a statement; `begun` is the state to which ROLLBACK returns.
+    """The state before a statement; ROLLBACK returns to `begun`, ROLLBACK TO to a savepoint.
 
-    `in_transaction` says why there is one: `BEGIN`, the runner's name, or "" for none.
+    `in_transaction` says why there is one: `BEGIN`, the runner's name, or "" for none; `implicit`
+    is what it is again behind a COMMIT, because the server got the file as one string.
     `role_timeout` is whether the role sets lock_timeout, to which RESET returns. Relations are
-    resolved: with the first schema of the search path where a name had none.
+    resolved: with the first schema of the search path where a name had none. `strongest` is the
+    first of the strongest locks `held`.
     """
 
     in_transaction: str = ""
+    implicit: str = ""
     begun: Session | None = None
+    savepoints: Mapping[str, Session] = field(default_factory=dict)
     role_timeout: bool = False
     lock_timeout: bool = False
     local_timeout: bool | None = None
     search_path: str = "public"
     created: frozenset[ops.Relation] = frozenset()
     index_tables: Mapping[ops.Relation, ops.Relation] = field(default_factory=dict)
-    proofs: frozenset[Proof] = frozenset()
-    held: tuple[Held, ...] = ()
+    known: Known = field(default_factory=dict)
+    domains: frozenset[ops.Relation] = frozenset()
+    held: Mapping[ops.Relation, Held] = field(default_factory=dict)
+    strongest: Held | None = None
 
     @property
     def waits_forever(self) -> bool:
@@ -86,7 +83,9 @@ def after(session: Session, operation: ops.Operation, line: int) -> Session:
         case ops.ResetSession():
             timeout = session.role_timeout
             return replace(session, lock_timeout=timeout, local_timeout=None, search_path="public")
-    return _with_held(_with_names(session, operation), locks_of(operation), line)
+    known = known_after(session.known, operation, session.resolve)
+    named = _with_names(replace(session, known=known), operation)
+    return _with_held(named, locks_of(operation), line)
 
 
 def _after_transaction(session: Session, operation: ops.Transaction) -> Session:
@@ -94,13 +93,28 @@ def _after_transaction(session: Session, operation: ops.Transaction) -> Session:
         case "begin" if not session.in_transaction:
             return replace(session, in_transaction="BEGIN", begun=session)
         case "commit" | "prepare":
-            ended = replace(session, in_transaction="", begun=None, local_timeout=None, held=())
-            return _chained(ended, operation)
+            return _chained(_ended(session), operation)
         case "rollback":
-            before = session.begun or session
-            ended = replace(before, in_transaction="", begun=None, local_timeout=None, held=())
-            return _chained(ended, operation)
+            return _chained(_ended(session.begun or session), operation)
+        case "savepoint":
+            points = {**session.savepoints, operation.savepoint: session}
+            return replace(session, savepoints=points)
+        case "rollback to" if operation.savepoint in session.savepoints:
+            saved = session.savepoints[operation.savepoint]
+            return replace(saved, savepoints=session.savepoints)
     return session
+
+
+def _ended(session: Session) -> Session:
+    return replace(
+        session,
+        in_transaction=session.implicit,
+        begun=None,
+        savepoints={},
+        local_timeout=None,
+        held={},
+        strongest=None,
+    )
 
 
 def _chained(session: Session, operation: ops.Transaction) -> Session:
@@ -135,50 +149,41 @@ def _with_names(session: Session, operation: ops.Operation) -> Session:
             index = ops.Relation(name, session.resolve(table).schema)
             known = {**session.index_tables, index: session.resolve(table)}
             return replace(session, index_tables=known)
+        case ops.ConstrainDomain(name=name):
+            return replace(session, domains=session.domains | {session.resolve(name)})
         case ops.Drop(kind="table" | "materialized view", names=names):
             gone = {session.resolve(name) for name in names}
             return replace(session, created=session.created - gone)
-        case ops.Rename(relation=relation, new_name=new) if new and session.is_new(relation):
+        case ops.Rename(relation=relation, new_name=new, part="") if session.is_new(relation):
             old = session.resolve(relation)
             renamed = (session.created - {old}) | {ops.Relation(new, old.schema)}
             return replace(session, created=renamed)
-        case ops.AlterTable(table=table, actions=actions):
-            return _with_actions(session, session.resolve(table), actions)
-    return session
-
-
-def _with_actions(
-    session: Session, table: ops.Relation, actions: tuple[ops.Action, ...]
-) -> Session:
-    for action in actions:
-        match action:
-            case ops.AddConstraint(constraint=constraint) if constraint.not_null_column:
-                proof = Proof(
-                    table, constraint.name, constraint.not_null_column, not constraint.not_valid
-                )
-                session = replace(session, proofs=session.proofs | {proof})
-            case ops.Validate(constraint=name):
-                proofs = frozenset(
-                    replace(p, is_valid=True) if (p.table, p.name) == (table, name) else p
-                    for p in session.proofs
-                )
-                session = replace(session, proofs=proofs)
-            case ops.Partition(attach=True, partition=partition):
-                # From now on it is read through its parent.
-                gone = session.created - {session.resolve(partition)}
-                session = replace(session, created=gone)
+        case ops.AlterTable(table=table, actions=actions, kind="table"):
+            # From now on they are read through their parent.
+            attached = {
+                session.resolve(action.partition)
+                for action in actions
+                if isinstance(action, ops.Partition) and action.attach
+            }
+            if attached and not session.is_new(table):
+                return replace(session, created=session.created - attached)
     return session
 
 
 def _with_held(session: Session, locks: tuple[TableLock, ...], line: int) -> Session:
     if not session.in_transaction:
         return session
-    known = {held.relation: held for held in session.held}
+    new: dict[ops.Relation, Held] = {}
+    strongest = session.strongest
     for lock in locks:
         relation = session.resolve(lock.relation)
         if not blocks_writes(lock.mode) or session.is_new(relation):
             continue
-        old = known.get(relation)
+        old = session.held.get(relation)
         if old is None or MODES.index(lock.mode) > MODES.index(old.mode):
-            known[relation] = Held(relation, lock.mode, line)
-    return replace(session, held=tuple(known.values()))
+            new[relation] = Held(relation, lock.mode, line)
+            if strongest is None or MODES.index(lock.mode) > MODES.index(strongest.mode):
+                strongest = new[relation]
+    if not new:
+        return session
+    return replace(session, held={**session.held, **new}, strongest=strongest)

@@ -19,7 +19,9 @@ class TableSize:
 
     `bytes` is without indexes, `is_nested` where partitions have partitions. `analyzed_at` is the
     oldest of its partitions, "" for never. Writes and reads are per second: rows written, and scans
-    begun, while the server was watched.
+    begun, while the server was watched. `columns` are types by name; `not_null` has the columns
+    that cannot be null, each with the CHECK that says so or "", `checks` the valid CHECKs,
+    `watched` the columns that a CHECK, or an index with expressions or a condition, mentions.
     """
 
     schema: str
@@ -33,6 +35,12 @@ class TableSize:
     partitions: tuple[Relation, ...] = ()
     is_nested: bool = False
     indexes: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    not_null: tuple[tuple[str, str], ...] = ()
+    checks: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
+    partition_key: tuple[str, ...] = ()
+    default_partition: Relation | None = None
 
     @property
     def is_partitioned(self) -> bool:
@@ -41,7 +49,10 @@ class TableSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSizes:
-    """All tables of a database; `origin` says from where and `as_of` when."""
+    """All tables of a database; `origin` says from where and `as_of` when.
+
+    `domains` are those with a constraint.
+    """
 
     origin: str
     as_of: str
@@ -49,6 +60,7 @@ class TableSizes:
     watched_seconds: float = 0.0
     tables: Mapping[Relation, TableSize] = field(default_factory=lambda: MappingProxyType({}))
     by_index: Mapping[Relation, Relation] = field(default_factory=lambda: MappingProxyType({}))
+    domains: frozenset[Relation] = frozenset()
 
     def of(self, relation: Relation) -> TableSize | None:
         """The size of a relation whose schema is known."""
@@ -59,7 +71,13 @@ class TableSizes:
 
 
 def table_sizes(
-    tables: list[TableSize], *, origin: str, as_of: str, server: str, watched_seconds: float
+    tables: list[TableSize],
+    *,
+    origin: str,
+    as_of: str,
+    server: str,
+    watched_seconds: float,
+    domains: frozenset[Relation] = frozenset(),
 ) -> TableSizes:
     """The sizes, found by table and by index."""
     return TableSizes(
@@ -67,6 +85,7 @@ def table_sizes(
         as_of=as_of,
         server=server,
         watched_seconds=watched_seconds,
+        domains=domains,
         tables=MappingProxyType({Relation(t.name, t.schema): t for t in tables}),
         by_index=MappingProxyType(
             {Relation(i, t.schema): Relation(t.name, t.schema) for t in tables for i in t.indexes}
@@ -90,6 +109,7 @@ def largest(of: Sequence[TableSizes]) -> TableSizes:
         as_of=min(sizes.as_of for sizes in of),
         server=", ".join(dict.fromkeys(sizes.server for sizes in of)),
         watched_seconds=min(sizes.watched_seconds for sizes in of),
+        domains=frozenset().union(*(sizes.domains for sizes in of)),
     )
 
 
@@ -106,6 +126,7 @@ def to_document(sizes: TableSizes) -> dict[str, Any]:
         "as_of": sizes.as_of,
         "server": sizes.server,
         "watched_seconds": sizes.watched_seconds,
+        "domains": [[d.schema, d.name] for d in sorted(sizes.domains, key=str)],
         "tables": [
             {
                 "schema": t.schema,
@@ -119,6 +140,14 @@ def to_document(sizes: TableSizes) -> dict[str, Any]:
                 "partitions": [[p.schema, p.name] for p in t.partitions],
                 "is_nested": t.is_nested,
                 "indexes": list(t.indexes),
+                "columns": dict(t.columns),
+                "not_null": [list(pair) for pair in t.not_null],
+                "checks": list(t.checks),
+                "watched": list(t.watched),
+                "partition_key": list(t.partition_key),
+                "default_partition": [t.default_partition.schema, t.default_partition.name]
+                if t.default_partition
+                else None,
             }
             for _, t in sorted(sizes.tables.items(), key=lambda item: str(item[0]))
         ],
@@ -146,6 +175,12 @@ def of_document(document: Any, name: str) -> TableSizes:
                 partitions=tuple(Relation(str(n), str(s)) for s, n in t.get("partitions", ())),
                 is_nested=bool(t.get("is_nested")),
                 indexes=tuple(map(str, t.get("indexes", ()))),
+                columns=MappingProxyType({c: str(k) for c, k in t.get("columns", {}).items()}),
+                not_null=tuple((str(c), str(name)) for c, name in t.get("not_null", ())),
+                checks=tuple(map(str, t.get("checks", ()))),
+                watched=tuple(map(str, t.get("watched", ()))),
+                partition_key=tuple(map(str, t.get("partition_key", ()))),
+                default_partition=_relation(t.get("default_partition")),
             )
             for t in document["tables"]
         ]
@@ -155,12 +190,19 @@ def of_document(document: Any, name: str) -> TableSizes:
             as_of=str(document["as_of"]),
             server=str(document.get("server", "")),
             watched_seconds=float(document.get("watched_seconds", 0)),
+            domains=frozenset(
+                Relation(str(name), str(schema)) for schema, name in document.get("domains", ())
+            ),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(
             f"{name}: not a file of `incident-rca stats`",
             hint="write one: incident-rca stats --dsn … > stats.json",
         ) from error
+
+
+def _relation(value: Sequence[Any] | None) -> Relation | None:
+    return Relation(str(value[1]), str(value[0])) if value else None
 
 
 def _number(value: object) -> float | None:

@@ -7,7 +7,17 @@ from typing import Any
 import postgast
 from postgast import pg_query_pb2 as pb
 
+from incident_rca.migrations.column_types import ColumnType
 from incident_rca.migrations.operations import Relation
+
+_SERIALS = {
+    "serial": "int4",
+    "serial4": "int4",
+    "bigserial": "int8",
+    "serial8": "int8",
+    "smallserial": "int2",
+    "serial2": "int2",
+}
 
 
 def relation_of(range_var: Any) -> Relation:
@@ -17,6 +27,46 @@ def relation_of(range_var: Any) -> Relation:
 def relation_of_names(names: list[str]) -> Relation:
     """A dotted name; a database in front of the schema is left out."""
     return Relation(names[-1], names[-2] if len(names) > 1 else "")
+
+
+def column_type_of(type_name: Any) -> ColumnType | None:
+    """A type as pg_type names it; None where its modifiers are no numbers, or it is of a column."""
+    *schema, name = [part.string.sval for part in type_name.names] or [""]
+    modifiers = [node.a_const.ival.ival for node in type_name.typmods if node.HasField("a_const")]
+    if len(modifiers) < len(type_name.typmods) or type_name.pct_type or type_name.setof:
+        return None
+    own = [part for part in schema if part != "pg_catalog"]
+    is_serial = not schema and name in _SERIALS
+    return ColumnType(
+        name=_SERIALS[name] if is_serial else ".".join([*own, name]),
+        modifiers=tuple(modifiers),
+        is_array=bool(type_name.array_bounds),
+    )
+
+
+def columns_in(node: Any) -> tuple[str, ...]:
+    """The columns that an expression names."""
+    found = postgast.find_nodes(node, pb.ColumnRef)
+    names = [reference.fields[-1].string.sval for reference in found]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def is_numbered(type_name: Any) -> bool:
+    """Whether a type is one of the serials, which are no types."""
+    return [part.string.sval in _SERIALS for part in type_name.names] == [True]
+
+
+def is_on(options: Any, name: str) -> bool:
+    """Whether a parenthesised option is on: `(FULL)`, `(FULL true)`, not `(FULL off)`."""
+    for option in options:
+        if option.def_elem.defname == name:
+            arg = option.def_elem.arg
+            kind = arg.WhichOneof("node")
+            if kind is None:
+                return True
+            value = arg.string.sval if kind == "string" else str(arg.integer.ival)
+            return value.lower() in ("true", "on", "1", "yes")
+    return False
 
 
 def spelled(**node: Any) -> str:

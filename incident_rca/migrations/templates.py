@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 _HIDDEN = re.compile(
-    r"--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'"
-    r"|(?P<tag>\$(?:[^\W\d]\w*)?\$).*?(?P=tag)",
+    r"--[^\n]*|/\*.*?(?:\*/|\Z)|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'"
+    r"|(?P<tag>\$(?:[^\W\d]\w*)?\$).*?(?:(?P=tag)|\Z)",
     re.S,
 )
 _TEMPLATES = (

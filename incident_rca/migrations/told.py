@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from incident_rca.migrations.lint import FileReport, LintFinding
 from incident_rca.migrations.sizes import TableSizes
@@ -38,14 +39,15 @@ def instead(finding: LintFinding) -> list[str]:
     return ["Instead:", *finding.rewrite] if finding.rewrite else []
 
 
-def coverage(reports: Sequence[FileReport], sizes: TableSizes | None) -> list[str]:
-    """What was checked, with what, and what was found."""
+def coverage(reports: Sequence[FileReport], sizes: TableSizes | None, now: datetime) -> list[str]:
+    """What was checked, with what and how old that is, and what was found."""
     checked = sum(report.statements for report in reports)
     missed = sum(len(report.not_checked) for report in reports)
     refused = [report for report in reports if report.refused]
     share = f" ({checked / (checked + missed):.0%})" if checked + missed else ""
     first = (
-        f"Checked {checked:,} of {checked + missed:,} statements{share} in {len(reports):,} files"
+        f"Checked {checked:,} of {checked + missed:,} statements{share} in {len(reports):,} "
+        f"file{'' if len(reports) == 1 else 's'}"
     )
     passed_over = sum(report.passed_over for report in reports)
     parts = [f"{passed_over} psql commands passed over"] if passed_over else []
@@ -55,7 +57,8 @@ def coverage(reports: Sequence[FileReport], sizes: TableSizes | None) -> list[st
         lines.append("Sizes: none given, so every lock on an existing table is a warning.")
     else:
         lines.append(
-            f"Sizes: {len(sizes.tables):,} tables of {sizes.origin}, {sizes.server}, {sizes.as_of}."
+            f"Sizes: {len(sizes.tables):,} tables of {sizes.origin}, {sizes.server}, "
+            f"{sizes.as_of}{_age(sizes.as_of, now)}."
         )
     findings = [f for report in reports for f in report.findings]
     counts = [(s, sum(f.severity is s for f in findings)) for s in Severity]
@@ -68,3 +71,18 @@ def coverage(reports: Sequence[FileReport], sizes: TableSizes | None) -> list[st
         + "."
     )
     return lines
+
+
+def _age(as_of: str, now: datetime) -> str:
+    """How many days old something is, from one on.
+
+    >>> _age("2026-01-15T10:00:00Z", datetime.fromisoformat("2026-01-17T09:00:00Z"))
+    ', 1 day old'
+    """
+    try:
+        days = (now - datetime.fromisoformat(as_of)).days
+    except (TypeError, ValueError):
+        return ""
+    if days < 1:
+        return ""
+    return f", {days:,} day{'' if days == 1 else 's'} old"

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import shlex
 from pathlib import Path
 
 import duckdb
@@ -14,6 +15,7 @@ from rich.console import Console, RenderableType
 
 from incident_rca.cli.explain import explain
 from incident_rca.report import terminal
+from tests.cli.running import run
 from tests.golden import raw
 from tests.golden.raw import Json
 from tests.golden.running import Demo, section, table_rows
@@ -213,6 +215,29 @@ def outputs(demo: Demo) -> dict[str, str]:
         "explain --json": explained_as_json(demo),
         "tables": cells(demo),
     }
+
+
+def test_the_line_that_it_names_stops_the_migration_that_began_it(
+    demo: Demo, files: Path, tmp_path: Path
+) -> None:
+    """The line is taken from the report, the migration from the server's log."""
+    said = [row["message"] for row in raw.server_log(files) if row["pid"] == 48291]
+    (migration,) = (m.partition(": ")[2] for m in said if m.startswith("statement: "))
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "V7.sql").write_text(f"{migration};\n", encoding="utf-8")
+    table = {"schema": "public", "name": "stock_reservations", "kind": "table"}
+    sizes = {"stats_schema": 1, "origin": "inventory", "as_of": "2026-01-15T12:00:00Z"}
+    tables = [{**table, "rows": 4_200_000, "bytes": 700_000_000}]
+    (tmp_path / "stats.json").write_text(json.dumps({**sizes, "tables": tables}))
+    actions = section(demo.markdown, "Action")
+    (line, rule), *others = re.findall(
+        r"`(incident-rca lint [^`]*?)\\`.*? rule ([\w-]+)\.", actions
+    )
+    assert others == []
+    ran = run(tmp_path, *shlex.split(line)[1:], "--json")
+    assert ran.code == 1
+    high = [f["rule"] for f in json.loads(ran.out)["findings"] if f["severity"] == "high"]
+    assert high == [rule] == ["index-without-concurrently"]
 
 
 @pytest.mark.parametrize("what", ["e_mails", "addresses", "skus", "literals"])

@@ -73,6 +73,7 @@ STATEMENTS = (
     "ALTER TABLE orders ALTER COLUMN status SET (n_distinct = 5)",
     "ALTER TABLE orders SET (fillfactor = 70)",
     "ALTER TABLE orders DISABLE TRIGGER USER",
+    "ALTER TABLE orders SET UNLOGGED",
     "ALTER TABLE orders ADD CHECK (quantity > 0)",
     "ALTER TABLE orders ADD CHECK (quantity > 0) NOT VALID",
     "ALTER TABLE orders ADD FOREIGN KEY (customer_id) REFERENCES customers (id)",
@@ -81,6 +82,7 @@ STATEMENTS = (
     "ALTER TABLE orders ALTER COLUMN status SET NOT NULL",
     "ALTER TABLE orders ALTER COLUMN quantity TYPE bigint",
     "ALTER TABLE orders ALTER COLUMN quantity TYPE bigint, ADD COLUMN a int",
+    "ALTER TABLE events ATTACH PARTITION events_2024 FOR VALUES FROM ('2024-1-1') TO ('2025-1-1')",
     "ALTER TABLE events DETACH PARTITION events_2025",
     "ALTER TABLE events DETACH PARTITION events_2025 CONCURRENTLY",
     "ALTER INDEX orders_status_idx RENAME TO b",
@@ -126,7 +128,7 @@ TABLE_OF_INDEX = {
     "DROP INDEX orders_status_idx": "AccessExclusiveLock",
     "REINDEX INDEX orders_status_idx": "ShareLock",
 }
-TABLES = ("customers", "orders", "events", "daily_orders")
+TABLES = ("customers", "orders", "events", "events_2024", "daily_orders")
 
 
 @pytest.mark.parametrize("sql", STATEMENTS)
@@ -166,6 +168,7 @@ COMPLETE = (
     "foreign-key-without-not-valid",
     "unique-without-index",
     "set-not-null",
+    "attach-partition-scan",
     "detach-without-concurrently",
     "refresh-without-concurrently",
 )
@@ -279,6 +282,30 @@ def test_the_good_example_runs(shop: Shop, name: str) -> None:
         shop.run(text)
 
 
+@pytest.mark.parametrize(
+    ("domain", "column"),
+    [
+        ("CREATE DOMAIN d AS text CHECK (value <> '')", "d"),
+        ("CREATE DOMAIN d AS text CHECK (value <> '')", "d DEFAULT 'x'"),
+        ("CREATE DOMAIN d AS text CHECK (value <> '')", "d[]"),
+        ("CREATE DOMAIN d AS text NOT NULL", "d DEFAULT 'x'"),
+        ("CREATE DOMAIN d AS text", "d"),
+        ("CREATE DOMAIN b AS text CHECK (value <> ''); CREATE DOMAIN d AS b", "d"),
+        ("CREATE TYPE d AS ENUM ('x')", "d DEFAULT 'x' NOT NULL"),
+    ],
+)
+def test_a_column_of_a_domain_is_written_where_lint_says_so(
+    shop: Shop, domain: str, column: str
+) -> None:
+    """Of which domains have constraints the server tells."""
+    shop.run(domain)
+    sql = f"ALTER TABLE orders ADD COLUMN x {column}"
+    told = {f.rule for f in findings(shop, f"SET lock_timeout = '5s';\n{sql}")}
+    ((text, operation),) = operations(sql)
+    seen = watch(shop, text, operation, keep=False)
+    assert told == ({"column-default-rewrite"} if seen.rewritten else set())
+
+
 def test_what_refuses_a_transaction_is_refused(standing: Shop) -> None:
     shop = standing
     for sql in (*STATEMENTS, "VACUUM orders", "ANALYZE orders"):
@@ -298,6 +325,8 @@ def test_what_refuses_a_transaction_is_refused(standing: Shop) -> None:
 def test_several_statements_in_one_string_are_a_transaction(shop: Shop) -> None:
     with pytest.raises(psycopg.errors.ActiveSqlTransaction):
         shop.run("CREATE INDEX CONCURRENTLY a ON orders (status); SELECT 1")
+    with pytest.raises(psycopg.errors.ActiveSqlTransaction):
+        shop.run("BEGIN; COMMIT; CREATE INDEX CONCURRENTLY a ON orders (status)")
     shop.run("CREATE INDEX CONCURRENTLY a ON orders (status)")
 
 

@@ -10,9 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from incident_rca.migrations.column_types import ColumnType
 from incident_rca.migrations.functions import known
+from incident_rca.migrations.grammar import column_type
 from incident_rca.migrations.keywords import RESERVED
 from incident_rca.migrations.operations import Relation
+from incident_rca.migrations.sizes import of_document, to_document
 from incident_rca.queries import load_query
 from incident_rca.sources.table_sizes import fetch_sizes
 from tests.cli.running import run
@@ -52,6 +55,8 @@ def test_reserved_words_are_those_of_the_server(server18: Server, server16: Serv
 
 def test_sizes_sum_partitions_and_tell_unknown_from_small(shop: Shop) -> None:
     shop.run("CREATE TABLE loaded (id int); INSERT INTO loaded SELECT generate_series(1, 700)")
+    shop.run("CREATE TABLE grown (id int); ANALYZE grown")
+    shop.run("INSERT INTO grown SELECT generate_series(1, 900)")
     shop.run("CREATE TABLE never (id int); INSERT INTO never SELECT 1")
     shop.run("CREATE TABLE empty (id int) PARTITION BY LIST (id)")
     shop.run("SELECT pg_stat_force_next_flush()")
@@ -68,6 +73,7 @@ def test_sizes_sum_partitions_and_tell_unknown_from_small(shop: Shop) -> None:
     assert rows("orders") == 1000
     assert rows("events") == 1000
     assert rows("loaded") == 700, "not analyzed, but its writes were counted"
+    assert rows("grown") == 900, "analyzed when it was empty"
     assert rows("never") is None, "neither analyzed nor counted"
     assert rows("empty") == 0
     events = sizes.of(Relation("events", shop.schema))
@@ -75,6 +81,38 @@ def test_sizes_sum_partitions_and_tell_unknown_from_small(shop: Shop) -> None:
     assert [p.name for p in events.partitions] == ["events_2025", "events_2026"]
     table = sizes.table_of_index(Relation("orders_status_idx", shop.schema))
     assert table == Relation("orders", shop.schema)
+
+
+def test_the_server_tells_types_proofs_and_partitions(shop: Shop) -> None:
+    shop.run("CREATE TABLE p (id int, at date, k text) PARTITION BY RANGE (at, lower(k))")
+    shop.run('CREATE TABLE "D x" PARTITION OF p DEFAULT')
+    shop.run(
+        "CREATE TABLE m (a varchar(20) CHECK (a IS NOT NULL), b numeric(10,2), c timestamptz(3), "
+        "d text NOT NULL, e int CHECK (e IS NOT NULL AND e > 0), f text, g int, h int, z int)"
+    )
+    shop.run("ALTER TABLE m ADD CONSTRAINT late CHECK (b IS NOT NULL) NOT VALID, DROP COLUMN z")
+    shop.run("CREATE INDEX ON m (lower(d), c); CREATE INDEX ON m (f) WHERE g > 5")
+    if shop.server.version >= 18:
+        shop.run("ALTER TABLE m ADD CONSTRAINT later NOT NULL h NOT VALID")
+    sizes = fetch_sizes(
+        shop.server.dsn, now=lambda: datetime.now(UTC), watch_seconds=0, sleep=time.sleep
+    )
+    m, p = (sizes.of(Relation(name, shop.schema)) for name in ("m", "p"))
+    assert m is not None and p is not None
+    assert {column: column_type(text) for column, text in m.columns.items()} == {
+        "a": ColumnType("varchar", (20,)),
+        "b": ColumnType("numeric", (10, 2)),
+        "c": ColumnType("timestamptz", (3,)),
+        "e": ColumnType("int4"),
+        **dict.fromkeys("df", ColumnType("text")),
+        **dict.fromkeys("gh", ColumnType("int4")),
+    }
+    assert m.not_null == (("a", "m_a_check"), ("d", ""))
+    assert m.checks == ("m_a_check", "m_e_check")
+    assert m.watched == tuple("acdefg")
+    assert p.partition_key == ("at", "")
+    assert p.default_partition == Relation("D x", shop.schema)
+    assert of_document(json.loads(json.dumps(to_document(sizes))), "x") == sizes
 
 
 def test_long_values_count_though_they_are_stored_beside_the_table(shop: Shop) -> None:

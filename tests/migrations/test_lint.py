@@ -228,9 +228,48 @@ def test_flyway_refuses_a_file_that_mixes_both_kinds() -> None:
     around = Surroundings(runner=RUNNERS["flyway"])
     (found,) = lint_text(f"SELECT 1;\n{ONE}", around).findings
     assert (found.rule, found.start.line) == ("concurrently-in-transaction", 2)
-    assert found.rewrite == (
-        "-- keep it in a file of its own: Flyway then runs it outside a transaction",
-    )
+    assert found.rewrite[0].startswith("-- keep it alone in its file, ")
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_refused"),
+    [
+        ("CREATE UNIQUE INDEX CONCURRENTLY a ON orders (a)", False),
+        ("DROP INDEX CONCURRENTLY a", False),
+        ("VACUUM orders", False),
+        ("VACUUM (ANALYZE) orders", False),
+        ("REINDEX INDEX CONCURRENTLY a", True),
+        ("REINDEX TABLE CONCURRENTLY orders", True),
+        ("ALTER TABLE events DETACH PARTITION events_2025 CONCURRENTLY", True),
+    ],
+)
+def test_flyway_knows_some_of_what_refuses_a_transaction(statement: str, is_refused: bool) -> None:
+    found = lint_text(statement, Surroundings(runner=RUNNERS["flyway"])).findings
+    assert [f.rule for f in found] == ["concurrently-in-transaction"] * is_refused
+
+
+@pytest.mark.parametrize(("runner", "is_refused"), [("golang-migrate", True), ("alembic", False)])
+def test_behind_a_commit_one_string_is_a_transaction_again(runner: str, is_refused: bool) -> None:
+    found = lint_text(f"BEGIN;\nCOMMIT;\n{ONE}", Surroundings(runner=RUNNERS[runner])).findings
+    assert [f.rule for f in found] == ["concurrently-in-transaction"] * is_refused
+
+
+@pytest.mark.parametrize(
+    ("runner", "text", "ending"),
+    [
+        ("psql", INDEX, None),
+        ("psql", f"BEGIN;\n{INDEX}", "end the transaction before it"),
+        ("django", INDEX, "set `atomic = False` on the migration"),
+        ("psql", f"DO $$ BEGIN {INDEX[INDEX.index('CREATE') :]} END $$;", "a statement of its own"),
+    ],
+)
+def test_where_the_safe_way_cannot_run_it_says_so(
+    runner: str, text: str, ending: str | None
+) -> None:
+    findings = lint_text(text, Surroundings(runner=RUNNERS[runner])).findings
+    (found,) = [f for f in findings if f.rule == "index-without-concurrently"]
+    said = [line for line in found.rewrite if "does not run here" in line]
+    assert [line.endswith(ending or "") for line in said] == [True] * (ending is not None)
 
 
 def test_vacuum_runs_outside_of_transactions_only_and_analyze_anywhere() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from incident_rca.migrations.rule import Rule
 from incident_rca.migrations.rules import (
+    attach_partition_scan,
     column_default_rewrite,
     column_type_change,
     concurrently_in_transaction,
@@ -37,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     set_not_null.RULE,
     column_type_change.RULE,
     column_default_rewrite.RULE,
+    attach_partition_scan.RULE,
     detach_without_concurrently.RULE,
     table_rewrite.RULE,
     refresh_without_concurrently.RULE,

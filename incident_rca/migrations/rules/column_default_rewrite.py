@@ -13,14 +13,30 @@ from incident_rca.migrations.script import Statement
 
 def check(statement: Statement, context: Context) -> Iterator[Hit]:
     for table, action in actions_of(statement, context):
-        if not isinstance(action, AddColumn) or work_of_column(action) is not Work.REWRITE:
+        if not isinstance(action, AddColumn):
             continue
+        is_constrained = context.is_constrained(action.kind)
+        if work_of_column(action) is not Work.REWRITE and not is_constrained:
+            continue
+        reason = (
+            f"a constraint of the domain {action.type} is checked for each row"
+            if is_constrained
+            else _reason(action)
+        )
         yield Hit(
             lock=TableLock(table, ACCESS_EXCLUSIVE, Work.REWRITE),
-            what=f"writes {table} anew while nobody can read or write it: {_reason(action)}",
-            rewrite=_rewrite(table, action),
-            is_certain=action.default is not Expression.UNKNOWN,
+            what=f"writes {table} anew while nobody can read or write it: {reason}",
+            rewrite=_of_plain_type(table, action) if is_constrained else _rewrite(table, action),
+            is_certain=is_constrained or action.default is not Expression.UNKNOWN,
         )
+
+
+def _of_plain_type(table: Relation, column: AddColumn) -> tuple[str, ...]:
+    name = quoted(column.column)
+    return (
+        f"-- add {name} with the type that {column.type} is made of, and the constraint of the",
+        f"-- domain as a CHECK of {table}, NOT VALID and then validated",
+    )
 
 
 def _reason(column: AddColumn) -> str:
@@ -57,8 +73,8 @@ RULE = Rule(
     mode=ACCESS_EXCLUSIVE,
     why=(
         "A default that is the same for all rows is kept in the catalog and takes an instant. A "
-        "volatile one, a stored generated column, serial and identity write the whole table anew "
-        "under ACCESS EXCLUSIVE."
+        "volatile one, a stored generated column, serial, identity, and a domain with a constraint "
+        "write the whole table anew under ACCESS EXCLUSIVE."
     ),
     instead=(
         "Add the column without a default, set the default for new rows, and fill the old ones in "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incident_rca.migrations.rule import Context, Hit, Rule
-from incident_rca.migrations.runners import refuses_transaction
+from incident_rca.migrations.runners import refuses_transaction, way_out
 from incident_rca.migrations.script import Statement
 from incident_rca.model import Severity
 
@@ -17,15 +17,15 @@ def check(statement: Statement, context: Context) -> Iterator[Hit]:
         return
     runner = context.runner
     if statement.in_body:
-        where, cure = "from a DO block or function", "write it as a statement of its own"
+        where = "from a DO block or function"
     elif inside == runner.name:
-        where, cure = f"inside a transaction; {runner.name} runs {runner.how}", runner.outside
+        where = f"inside a transaction; {runner.name} runs {runner.how}"
     else:
-        where, cure = "inside a transaction block", "end the transaction before it"
+        where = "inside a transaction block"
     yield Hit(
         lock=None,
         what=f"{command} cannot run {where}: the migration fails here",
-        rewrite=(f"-- {cure}",),
+        rewrite=(f"-- {way_out(runner, inside, in_body=statement.in_body)}",),
         severity=Severity.HIGH,
     )
 

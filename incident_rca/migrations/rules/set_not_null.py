@@ -24,7 +24,7 @@ def check(statement: Statement, context: Context) -> Iterator[Hit]:
     for table, action in actions_of(statement, context):
         match action:
             case SetNotNull(column=column):
-                if not _is_proven(context, table, column):
+                if not context.is_not_null(table, column):
                     yield _scan(table, column)
             case AddConstraint(constraint=constraint):
                 if constraint.form is Form.NOT_NULL and not constraint.not_valid:
@@ -32,14 +32,6 @@ def check(statement: Statement, context: Context) -> Iterator[Hit]:
             case AddColumn(not_null=True, default=Expression.NONE, column=column):
                 if not action.is_generated and not action.is_numbered:
                     yield _no_value(table, action)
-
-
-def _is_proven(context: Context, table: Relation, column: str) -> bool:
-    known = context.session.resolve(table)
-    return any(
-        (proof.table, proof.column, proof.is_valid) == (known, column, True)
-        for proof in context.session.proofs
-    )
 
 
 def _scan(table: Relation, column: str) -> Hit:

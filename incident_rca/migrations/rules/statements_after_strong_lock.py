@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from incident_rca.lock_modes import MODES, in_words
+from incident_rca.lock_modes import in_words
 from incident_rca.migrations.locks import TableLock, Work, blocks_writes, locks_of
 from incident_rca.migrations.operations import Calls, Operation
 from incident_rca.migrations.rule import Context, Hit, Rule
@@ -13,12 +13,11 @@ from incident_rca.migrations.script import Statement
 
 
 def check(statement: Statement, context: Context) -> Iterator[Hit]:
-    held = context.session.held
+    first = context.session.strongest
     # What PostgreSQL refuses here never runs: concurrently-in-transaction says so.
     refused = refuses_transaction(statement.operation)
-    if not held or refused or not _takes_time(statement.operation, context):
+    if first is None or refused or not _takes_time(statement.operation, context):
         return
-    first = max(held, key=lambda h: MODES.index(h.mode))
     yield Hit(
         lock=TableLock(first.relation, first.mode),
         what=(
@@ -33,11 +32,10 @@ def _takes_time(operation: Operation, context: Context) -> bool:
     """Work that grows with a table, or a strong lock on one more table, which may have to wait."""
     if isinstance(operation, Calls):
         return operation.reads_tables
-    held = {h.relation for h in context.session.held}
     for lock in locks_of(operation):
         if context.session.is_new(lock.relation):
             continue
-        is_other = context.session.resolve(lock.relation) not in held
+        is_other = context.session.resolve(lock.relation) not in context.session.held
         if lock.work is not Work.INSTANT or (blocks_writes(lock.mode) and is_other):
             return True
     return False

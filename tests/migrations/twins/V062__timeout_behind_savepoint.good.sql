@@ -1,0 +1,7 @@
+BEGIN;
+SET lock_timeout = '5s';
+SAVEPOINT a;
+SELECT 1;
+ROLLBACK TO a;
+ALTER TABLE orders ADD COLUMN note text;
+COMMIT;
