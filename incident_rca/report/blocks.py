@@ -14,11 +14,16 @@ NAMES = (
     "impact",
     "sources",
     "timeline",
+    "answers",
     "trigger",
+    "cascade",
     "hypotheses",
     "contributing",
     "actions",
+    "options",
+    "failures",
     "questions",
+    "glossary",
     "appendix",
 )
 _BEGIN = re.compile(r"<!-- incident-rca:begin ([a-z_]+)(?: sha256:([0-9a-f]+))? -->\s*")
@@ -86,6 +91,12 @@ def generated_only(text: str) -> dict[str, str]:
         for part in split_blocks(text)
         if part.name is not None
     }
+
+
+def without_markers(text: str) -> str:
+    """`text` for a reader who will not generate it again: no markers, one blank line at most."""
+    kept = "\n".join(part.text.strip("\n") + "\n" for part in split_blocks(text))
+    return re.sub(r"\n{3,}", "\n\n", kept).strip("\n") + "\n"
 
 
 def seal(text: str) -> str:

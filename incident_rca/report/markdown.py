@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from functools import cache
+import traceback
+from types import SimpleNamespace
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    Environment,
+    FunctionLoader,
+    PackageLoader,
+    StrictUndefined,
+    Template,
+    TemplateSyntaxError,
+)
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from incident_rca.analysis.roles import HOLDS
+from incident_rca.errors import BadTemplate
 from incident_rca.model import (
     Analysis,
     Claim,
@@ -20,10 +32,15 @@ from incident_rca.model import (
 )
 from incident_rca.redact import plain
 from incident_rca.report import blocks, what_if, wording
+from incident_rca.report.answers import answers
+from incident_rca.report.cascade import steps, sustained
 from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims
+from incident_rca.report.failure_modes import failure_modes, not_judged
+from incident_rca.report.glossary import terms_in
 from incident_rca.report.highlights import key_events, rows_on_screen
 from incident_rca.report.impact import measures
 from incident_rca.report.numbers import grouped, percent
+from incident_rca.report.options import options
 from incident_rca.report.safe_text import (
     NOTHING,
     Markdown,
@@ -42,25 +59,69 @@ from incident_rca.report.summary import (
     support_of,
     warnings,
 )
+from incident_rca.report.told import ASIDE, LIMIT
 from incident_rca.report.tree import blocking_tree
 from incident_rca.window import format_duration, format_instant
 
 IDS_IN_CELL = 3
 IDS_IN_LINE = 6
-ASIDE = (Role.COINCIDENT, Role.RULED_OUT)
+OWN = "report.md.j2"
 LANGUAGES = {"postgres": "sql", "gateway": "text", "grpc_metrics": "text"}
+_OURS = PackageLoader("incident_rca.report", "templates")
+_HINT = "docs/templates.md names what a template may use, and shows one"
+# What the report's own template takes of the wording of the report.
+_WORDS = (
+    "clock_offset",
+    "failed_of",
+    "impact_words",
+    "other_outage",
+    "rates",
+    "role_words",
+    "rows_of",
+    "source_note",
+    "sources_count",
+)
 
 
 def to_markdown(analysis: Analysis) -> str:
     """report.md, the same on each run; its generated blocks carry their hashes."""
-    rendered = _environment().get_template("report.md.j2").render(_view(analysis))
-    return blocks.seal(rendered)
+    return blocks.seal(_rendered(_environment().get_template(OWN), analysis))
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("incident_rca.report", "templates"),
+def by_template(analysis: Analysis, source: str, name: str) -> str:
+    """What a team's own template makes of the same objects, without markers of blocks.
+
+    Raises BadTemplate with the file and line of what is wrong; `name` is what it is called there.
+    """
+    loaders = (FunctionLoader(lambda asked: (source, name, None) if asked == name else None), _OURS)
+    try:
+        template = _environment(ChoiceLoader(loaders)).get_template(name)
+        return blocks.without_markers(_rendered(template, analysis))
+    except TemplateSyntaxError as error:
+        place = f"{error.filename or name}:{error.lineno}"
+        raise BadTemplate(f"{place}: {error.message}", hint=_HINT) from error
+    except Exception as error:  # a template is a program of somebody else: it may raise anything
+        place = f"{name}:{_line_of(error, name)}"
+        raise BadTemplate(f"{place}: {str(error) or type(error).__name__}", hint=_HINT) from error
+
+
+def _line_of(error: Exception, name: str) -> int:
+    """The last line of the template that an error came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((f.lineno for f in reversed(frames) if f.filename == name and f.lineno), 1)
+
+
+def _rendered(template: Template, analysis: Analysis) -> str:
+    """The text of a template; its glossary holds the terms that the rest of it uses."""
+    view = view_of(analysis)
+    terms = terms_in(template.render(view))
+    return template.render({**view, "glossary": terms})
+
+
+def _environment(loader: BaseLoader = _OURS) -> Environment:
+    # The report's own template is held to the same rules as a team's.
+    environment = ImmutableSandboxedEnvironment(
+        loader=loader,
         # Autoescape is for HTML; `finalize` sees the value of every expression.
         autoescape=False,
         finalize=_finalized,
@@ -89,14 +150,34 @@ def _code(text: str, limit: int = 120) -> Markdown:
 
 def _said(sentence: Sentence) -> Markdown:
     values = (
-        code_span(value, in_table=False) if isinstance(value, Code) else escape(value)
+        code_span(plain(value, LIMIT), in_table=False)
+        if isinstance(value, Code)
+        else escape(plain(value, LIMIT))
         for value in sentence.values
     )
     return Markdown(sentence.pattern.format(*values))
 
 
-def _view(analysis: Analysis) -> dict[str, Any]:
-    """What the template may name: the analysis, rows made from it, ways to write times and ids."""
+def view_of(analysis: Analysis) -> dict[str, Any]:
+    """What a template may name: the analysis, rows made from it, ways to write times and ids.
+
+    docs/templates.md says what each name holds.
+    """
+    return {
+        **_facts(analysis),
+        **_ways_to_write(analysis),
+        "answers": answers(analysis),
+        "steps": steps(analysis),
+        "sustained": sustained(analysis),
+        "options": options(analysis),
+        "failure_modes": failure_modes(analysis),
+        "not_judged": not_judged(analysis),
+        "glossary": (),
+    }
+
+
+def _facts(analysis: Analysis) -> dict[str, Any]:
+    """The analysis, and rows made from it in the order of the report."""
     clock = wording.Clock.of(analysis)
     limit = rows_on_screen(analysis)
     return {
@@ -104,13 +185,6 @@ def _view(analysis: Analysis) -> dict[str, Any]:
         "case": analysis.case,
         "outage": analysis.outage,
         "schema_version": SCHEMA_VERSION,
-        "clock": clock,
-        "instant": format_instant,
-        "duration": format_duration,
-        "percent": percent,
-        "cell_ids": lambda evidence: wording.ids(analysis, evidence, IDS_IN_CELL),
-        "line_ids": lambda evidence: wording.ids(analysis, evidence, IDS_IN_LINE),
-        "words": wording,
         "summary": [(_said(sentence), sentence.evidence) for sentence in sentences(analysis)],
         "warnings": warnings(analysis),
         "measures": measures(analysis),
@@ -122,15 +196,9 @@ def _view(analysis: Analysis) -> dict[str, Any]:
         "ranked": [h for h in analysis.hypotheses if h.role not in ASIDE],
         "aside": of_role(analysis, *ASIDE),
         "has_support": has_support(analysis),
-        "support_of": support_of,
-        "claims_for": lambda hypothesis: _claims(hypothesis, Stance.FOR),
-        "claims_against": lambda hypothesis: _claims(hypothesis, Stance.AGAINST),
-        "explains": lambda h: wording.explains(analysis, h.explains_seconds, h.incident),
         "states": state_rows(analysis),
         "findings": _findings(analysis),
         "tried": analysis.what_if,
-        "what_if": what_if,
-        "premise_ids": lambda premise: _premise_ids(analysis, premise),
         "trees": [code_block(blocking_tree(e, clock)) for e in analysis.lock_episodes],
         "call_codes": [_call_codes(shift) for shift in analysis.latency_shifts],
         "queries": [
@@ -138,6 +206,28 @@ def _view(analysis: Analysis) -> dict[str, Any]:
             for source in analysis.case.sources
             if source.query
         ],
+    }
+
+
+def _ways_to_write(analysis: Analysis) -> dict[str, Any]:
+    """How times, numbers, ids and judgements are written; each list of ids raises Uncited."""
+    return {
+        "clock": wording.Clock.of(analysis),
+        "instant": format_instant,
+        "duration": format_duration,
+        "percent": percent,
+        "nothing": NOTHING,
+        "cell_ids": lambda evidence: wording.ids(analysis, evidence, IDS_IN_CELL),
+        "line_ids": lambda evidence: wording.ids(analysis, evidence, IDS_IN_LINE),
+        "premise_ids": lambda premise: _premise_ids(analysis, premise),
+        "said": _said,
+        "support_of": support_of,
+        "claims_for": lambda hypothesis: _claims(hypothesis, Stance.FOR),
+        "claims_against": lambda hypothesis: _claims(hypothesis, Stance.AGAINST),
+        "explains": lambda h: wording.explains(analysis, h.explains_seconds, h.incident),
+        # Not the modules: a sandbox must not reach what they import.
+        "words": SimpleNamespace(**{name: getattr(wording, name) for name in _WORDS}),
+        "what_if": SimpleNamespace(LABEL=what_if.LABEL, rows=what_if.rows),
     }
 
 
