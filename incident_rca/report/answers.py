@@ -72,7 +72,7 @@ def _failed(
 def _waited(failing: list[EndpointImpact]) -> Answered:
     question = "How long did requests take?"
     told = tuple(
-        Sentence("{}: p99 {} ms in the outage, {}.", (Code(e.name), *_p99(e)), e.evidence)
+        Sentence("{}: p99 about {} ms in the outage, {}.", (Code(e.name), *_p99(e)), e.evidence)
         for e in failing
         if e.p99_ms is not None
     )
@@ -82,7 +82,7 @@ def _waited(failing: list[EndpointImpact]) -> Answered:
 
 def _p99(endpoint: EndpointImpact) -> tuple[str, str]:
     before = endpoint.baseline_p99_ms
-    usual = "not known before" if before is None else f"{before:,.0f} ms before"
+    usual = "not known before" if before is None else f"about {before:,.0f} ms before"
     return f"{endpoint.p99_ms or 0:,.0f}", usual
 
 

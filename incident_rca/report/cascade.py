@@ -20,7 +20,7 @@ from incident_rca.model import (
     System,
 )
 from incident_rca.report.contract import numbered_claims
-from incident_rca.report.summary import Sentence, best_of, of_role, support_of
+from incident_rca.report.summary import Sentence, best_of, no_trigger, of_role, support_of
 from incident_rca.report.told import (
     TELLING,
     of_claim,
@@ -121,11 +121,7 @@ def _nothing_sustained(analysis: Analysis, outage: ErrorBurst) -> Sentence:
 def _start(analysis: Analysis, outage: ErrorBurst) -> Iterator[Sentence]:
     best = best_of(analysis, Role.TRIGGER)
     if best is None:
-        yield Sentence(
-            "Not known: no hypothesis qualifies as the trigger.",
-            (),
-            outage.evidence,
-        )
+        yield no_trigger(analysis, outage)
         return
     yield of_statement(best)
     clock = Clock.of(analysis)

@@ -14,6 +14,7 @@ from jinja2 import (
     PackageLoader,
     StrictUndefined,
     Template,
+    TemplateNotFound,
     TemplateSyntaxError,
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -100,6 +101,9 @@ def by_template(analysis: Analysis, source: str, name: str) -> str:
     except TemplateSyntaxError as error:
         place = f"{error.filename or name}:{error.lineno}"
         raise BadTemplate(f"{place}: {error.message}", hint=_HINT) from error
+    except TemplateNotFound as error:
+        place = f"{name}:{_line_of(error, name)}"
+        raise BadTemplate(f"{place}: no part is called {error.name}", hint=_HINT) from error
     except Exception as error:  # a template is a program of somebody else: it may raise anything
         place = f"{name}:{_line_of(error, name)}"
         raise BadTemplate(f"{place}: {str(error) or type(error).__name__}", hint=_HINT) from error

@@ -91,7 +91,9 @@ def _waits(failing: list[EndpointImpact], *, is_slow: bool) -> Iterator[Sentence
             continue
         spares = "which failing at once spares" if is_slow else "so failing at once spares little"
         values = (Code(e.name), f"{e.p99_ms:,.0f}", f"{e.baseline_p99_ms:,.0f}")
-        yield Sentence(f"p99 of {{}} was {{}} ms, usually {{}} ms, {spares}.", values, e.evidence)
+        yield Sentence(
+            f"p99 of {{}} was about {{}} ms, usually {{}} ms, {spares}.", values, e.evidence
+        )
 
 
 def _leaves(cause: Hypothesis | None) -> Iterator[Sentence]:
