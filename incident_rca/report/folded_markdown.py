@@ -33,5 +33,5 @@ def to_folded(text: str, warning: str) -> str:
 def _is_warning(node: SyntaxTreeNode) -> bool:
     if node.type != "paragraph":
         return False
-    first = node.children[0].children[0]
-    return first.type == "strong" and words_of(first) == WARNING
+    first = next((child for child in node.children[0].children if words_of(child)), None)
+    return first is not None and first.type == "strong" and words_of(first) == WARNING

@@ -15,10 +15,11 @@ _SPECIAL = re.compile(
       [{}\[\]|!^~]                             # macros, links, cells, pictures, raised and lowered
     | (?<!\w)[*_+?-]+(?=\S) | (?<=\S)[*_+?-]+(?!\w)   # emphasis; inside a word these are none
     | \((?=(?:[!xinyo?/+*-]|off|on)\))         # (x): a picture
-    | (?<!\w)[:;](?=[()PD])                    # :) and its like
+    | [:;](?=[()PD])                           # :) and its like
     """,
     re.X,
 )
+_ENTITY = re.compile(r"&(?=#?\w+;)")
 _LINE_START = re.compile(r"(?:[-*\#|]|(?:h[1-6]|bq)(?=\.))")
 _LANGUAGES = {"sql": "sql", "sh": "bash"}
 
@@ -125,7 +126,7 @@ def _escaped(text: str) -> str:
     >>> print(_escaped(r"GET /api/{sku} [L0338] *x* a\\b stock_reservations -0.5 (x)"))
     GET /api/\\{sku\\} \\[L0338\\] \\*x\\* a&bsol;b stock_reservations \\-0.5 \\(x)
     """
-    parts = text.split("\\")
+    parts = _ENTITY.sub("&amp;", text).split("\\")
     # Two backslashes are a line break, so one has to be an entity.
     return "&bsol;".join(_SPECIAL.sub(_with_backslashes, part) for part in parts)
 

@@ -6,7 +6,12 @@ import shutil
 
 import pytest
 
-NEEDED = {"prometheus": "prometheus", "promtool": "prometheus"}
+NEEDED = {
+    "cmark-gfm": "cmark-gfm",
+    "pandoc": "pandoc",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
