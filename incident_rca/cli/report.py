@@ -98,7 +98,9 @@ def _document(
         try:
             source = template.read_text(encoding="utf-8")
         except ValueError as error:
-            raise BadTemplate(f"{template}: is no text in UTF-8") from error
+            raise BadTemplate(
+                f"{template}: is no text in UTF-8", hint="a template is a text file in UTF-8"
+            ) from error
         text = by_template(analysis, source, str(template))
     if profile is None:
         return text
