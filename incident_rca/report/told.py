@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from incident_rca.analysis.roles import HOLDS
 from incident_rca.model import (
     Analysis,
     Basis,
@@ -68,14 +69,22 @@ def of_event(clock: Clock, event: Event) -> Sentence:
 
 
 def told_about(analysis: Analysis, *roles: Role) -> frozenset[Evidence]:
-    """What the hypotheses about the largest outage cite that are of `roles` and hold or may."""
+    """What the hypotheses about the largest outage cite that are of `roles` and hold.
+
+    A candidate trigger or sustainer of which too little is known is told too, with its verdict.
+    """
     return frozenset(
         evidence
         for h in analysis.hypotheses
-        if h.incident == 1 and h.role in roles
+        if h.incident == 1 and h.role in roles and (h.verdict in HOLDS or _is_open(h))
         for claim in h.claims
         for evidence in claim.evidence
     )
+
+
+def _is_open(hypothesis: Hypothesis) -> bool:
+    is_candidate = hypothesis.role in (Role.TRIGGER, Role.SUSTAINER)
+    return is_candidate and hypothesis.verdict is Verdict.INSUFFICIENT
 
 
 def of_kinds(analysis: Analysis, cited: Iterable[Evidence], *kinds: str) -> tuple[Event, ...]:

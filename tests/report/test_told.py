@@ -80,6 +80,18 @@ def test_a_coincident_lock_is_no_step(analysis: Analysis) -> None:
     assert "CREATE INDEX takes ShareLock" in text and "audit_log" not in text
 
 
+def test_a_lock_that_is_contradicted_ends_nothing(analysis: Analysis) -> None:
+    def ended(verdict: Verdict) -> str:
+        lock = replace(analysis.hypotheses[0], role=Role.CONTRIBUTING, verdict=verdict)
+        changed = replace(analysis, hypotheses=(lock, *analysis.hypotheses[1:]))
+        (found,) = [plain(s.told) for s in steps(changed) if s.lead == "How it ended"]
+        return found
+
+    assert "Lock released" in ended(Verdict.WEAK)
+    assert "Lock released" not in ended(Verdict.CONTRADICTED)
+    assert "Lock released" not in ended(Verdict.INSUFFICIENT)
+
+
 def test_a_change_that_began_before_is_a_start(analysis: Analysis) -> None:
     leads = {step.lead: plain(step.told) for step in steps(analysis)}
     assert "14:22:58: Migration 0042 started." in leads["What may have started it"]

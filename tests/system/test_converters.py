@@ -10,7 +10,7 @@ import json
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -41,7 +41,7 @@ def as_wiki(markup: str) -> str:
     return converted(markup, "pandoc", "-f", "jira", "-t", "plain", "--wrap=none")
 
 
-READERS = {
+READERS: Mapping[Profile, Callable[[str], str]] = {
     Profile.GITHUB: as_github,
     Profile.GITLAB: as_github,
     Profile.JIRA: as_wiki,
