@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -86,7 +87,7 @@ _WORDS = (
 
 def to_markdown(analysis: Analysis) -> str:
     """report.md, the same on each run; its generated blocks carry their hashes."""
-    return blocks.seal(_rendered(_environment().get_template(OWN), analysis))
+    return blocks.seal(_rendered(_own_template(), analysis))
 
 
 def by_template(analysis: Analysis, source: str, name: str) -> str:
@@ -109,6 +110,11 @@ def by_template(analysis: Analysis, source: str, name: str) -> str:
         raise BadTemplate(f"{place}: {str(error) or type(error).__name__}", hint=_HINT) from error
 
 
+@cache
+def _own_template() -> Template:
+    return _environment(_OURS).get_template(OWN)
+
+
 def _line_of(error: Exception, name: str) -> int:
     """The last line of the template that an error came through."""
     frames = traceback.extract_tb(error.__traceback__)
@@ -122,7 +128,7 @@ def _rendered(template: Template, analysis: Analysis) -> str:
     return template.render({**view, "glossary": terms})
 
 
-def _environment(loader: BaseLoader = _OURS) -> Environment:
+def _environment(loader: BaseLoader) -> Environment:
     # The report's own template is held to the same rules as a team's.
     environment = ImmutableSandboxedEnvironment(
         loader=loader,

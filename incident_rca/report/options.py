@@ -78,7 +78,7 @@ def _no_guard(analysis: Analysis) -> Iterator[Sentence]:
 def _proxies(analysis: Analysis) -> Iterator[Sentence]:
     found = dict.fromkeys(e for sentence in _no_guard(analysis) for e in sentence.evidence)
     if found:
-        text = "Its proxies can set the deadline and the breaker of which none acted, see above."
+        text = "Its proxies can set the guards that did not act, see above."
         yield Sentence(text, (), tuple(found))
 
 

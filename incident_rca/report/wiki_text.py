@@ -21,6 +21,7 @@ _SPECIAL = re.compile(
 )
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _LINE_START = re.compile(r"(?:[-*\#|]|(?:h[1-6]|bq)(?=\.))")
+_BESIDE = re.compile(r"[\w./-]+\.(?:png|svg|jpe?g|gif)")
 _LANGUAGES = {"sql": "sql", "sh": "bash"}
 
 
@@ -114,10 +115,15 @@ def _phrase(node: SyntaxTreeNode) -> str:
         case "link":
             return f"[{inside}|{node.attrs.get('href', '')}]"
         case "image":
-            return f"{inside} {_escaped(str(node.attrs.get('src', '')))}"
+            return f"{_picture(str(node.attrs.get('src', '')))} {inside}".rstrip()
         case "html_inline":
             return "" if is_comment(node) else _escaped(node.content)
     return inside
+
+
+def _picture(address: str) -> str:
+    """A file beside the report by its name, as an attachment has it; else the address alone."""
+    return f"!{address.rsplit('/')[-1]}!" if _BESIDE.fullmatch(address) else _escaped(address)
 
 
 def _escaped(text: str) -> str:

@@ -154,6 +154,8 @@ def test_a_code_block_cannot_be_left() -> None:
         ("[a](http://b.example/c)", "[a|http://b.example/c]"),
         ("- a\n  1. b\n  2. c\n- d", "* a\n*# b\n*# c\n* d"),
         ("1. a\n   - b\n", "# a\n#* b"),
+        ("![a *b*](charts/c-d.png)", "!c-d.png! a _b_"),
+        ("![a](http://b.example/c.png)", "http://b.example/c.png a"),
         ("> a", "{quote}\na\n{quote}"),
         ("a\\\nb", "a\\\\\nb"),
         ("---", "----"),
