@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from functools import cache
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from jinja2 import (
@@ -71,18 +71,6 @@ OWN = "report.md.j2"
 LANGUAGES = {"postgres": "sql", "gateway": "text", "grpc_metrics": "text"}
 _OURS = PackageLoader("incident_rca.report", "templates")
 _HINT = "docs/templates.md names what a template may use, and shows one"
-# What the report's own template takes of the wording of the report.
-_WORDS = (
-    "clock_offset",
-    "failed_of",
-    "impact_words",
-    "other_outage",
-    "rates",
-    "role_words",
-    "rows_of",
-    "source_note",
-    "sources_count",
-)
 
 
 def to_markdown(analysis: Analysis) -> str:
@@ -235,10 +223,20 @@ def _ways_to_write(analysis: Analysis) -> dict[str, Any]:
         "claims_for": lambda hypothesis: _claims(hypothesis, Stance.FOR),
         "claims_against": lambda hypothesis: _claims(hypothesis, Stance.AGAINST),
         "explains": lambda h: wording.explains(analysis, h.explains_seconds, h.incident),
-        # Not the modules: a sandbox must not reach what they import.
-        "words": SimpleNamespace(**{name: getattr(wording, name) for name in _WORDS}),
-        "what_if": SimpleNamespace(LABEL=what_if.LABEL, rows=what_if.rows),
+        "words": _own_names(wording),
+        "what_if": _own_names(what_if),
     }
+
+
+def _own_names(module: ModuleType) -> SimpleNamespace:
+    """The functions and texts of a module, without its imports: a sandbox must not reach those."""
+    own = {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and (isinstance(value, str) or getattr(value, "__module__", None) == module.__name__)
+    }
+    return SimpleNamespace(**own)
 
 
 def _premise_ids(analysis: Analysis, premise: Premise) -> Markdown:
