@@ -77,9 +77,14 @@ def write_case(folder: Path, case: Case) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Writes a text file in one step, with the same line ends on any system."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file in one step: by a temporary file beside it, renamed."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8", newline="\n")
+    beside.write_bytes(content)
     beside.replace(path)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 REPORT_MD = "report.md"
 REPORT_JSON = "report.json"
+REPORT_HTML = "report.html"
 
 Progress = Callable[[str], None]
 
@@ -144,13 +145,19 @@ def analyse_case(folder: Path, progress: Progress = lambda _: None) -> Analysis:
 
 
 def analysed(folder: Path, case: Case, tables: Tables) -> Analysis:
-    """The analysis of a case as it is reported, with the what-if whose settings it keeps."""
+    """The analysis of a case as it is reported: its series, the what-if and the sweep it keeps."""
     from incident_rca.analysis.analyse import concluded
     from incident_rca.analysis.observations import observe
-    from incident_rca.replaying import kept_what_if
+    from incident_rca.analysis.series import aligned_series
+    from incident_rca.replaying import kept_sweep, kept_what_if
 
     observed = observe(case, tables)
-    return replace(concluded(observed), what_if=kept_what_if(folder, observed[0]))
+    return replace(
+        concluded(observed),
+        what_if=kept_what_if(folder, observed[0]),
+        series=aligned_series(observed),
+        sweep=kept_sweep(folder, observed[0]),
+    )
 
 
 def as_reported(case: Case) -> Case:
@@ -171,22 +178,40 @@ def _cannot_show(source: SourceStatus) -> str:
     return "; ".join(fact for fact in facts if fact)
 
 
-def write_reports(folder: Path, analysis: Analysis, *, force: bool = False) -> None:
-    """Writes report.json and report.md; what people wrote between the generated blocks is kept.
+def write_reports(
+    folder: Path,
+    analysis: Analysis,
+    *,
+    force: bool = False,
+    with_charts: bool = True,
+    with_page: bool = True,
+) -> None:
+    """Writes report.json, report.md, the charts that it shows and report.html, if to have these.
 
-    Raises EditedReport where a generated block was edited, unless `force`.
+    What people wrote between the generated blocks of report.md is kept. A page or a chart that is
+    not to be had is removed: it would tell of an earlier run. Raises EditedReport where a generated
+    block was edited, unless `force`.
     """
+    from incident_rca.chart_files import write_charts
     from incident_rca.report.blocks import merge
+    from incident_rca.report.charts import charts_of
     from incident_rca.report.contract import to_json
     from incident_rca.report.markdown import to_markdown
+    from incident_rca.report.page.document import to_html
 
-    fresh = to_markdown(analysis)
+    charts = charts_of(analysis) if with_charts else ()
+    fresh = to_markdown(analysis, charts)
     written = folder / REPORT_MD
     if written.is_file() and not force:
         fresh = merge(written.read_text(encoding="utf-8"), fresh)
     with case_folder.locked(folder):
         case_folder.write_text(folder / REPORT_JSON, to_json(analysis))
+        write_charts(folder, charts)
         case_folder.write_text(written, fresh)
+        if with_page:
+            case_folder.write_text(folder / REPORT_HTML, to_html(analysis))
+        else:
+            (folder / REPORT_HTML).unlink(missing_ok=True)
 
 
 def is_complete(case: Case) -> bool:

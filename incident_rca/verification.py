@@ -1,4 +1,4 @@
-"""A case against what its raw files give: hashes, tables, report.json and report.md."""
+"""A case against what its raw files give: hashes, tables, reports and charts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incident_rca import case as case_folder
+from incident_rca.chart_files import CHARTS, problems_of
 from incident_rca.errors import BadInput
 from incident_rca.model import Analysis
 from incident_rca.pipeline import (
+    REPORT_HTML,
     REPORT_JSON,
     REPORT_MD,
     Progress,
@@ -17,9 +19,12 @@ from incident_rca.pipeline import (
     as_reported,
     parse_sources,
 )
+from incident_rca.replaying import KEPT_SWEEP, sweep_problem
 from incident_rca.report.blocks import edited_blocks, generated_only
+from incident_rca.report.charts import charts_of
 from incident_rca.report.contract import to_json
 from incident_rca.report.markdown import to_markdown
+from incident_rca.report.page.document import to_html
 from incident_rca.tables import TABLE_NAMES
 
 if TYPE_CHECKING:
@@ -35,7 +40,7 @@ class Check:
 
 
 def verify_case(folder: Path, progress: Progress = lambda _: None) -> tuple[Check, ...]:
-    """Each file of the case against what it must be: hashes, tables, report.json, report.md."""
+    """Each file of the case against what it must be: hashes, tables, reports, charts."""
     case = case_folder.read_case(folder)
     files = [file for source in case.sources for file in source.files]
     checks = [Check(file.path, case_folder.problem_of(folder, file)) for file in files]
@@ -44,8 +49,12 @@ def verify_case(folder: Path, progress: Progress = lambda _: None) -> tuple[Chec
     progress("parsing raw files again")
     sources, fresh = parse_sources(folder, case.sources, progress)
     checks += [_table_check(folder, name, getattr(fresh, name)) for name in TABLE_NAMES]
-    analysis = analysed(folder, as_reported(replace(case, sources=sources)), fresh)
-    return (*checks, *_report_checks(folder, analysis))
+    reported = as_reported(replace(case, sources=sources))
+    problem = sweep_problem(folder, reported, fresh)
+    if problem is not None:
+        checks.append(Check(KEPT_SWEEP, problem))
+    analysis = analysed(folder, reported, fresh)
+    return (*checks, *_report_checks(folder, analysis), *_page_checks(folder, analysis))
 
 
 def _table_check(folder: Path, name: str, fresh: pd.DataFrame) -> Check:
@@ -69,9 +78,22 @@ def _report_checks(folder: Path, analysis: Analysis) -> tuple[Check, ...]:
     if not md_path.is_file():
         return Check(REPORT_JSON, in_json), Check(REPORT_MD, "missing: run report")
     text = md_path.read_text(encoding="utf-8")
+    # A report may have been written without charts: then none is missing.
+    charts = charts_of(analysis) if f"]({CHARTS}/" in text else ()
     kept = generated_only(text)
-    wanted = generated_only(to_markdown(analysis))
+    wanted = generated_only(to_markdown(analysis, charts))
     differing = {name for name in wanted if kept.get(name) != wanted[name]}
     changed = sorted(differing.union(edited_blocks(text)))
     in_md = f"edited in the generated block {', '.join(changed)}" if changed else ""
-    return Check(REPORT_JSON, in_json), Check(REPORT_MD, in_md)
+    drawn = (Check(name, problem) for name, problem in problems_of(folder, charts))
+    return Check(REPORT_JSON, in_json), Check(REPORT_MD, in_md), *drawn
+
+
+def _page_checks(folder: Path, analysis: Analysis) -> tuple[Check, ...]:
+    """The page, which people never edit; none where the report was written without it."""
+    path = folder / REPORT_HTML
+    if not path.is_file():
+        return ()
+    # Bytes, because a page that is damaged may be no text at all.
+    same = path.read_bytes() == to_html(analysis).encode()
+    return (Check(REPORT_HTML, "" if same else "differs from what the evidence gives"),)

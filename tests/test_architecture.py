@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "incident_rca"
 
 SDKS = ("boto3", "botocore", "psycopg", "datadog_api_client")
-HEAVY = (*SDKS, "duckdb", "pandas", "scipy", "numpy", "postgast", "google")
+HEAVY = (*SDKS, "duckdb", "pandas", "scipy", "numpy", "postgast", "google", "vl_convert", "altair")
 LIMIT_OF_MODULE = 400
 LIMIT_OF_FUNCTION = 60
 

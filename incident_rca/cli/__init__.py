@@ -22,6 +22,7 @@ from incident_rca.cli import (
     init,
     lint,
     locks,
+    plain_signs,
     record,
     report,
     run,
@@ -88,7 +89,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a sign shows a replacement, not an error.
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=plain_signs.ERRORS)
     try:
         sys.exit(app(standalone_mode=False) or ExitCode.COMPLETE)
     except typer.Abort:

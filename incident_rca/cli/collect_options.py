@@ -77,3 +77,5 @@ class How:
     config: Path | None
     force: bool
     quiet: bool
+    with_charts: bool = True
+    with_page: bool = True

@@ -47,6 +47,7 @@ Next, on this case:
   incident-rca timeline {case}      all systems on one timeline
   incident-rca explain {case} H1    a hypothesis with the rows behind each claim
   incident-rca verify {case}        nothing was changed since
+To explore in a browser: {case}/report.html
 On your own evidence:
   incident-rca import INC-1 FILE...   recognises each file by its content
   incident-rca report INC-1""",

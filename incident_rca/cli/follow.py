@@ -41,7 +41,13 @@ def until_over(folder: Path, when: When, where: Where, how: How, every_seconds: 
         done = collect.fetch(folder, begin, where, replace(how, quiet=True))
         if collect.exit_code(done.case) is not ExitCode.NO_EVIDENCE:
             analysis = pipeline.analyse_case(folder)
-            pipeline.write_reports(folder, analysis, force=how.force)
+            pipeline.write_reports(
+                folder,
+                analysis,
+                force=how.force,
+                with_charts=how.with_charts,
+                with_page=how.with_page,
+            )
             _tell(before, analysis, quiet=how.quiet)
             before = analysis
             if followed.is_over(analysis):

@@ -1,4 +1,4 @@
-"""`incident-rca report`: the analysis of a case folder, as Markdown, JSON and a summary."""
+"""`incident-rca report`: the analysis of a case folder, as Markdown, page, JSON and a summary."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ Template = Annotated[
         exists=True, dir_okay=False, help="Print the report by a Jinja template of your own."
     ),
 ]
+NoCharts = Annotated[bool, typer.Option("--no-charts", help="Write no charts/*.svg and *.png.")]
+NoPage = Annotated[bool, typer.Option("--no-page", help="Write no report.html.")]
 
 
 def report(
@@ -55,12 +57,14 @@ def report(
         bool,
         typer.Option("--force", help="Take a window above 24 h; overwrite an edited report.md."),
     ] = False,
+    no_charts: NoCharts = False,
+    no_page: NoPage = False,
     profile: As = None,
     template: Template = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write report.md and report.json from a case folder, and print the summary.
+    """Write the report of a case as Markdown, page, JSON and charts, and print the summary.
 
     Example: incident-rca report INC-2847
     """
@@ -78,7 +82,9 @@ def report(
         change_case(case, settings=loaded.settings if config else None, window=window)
     with progress(quiet=quiet) as step:
         analysis = pipeline.analyse_case(case, step)
-    pipeline.write_reports(case, analysis, force=force)
+    pipeline.write_reports(
+        case, analysis, force=force, with_charts=not no_charts, with_page=not no_page
+    )
     if profile or template:
         typer.echo(_document(case, analysis, profile, template, quiet=quiet), nl=False)
     show(case, analysis, as_json=as_json, quiet=quiet, has_data=bool(profile or template))

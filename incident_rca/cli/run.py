@@ -60,6 +60,8 @@ def run(
         bool,
         typer.Option("--force", help="Take a window above 24 h; overwrite an edited report.md."),
     ] = False,
+    no_charts: report.NoCharts = False,
+    no_page: report.NoPage = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -83,12 +85,10 @@ def run(
         timeout=timeout,
         total_timeout=total_timeout,
     )
-    how = options.How(title, config, force, quiet)
-    analysis = (
-        until_over(case, when, where, how, every) if follow else _once(case, when, where, how)
-    )
-    report.show(case, analysis, as_json=as_json, quiet=quiet)
-    raise typer.Exit(report.exit_code(analysis, fail_on))
+    how = options.How(title, config, force, quiet, with_charts=not no_charts, with_page=not no_page)
+    done = until_over(case, when, where, how, every) if follow else _once(case, when, where, how)
+    report.show(case, done, as_json=as_json, quiet=quiet)
+    raise typer.Exit(report.exit_code(done, fail_on))
 
 
 def _once(folder: Path, when: options.When, where: options.Where, how: options.How) -> Analysis:
@@ -100,5 +100,11 @@ def _once(folder: Path, when: options.When, where: options.Where, how: options.H
         raise typer.Exit(ExitCode.NO_EVIDENCE)
     with progress(quiet=how.quiet) as step:
         analysis = pipeline.analyse_case(folder, step)
-    pipeline.write_reports(folder, analysis, force=how.force)
+    pipeline.write_reports(
+        folder,
+        analysis,
+        force=how.force,
+        with_charts=how.with_charts,
+        with_page=how.with_page,
+    )
     return analysis

@@ -19,4 +19,6 @@ def timeline(case: CaseFolder, as_json: Json = False, quiet: Quiet = False) -> N
     if as_json:
         print_json(to_contract(analysis)["timeline"])
     else:
-        out().print(terminal.timeline(analysis))
+        console = out()
+        is_ascii = console.options.ascii_only
+        console.print(terminal.timeline(analysis, console.width, is_ascii=is_ascii))

@@ -9,7 +9,7 @@ from incident_rca.errors import ExitCode
 
 
 def verify(case: CaseFolder, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Check file hashes, tables, report.json and the generated parts of report.md.
+    """Check file hashes, tables, report.json, charts and the generated parts of report.md.
 
     Exits with 3 and names each file that is not what it was.
 

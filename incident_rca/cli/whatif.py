@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,7 @@ from incident_rca.errors import BadSettings
 
 if TYPE_CHECKING:
     from incident_rca.whatif.protection import Protection
+    from incident_rca.whatif.sweep import Trial
     from incident_rca.whatif.traffic import Traffic
 
 Breaker = Annotated[
@@ -36,7 +38,7 @@ Options = Annotated[
     ),
 ]
 Deadline = Annotated[
-    str | None, typer.Option(help="Time-out of a call: 2s, 500ms, 0s for none. [default: as there]")
+    str | None, typer.Option(help="Time-out of a call: 2s, 500ms, 0s for none; else the library's.")
 ]
 Retries = Annotated[int, typer.Option(min=0, help="How often a failed call is tried again.")]
 Backoff = Annotated[str, typer.Option(help="How long before each retry.")]
@@ -48,9 +50,7 @@ Clients = Annotated[int, typer.Option(min=1, help="Processes that call, each wit
 PoolSize = Annotated[
     int | None, typer.Option(min=1, help="Connections of the pool, where none is recorded.")
 ]
-Keep = Annotated[
-    bool, typer.Option("--keep", help="Keep the settings in the case; its reports show them.")
-]
+Keep = Annotated[bool, typer.Option("--keep", help="Keep it in the case; its reports show it.")]
 Sweep = Annotated[bool, typer.Option("--sweep", help="Try a grid of settings instead of one.")]
 Cancelled = Annotated[
     bool, typer.Option("--cancelled", help="In a sweep, calls that time out are cancelled too.")
@@ -58,12 +58,11 @@ Cancelled = Annotated[
 Grid = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=V1,V2", help="Values to sweep, of deadline or an option; repeatable."
+        metavar="NAME=V1,V2",
+        help="Values to sweep of an option, deadline, retries, backoff or bulkhead; repeatable.",
     ),
 ]
-Jobs = Annotated[
-    int | None, typer.Option(min=1, help="Processes of a sweep. [default: one a core]")
-]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes of a sweep; else one a core.")]
 Export = Annotated[
     str | None,
     typer.Option(help="Print the settings for opossum, resilience4j, envoy, istio or as json."),
@@ -98,9 +97,7 @@ def whatif(
     """
     from incident_rca.whatif.options import DEADLINE, protection_of
 
-    _require_one_form(
-        sweep=sweep, of_sweep=bool(grid or cancelled or jobs), of_one=bool(export or keep)
-    )
+    _require_one_form(sweep=sweep, of_sweep=bool(grid or cancelled or jobs), export=export)
     protection = protection_of(
         breaker,
         options or [],
@@ -116,7 +113,7 @@ def whatif(
         # A setting that is given is an axis of one value, unless the grid names it too.
         fixed = [*(options or []), *([] if deadline is None else [f"{DEADLINE}={deadline}"])]
         axes = [*fixed, *(grid or [])]
-        _sweep(case, protection, axes, pool_size, jobs, as_json=as_json, quiet=quiet)
+        _sweep(case, protection, axes, pool_size, jobs, keep=keep, as_json=as_json, quiet=quiet)
         return
     if export is not None:
         _export(case, protection, export, pool_size, quiet=quiet)
@@ -126,12 +123,12 @@ def whatif(
         _keep(case, protection, pool_size, quiet=quiet)
 
 
-def _require_one_form(*, sweep: bool, of_sweep: bool, of_one: bool) -> None:
+def _require_one_form(*, sweep: bool, of_sweep: bool, export: str | None) -> None:
     if of_sweep and not sweep:
         raise BadSettings("--grid, --cancelled and --jobs are for a sweep", hint="add --sweep")
-    if sweep and of_one:
+    if sweep and export is not None:
         raise BadSettings(
-            "--sweep tries many settings, --export and --keep take one",
+            "--sweep tries many settings, --export takes one",
             hint="choose one of the front, and give its settings by --deadline and --set",
         )
 
@@ -191,32 +188,58 @@ def _export(
 
 def _sweep(
     case: Path,
-    protection: Protection,
+    base: Protection,
     values: Sequence[str],
     pool_size: int | None,
     jobs: int | None,
     *,
+    keep: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     from incident_rca.report import pareto
     from incident_rca.whatif import sweep as swept
+    from incident_rca.whatif.comparing import as_it_was, as_sweep
     from incident_rca.whatif.protection import UNPROTECTED
 
-    protections = swept.grid(protection, values)
+    axes = swept.axes_of(base, values)
+    protections = [swept.protection_at(base, one) for one in swept.combinations(axes)]
     traffic = _traffic(case, pool_size, quiet=quiet)
+    found = _tried(traffic, protections, (False, True) if keep else (base.cancels,), jobs, quiet)
     # No protection is a setting too: no better one loses more than that.
-    trials = [swept.trial(traffic, UNPROTECTED)]
-    with _bar(len(protections), quiet=quiet) as advance:
-        for trial in swept.sweep(traffic, protections, jobs or os.cpu_count() or 1):
-            trials.append(trial)
-            advance()
+    trials = [swept.trial(traffic, UNPROTECTED), *found[base.cancels]]
     front = swept.pareto_front(trials)
+    *_, fit = as_it_was(traffic)
     if as_json:
-        print_json(pareto.to_json(trials, front))
-        return
-    names = swept.swept_names(protection, values)
-    out().print(pareto.screen(trials, front, names))
+        print_json(pareto.to_json(trials, front, fit))
+    else:
+        names = [axis.name for axis in axes if len(axis.values) > 1]
+        out().print(pareto.screen(trials, front, names, fit))
+    if keep:
+        from incident_rca.replaying import keep_sweep
+
+        ways = {"cancelled": found[True], "left_running": found[False]}
+        keep_sweep(case, as_sweep(traffic, base, axes, pool_size, **ways))
+        say(f"kept in {case}; `incident-rca report {case}` shows it", quiet=quiet)
+
+
+def _tried(
+    traffic: Traffic,
+    protections: Sequence[Protection],
+    ways: Sequence[bool],
+    jobs: int | None,
+    quiet: bool,
+) -> dict[bool, list[Trial]]:
+    """The trials of all protections, by whether calls that time out are cancelled."""
+    from incident_rca.whatif.sweep import sweep
+
+    asked = [replace(one, cancels=cancels) for cancels in ways for one in protections]
+    found: dict[bool, list[Trial]] = {cancels: [] for cancels in ways}
+    with _bar(len(asked), quiet=quiet) as advance:
+        for trial in sweep(traffic, asked, jobs or os.cpu_count() or 1):
+            found[trial.protection.cancels].append(trial)
+            advance()
+    return found
 
 
 @contextmanager

@@ -47,6 +47,13 @@ from incident_rca.model.instants import (
     Span,
     TimeWindow,
 )
+from incident_rca.model.series import (
+    AlignedSeries,
+    Episode,
+    Lane,
+    LaneName,
+    Series,
+)
 from incident_rca.model.states import (
     Answer,
     Question,
@@ -54,8 +61,12 @@ from incident_rca.model.states import (
     Stretch,
 )
 from incident_rca.model.what_if import (
+    Fit,
     Premise,
     ReplayFigures,
+    Sweep,
+    SweptAxis,
+    SweptSetting,
     WhatIf,
 )
 from incident_rca.model.words import (
@@ -76,6 +87,7 @@ from incident_rca.model.words import (
 __all__ = [
     "EVIDENCE_LETTER",
     "INDEPENDENT_SYSTEMS",
+    "AlignedSeries",
     "Analysis",
     "Answer",
     "Aspect",
@@ -90,16 +102,20 @@ __all__ = [
     "Contradiction",
     "CutOff",
     "EndpointImpact",
+    "Episode",
     "ErrorBurst",
     "ErrorType",
     "Event",
     "Evidence",
     "Finding",
+    "Fit",
     "Gap",
     "Hypothesis",
     "Impact",
     "Incident",
     "Kind",
+    "Lane",
+    "LaneName",
     "LatencyShift",
     "LockEpisode",
     "Phase",
@@ -110,6 +126,7 @@ __all__ = [
     "ReplayFigures",
     "Role",
     "Route",
+    "Series",
     "Service",
     "Session",
     "Severity",
@@ -121,6 +138,9 @@ __all__ = [
     "Starvation",
     "State",
     "Stretch",
+    "Sweep",
+    "SweptAxis",
+    "SweptSetting",
     "System",
     "Thresholds",
     "TimeWindow",

@@ -26,8 +26,9 @@ from incident_rca.model.evidence import (
     Phase,
     require_evidence,
 )
+from incident_rca.model.series import AlignedSeries
 from incident_rca.model.states import Stretch
-from incident_rca.model.what_if import WhatIf
+from incident_rca.model.what_if import Sweep, WhatIf
 from incident_rca.model.words import Basis
 
 
@@ -51,7 +52,8 @@ class Analysis:
     `failures_not_logged` is how many more the gateway counted than its log holds: then that no
     failure is seen does not mean that none was. `clocks` are those of its sources: the times of the
     case and of all that is in here are as they say, moved where a clock was surely off. `states`
-    are the seconds of each outage.
+    are the seconds of each outage. `series` are what was measured, over the whole window and then
+    over the time of each outage that is much shorter.
     """
 
     case: Case
@@ -79,6 +81,8 @@ class Analysis:
     evidence: tuple[Evidence, ...]
     evidence_ids: Mapping[str, str] = field(hash=False)
     what_if: WhatIf | None = None
+    series: tuple[AlignedSeries, ...] = ()
+    sweep: Sweep | None = None
 
     def clock_of(self, source: SourceStatus) -> SourceClock:
         """The clock of a source; as the case declares it where the source told nothing."""
@@ -94,6 +98,11 @@ class Analysis:
         """The outage of an incident by its number: the largest one is 1."""
         others = (i.outage for i in self.other_incidents if i.number == incident)
         return self.outage if incident == 1 else next(others, None)
+
+    def series_of(self, incident: int) -> AlignedSeries | None:
+        """The series in the time of an incident: of the whole window if that is not much longer."""
+        by_incident = {s.incident: s for s in reversed(self.series)}
+        return by_incident.get(incident, by_incident.get(None))
 
     def cite(self, evidence: tuple[Evidence, ...]) -> tuple[str, ...]:
         """The short ids of `evidence`, in its order; raises Uncited where there is none."""

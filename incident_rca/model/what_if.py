@@ -41,6 +41,20 @@ class ReplayFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How the model without a protection tells which requests failed, beside the record.
+
+    `problems` are why it must not be relied on for this incident; none where nothing speaks
+    against it.
+    """
+
+    failed_in_both: int
+    failed_only_recorded: int
+    failed_only_in_model: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WhatIf:
     """One protection replayed: as it was, as the model sees that, and the model with it.
 
@@ -60,4 +74,51 @@ class WhatIf:
     unprotected: ReplayFigures
     cancelled: ReplayFigures
     left_running: ReplayFigures
+    fit: Fit
     premises: tuple[Premise, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweptAxis:
+    """One setting of a sweep and the values that were tried, as people write them."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweptSetting:
+    """One combination of values, by the names of their axes, and its figures in both ways."""
+
+    settings: Mapping[str, str] = field(hash=False)
+    cancelled: ReplayFigures
+    left_running: ReplayFigures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Every combination of some values of some settings, replayed as WhatIf replays one.
+
+    `replayed` is the SHA-256 of the traffic. `base` names what all combinations share, as
+    `WhatIf.protection` does; `given_pool_size` is a size that the case does not hold. The trials
+    follow the axes, the last one quickest. `front_…` are the places among the trials of those that
+    no other one beats in requests lost and healthy requests refused, the fewest lost first.
+    `step_seconds` is that of each `held_by_step` here, which is coarser than that of WhatIf.
+    """
+
+    replayed: str
+    pool: str
+    pool_size: int
+    given_pool_size: int | None
+    breaker: str
+    basis: str
+    base: Mapping[str, object] = field(hash=False)
+    axes: tuple[SweptAxis, ...]
+    step_seconds: float
+    recorded: ReplayFigures
+    unprotected: ReplayFigures
+    fit: Fit
+    trials: tuple[SweptSetting, ...]
+    front_cancelled: tuple[int, ...]
+    front_left_running: tuple[int, ...]
+    premises: tuple[Premise, ...] = ()

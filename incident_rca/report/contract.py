@@ -18,7 +18,7 @@ from incident_rca.model import (
     Incident,
     SourceStatus,
 )
-from incident_rca.report import what_if
+from incident_rca.report import pareto, what_if
 from incident_rca.report.contract_episodes import (
     lock_episodes,
     pool_of,
@@ -75,6 +75,7 @@ def to_contract(analysis: Analysis) -> dict[str, Any]:
         "findings": _findings(analysis),
         "questions": list(analysis.questions),
         **what_if.in_contract(analysis),
+        **pareto.in_contract(analysis),
     }
 
 

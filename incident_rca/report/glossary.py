@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from incident_rca import lock_modes
@@ -57,11 +57,16 @@ TERMS: Mapping[str, str] = dict(
         key=lambda item: (not item[0][0].isalpha(), item[0].casefold()),
     )
 )
-# The longest first, so that ROW SHARE is no SHARE.
+# The longest first, so that ROW SHARE is no SHARE. No part of a name or a route is a term.
 _ANY = re.compile(
-    r"(?<![\w-])("
-    + "|".join(re.escape(term) for term in sorted(TERMS, key=len, reverse=True))
-    + r")s?(?![\w-])"
+    r"(?<![\w./{-])("
+    + "|".join(
+        re.escape(term)
+        if term[0].isupper()
+        else f"[{term[0].upper()}{term[0]}]{re.escape(term[1:])}"
+        for term in sorted(TERMS, key=len, reverse=True)
+    )
+    + r")s?(?![\w/}-]|\.\w)"
 )
 
 
@@ -70,6 +75,19 @@ class Term:
     name: str
     meaning: str
 
+    @property
+    def anchor(self) -> str:
+        """What a link to it names: `idle-in-transaction`."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a text; `term` is what it is a use of, None for the text between."""
+
+    text: str
+    term: Term | None = None
+
 
 def terms_in(text: str) -> tuple[Term, ...]:
     """The terms that a text uses, by the alphabet.
@@ -77,5 +95,24 @@ def terms_in(text: str) -> tuple[Term, ...]:
     >>> [term.name for term in terms_in("it held ROW SHARE; p99 and two deadlines")]
     ['deadline', 'p99', 'ROW SHARE']
     """
-    used = {match[1] for match in _ANY.finditer(text)}
-    return tuple(Term(name, meaning) for name, meaning in TERMS.items() if name in used)
+    used = {piece.term for piece in pieces(text)}
+    return tuple(term for term in map(_term, TERMS) if term in used)
+
+
+def pieces(text: str) -> Iterator[Piece]:
+    """Yields the text in pieces that join to it, each use of a term as one.
+
+    >>> [(p.text, p.term and p.term.name) for p in pieces("2 Deadlines passed")]
+    [('2 ', None), ('Deadlines', 'deadline'), (' passed', None)]
+    """
+    end = 0
+    for match in _ANY.finditer(text):
+        yield Piece(text[end : match.start()])
+        name = match[1] if match[1] in TERMS else match[1][0].lower() + match[1][1:]
+        yield Piece(match[0], _term(name))
+        end = match.end()
+    yield Piece(text[end:])
+
+
+def _term(name: str) -> Term:
+    return Term(name, TERMS[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -33,9 +34,11 @@ from incident_rca.model import (
     Stance,
 )
 from incident_rca.redact import plain
-from incident_rca.report import blocks, what_if, wording
+from incident_rca.report import blocks, pareto, what_if, wording
+from incident_rca.report.actions import actions
 from incident_rca.report.answers import answers
 from incident_rca.report.cascade import steps, sustained
+from incident_rca.report.charts.chart import Chart
 from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims
 from incident_rca.report.failure_modes import failure_modes, not_judged
 from incident_rca.report.glossary import terms_in
@@ -73,9 +76,12 @@ _OURS = PackageLoader("incident_rca.report", "templates")
 _HINT = "docs/templates.md names what a template may use, and shows one"
 
 
-def to_markdown(analysis: Analysis) -> str:
-    """report.md, the same on each run; its generated blocks carry their hashes."""
-    return blocks.seal(_rendered(_own_template(), analysis))
+def to_markdown(analysis: Analysis, charts: Sequence[Chart] = ()) -> str:
+    """report.md, the same on each run, with the charts that stand beside it.
+
+    Its generated blocks carry their hashes.
+    """
+    return blocks.seal(_rendered(_own_template(), analysis, charts))
 
 
 def by_template(analysis: Analysis, source: str, name: str) -> str:
@@ -109,11 +115,11 @@ def _line_of(error: Exception, name: str) -> int:
     return next((f.lineno for f in reversed(frames) if f.filename == name and f.lineno), 1)
 
 
-def _rendered(template: Template, analysis: Analysis) -> str:
+def _rendered(template: Template, analysis: Analysis, charts: Sequence[Chart] = ()) -> str:
     """The text of a template; its glossary holds the terms that the rest of it uses."""
-    view = view_of(analysis)
+    view = view_of(analysis) | {"charts": charts}
     terms = terms_in(template.render(view))
-    return template.render({**view, "glossary": terms})
+    return template.render(view | {"glossary": terms})
 
 
 def _environment(loader: BaseLoader) -> Environment:
@@ -171,6 +177,7 @@ def view_of(analysis: Analysis) -> dict[str, Any]:
         "failure_modes": failure_modes(analysis),
         "not_judged": not_judged(analysis),
         "glossary": (),
+        "charts": (),
     }
 
 
@@ -195,7 +202,7 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         "aside": of_role(analysis, *ASIDE),
         "has_support": has_support(analysis),
         "states": state_rows(analysis),
-        "findings": _findings(analysis),
+        "findings": actions(analysis),
         "tried": analysis.what_if,
         "trees": [code_block(blocking_tree(e, clock)) for e in analysis.lock_episodes],
         "call_codes": [_call_codes(shift) for shift in analysis.latency_shifts],
@@ -225,6 +232,7 @@ def _ways_to_write(analysis: Analysis) -> dict[str, Any]:
         "explains": lambda h: wording.explains(analysis, h.explains_seconds, h.incident),
         "words": _own_names(wording),
         "what_if": _own_names(what_if),
+        "pareto": _own_names(pareto),
     }
 
 
@@ -259,14 +267,6 @@ def _event(clock: wording.Clock, event: Event) -> dict[str, Any]:
 def _claims(hypothesis: Hypothesis, stance: Stance) -> list[tuple[str, Claim]]:
     return [
         (number, claim) for number, claim in numbered_claims(hypothesis) if claim.stance is stance
-    ]
-
-
-def _findings(analysis: Analysis) -> list[dict[str, Any]]:
-    ordered = sorted(analysis.findings, key=lambda f: wording.SEVERITY_ORDER.index(f.severity))
-    return [
-        {"id": f"A{number}", "finding": finding, "type": wording.remedy_type(finding.rule)}
-        for number, finding in enumerate(ordered, start=1)
     ]
 
 

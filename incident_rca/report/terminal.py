@@ -28,6 +28,7 @@ from incident_rca.redact import plain
 from incident_rca.report import wording
 from incident_rca.report.contract import numbered_claims
 from incident_rca.report.numbers import grouped, percent
+from incident_rca.report.sparklines import sparklines
 from incident_rca.report.state_rows import state_rows
 from incident_rca.report.summary import best_of, has_support, sentences, warnings
 from incident_rca.window import format_duration
@@ -38,6 +39,8 @@ HYPOTHESES_SHOWN = 6
 RULES_SHOWN = 4
 IDS_SHOWN = 3
 TIME_WIDTH = 11
+# Five columns of less are too narrow for most words.
+WIDTH_OF_COLUMNS = 100
 COLUMNS = (System.POSTGRES, System.GRPC_METRICS, System.GATEWAY, System.CHANGES, System.SETTINGS)
 
 _IMPACT_STYLE = {
@@ -73,23 +76,57 @@ def summary(analysis: Analysis, *, report_path: str) -> RenderableType:
     return Group(*parts)
 
 
-def timeline(analysis: Analysis) -> Table:
+def timeline(analysis: Analysis, width: int = 100, *, is_ascii: bool = False) -> RenderableType:
+    """The series as lines on one axis, as wide as the terminal, above the merged timeline.
+
+    That has a column for each system where there is room for them.
+    """
+    drawn = sparklines(analysis, width, is_ascii=is_ascii)
+    lines = [Text(line, no_wrap=True) for line in drawn]
+    events = _by_system(analysis) if width >= WIDTH_OF_COLUMNS else _below_each_other(analysis)
+    return Group(*lines, Text(), events) if lines else events
+
+
+def _by_system(analysis: Analysis) -> Table:
     """The merged timeline, with a column for each system that has an event."""
+    told = {event.system for event in analysis.timeline}
+    table = _timeline_table(analysis)
+    shown = [system for system in COLUMNS if system in told]
+    for system in shown:
+        table.add_column(wording.SYSTEM_NAMES[system], overflow="fold", ratio=1)
     clock = wording.Clock.of(analysis)
+    for event in analysis.timeline:
+        cells = (_event(analysis, event) if event.system is system else Text() for system in shown)
+        table.add_row(_when(clock, event), *cells)
+    return table
+
+
+def _below_each_other(analysis: Analysis) -> Table:
+    """The merged timeline for a narrow terminal, where columns would break every word."""
+    table = _timeline_table(analysis)
+    table.add_column("system", no_wrap=True)
+    table.add_column("event", overflow="fold", ratio=1)
+    clock = wording.Clock.of(analysis)
+    for event in analysis.timeline:
+        name = Text(wording.SYSTEM_NAMES[event.system])
+        table.add_row(_when(clock, event), name, _event(analysis, event))
+    return table
+
+
+def _timeline_table(analysis: Analysis) -> Table:
+    """A table that begins with the time, and says below which systems have no event."""
     told = {event.system for event in analysis.timeline}
     silent = [wording.SYSTEM_NAMES[s] for s in COLUMNS[:4] if s not in told]
     caption = f"UTC. No event from: {', '.join(silent)}." if silent else "UTC."
     table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
     table.add_column("time", no_wrap=True)
-    shown = [system for system in COLUMNS if system in told]
-    for system in shown:
-        table.add_column(wording.SYSTEM_NAMES[system], overflow="fold", ratio=1)
-    for event in analysis.timeline:
-        cells = (_event(analysis, event) if event.system is system else Text() for system in shown)
-        # A long span takes two lines, and leaves its width to the columns of the systems.
-        at = clock.span(event.at)
-        table.add_row(Text(at.replace("–", "\n–") if len(at) > TIME_WIDTH else at), *cells)
     return table
+
+
+def _when(clock: wording.Clock, event: Event) -> Text:
+    """A long span takes two lines, and leaves its width to what happened."""
+    at = clock.span(event.at)
+    return Text(at.replace("–", "\n–") if len(at) > TIME_WIDTH else at)
 
 
 def chain(analysis: Analysis) -> Table:

@@ -45,28 +45,36 @@ def _line(session: Session) -> str:
 
 def _statement(session: Session) -> str:
     text = plain(session.statement, STATEMENT_LIMIT) or "(not recorded)"
-    basis = {
+    return f"{text}   [{basis_words(session)}]"
+
+
+def basis_words(session: Session) -> str:
+    """How it is known that a statement is the session's: `running`, its last, or recovered."""
+    return {
         "running": "running",
         "last": "its last statement, perhaps not the one that took the lock",
         "recovered": "from an earlier sample or the server log",
     }.get(session.statement_basis, clean(session.statement_basis))
-    return f"{text}   [{basis}]"
+
+
+def waited_for(episode: LockEpisode) -> str:
+    """What the waiters of an episode want: lock modes with their meaning, or rows."""
+    if episode.is_on_rows:
+        return "rows that it changed"
+    return ", ".join(clean(lock_words(m)) for m in episode.waiter_modes) or "an unknown lock"
 
 
 def _waiters(episode: LockEpisode, clock: Clock) -> str:
-    modes = ", ".join(clean(lock_words(m)) for m in episode.waiter_modes) or "an unknown lock"
-    if episode.is_on_rows:
-        modes = "rows that it changed"
     names = ", ".join(clean(name) for name in episode.waiter_applications) or "unknown application"
     noun = "session" if episode.peak_waiters == 1 else "sessions"
     return (
         f"{grouped(episode.peak_waiters)} {noun} at the peak ({clock.span(episode.peak_at)}), "
-        f"{grouped(episode.waiters_total)} in all, wait for {modes}: {names}; "
-        f"together they waited {format_duration(episode.waiter_seconds)}{_ended(episode)}"
+        f"{grouped(episode.waiters_total)} in all, wait for {waited_for(episode)}: {names}; "
+        f"together they waited {format_duration(episode.waiter_seconds)}{ended_words(episode)}"
     )
 
 
-def _ended(episode: LockEpisode) -> str:
+def ended_words(episode: LockEpisode) -> str:
     """How waits ended without the lock, as far as the server's log says."""
     gave_up = {name: n for name, n in episode.outcomes.items() if name != "granted"}
     words = ", ".join(f"{grouped(n)} {name.replace('_', ' ')}" for name, n in gave_up.items())

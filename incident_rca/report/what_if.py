@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from textwrap import fill
+from typing import Any, TypeAlias
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from incident_rca.model import Analysis, Premise, ReplayFigures, WhatIf
+from incident_rca.model import Analysis, Fit, Premise, ReplayFigures, WhatIf
 from incident_rca.report.numbers import grouped, optional, rounded
-from incident_rca.report.safe_text import NOTHING
+from incident_rca.report.safe_text import NOTHING, Markdown, code_block
+from incident_rca.whatif.figures import coarser, steps_per_bar
 from incident_rca.window import format_duration
 
 LABEL = "model, not evidence"
 TYPE_WORDS = {
     "error": "given up or failed by the backend",
-    "gateway_limit": "given up by the gateway",
+    "gateway_limit": "given up by the gateway or a deadline",
     "timeout": "timed out by the protection",
     "refused": "refused by the breaker",
     "full": "refused, too many at once",
@@ -29,8 +31,12 @@ TYPE_WORDS = {
 # The third is that of the second against the first; the last two differ in what becomes of a call
 # that timed out.
 HEADINGS = ("recorded", "model as it was", "error", "with it, cancelled", "with it, running on")
+CURVES = tuple(heading for heading in HEADINGS if heading != "error")
+DOUBT = "Do not rely on it for this incident:"
 _BARS = " ▁▂▃▄▅▆▇█"
 _CURVE_WIDTH = 60
+_HEADING_WIDTH = 10
+_Four: TypeAlias = tuple[ReplayFigures, ReplayFigures, ReplayFigures, ReplayFigures]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +64,14 @@ def rows(what_if: WhatIf) -> Iterator[Row]:
         yield _row(
             "refused while the backend was well", every, lambda f: f.refused_healthy, grouped
         )
-    yield _row("first fast failure after", every, lambda f: f.first_fast_failure_seconds, _seconds)
+    yield _moment("first fast failure after", every, lambda f: f.first_fast_failure_seconds)
     yield _row("p50 of callers in the outage", every, lambda f: f.p50_ms, _latency)
     yield _row("p99 of callers in the outage", every, lambda f: f.p99_ms, _latency)
     size = grouped(what_if.pool_size)
     yield _row(f"most connections held, of {size}", every, lambda f: f.pool_peak, grouped)
-    yield _row("pool exhausted after", every, lambda f: f.pool_exhausted_after_seconds, _seconds)
+    full = _moment("pool exhausted after", every, lambda f: f.pool_exhausted_after_seconds)
+    # Without a gauge it is not known whether the pool was ever exhausted.
+    yield replace(full, recorded=NOTHING) if what_if.recorded.pool_peak is None else full
     yield _row("pool exhausted for", every, lambda f: f.pool_exhausted_seconds, _seconds)
 
 
@@ -75,9 +83,20 @@ def _of_type(kind: str, figures: ReplayFigures) -> int:
     return figures.by_type.get(kind, 0)
 
 
+def _moment(name: str, every: _Four, value: Callable[[ReplayFigures], float | None]) -> Row:
+    """A moment told from the first failure on: how far it is off is a time, not a share."""
+    found = [value(figures) for figures in every]
+    cells = ["never" if one is None else _seconds(one) for one in found]
+    off = NOTHING
+    if found[0] is not None and found[1] is not None:
+        apart = found[1] - found[0]
+        off = f"{apart:+.1f} s" if abs(apart) >= 0.05 else "< 0.1 s"
+    return Row(name, cells[0], cells[1], off, cells[2], cells[3])
+
+
 def _row(
     name: str,
-    every: tuple[ReplayFigures, ReplayFigures, ReplayFigures, ReplayFigures],
+    every: _Four,
     value: Callable[[ReplayFigures], float | None],
     written: Callable[[float], str],
 ) -> Row:
@@ -110,6 +129,25 @@ def _latency(value: float) -> str:
     return f"{grouped(round(value))} ms"
 
 
+def fit_in_words(fit: Fit) -> str:
+    """One sentence on which requests the model without a protection tells rightly."""
+    failed = fit.failed_in_both + fit.failed_only_recorded
+    return (
+        f"As it was, the model fails {grouped(fit.failed_in_both)} of the {grouped(failed)} "
+        f"requests that failed, and {grouped(fit.failed_only_in_model)} others."
+    )
+
+
+def fit_in_contract(fit: Fit) -> dict[str, Any]:
+    """The fit as report.json holds it."""
+    return {
+        "failed_in_both": fit.failed_in_both,
+        "failed_only_recorded": fit.failed_only_recorded,
+        "failed_only_in_model": fit.failed_only_in_model,
+        "problems": list(fit.problems),
+    }
+
+
 def held_error(what_if: WhatIf) -> float | None:
     """By how many connections the model is off on average, where the pool's gauge says anything."""
     pairs = zip(what_if.recorded.held_by_step, what_if.unprotected.held_by_step, strict=True)
@@ -132,10 +170,11 @@ def to_contract(what_if: WhatIf, evidence_ids: Mapping[str, str]) -> dict[str, A
         "breaker": what_if.breaker,
         "basis": what_if.basis,
         "protection": dict(what_if.protection),
-        "recorded": _figures(what_if.recorded),
-        "replayed_as_it_was": _figures(what_if.unprotected),
-        "with_calls_cancelled": _figures(what_if.cancelled),
-        "with_calls_left_running": _figures(what_if.left_running),
+        "recorded": figures_in_contract(what_if.recorded),
+        "replayed_as_it_was": figures_in_contract(what_if.unprotected),
+        "with_calls_cancelled": figures_in_contract(what_if.cancelled),
+        "with_calls_left_running": figures_in_contract(what_if.left_running),
+        "fit": fit_in_contract(what_if.fit),
         "connections_error": optional(held_error(what_if)),
         "assumptions": [
             {"text": premise.text, "evidence": cited(premise, evidence_ids)}
@@ -156,7 +195,8 @@ def to_json(what_if: WhatIf, evidence_ids: Mapping[str, str]) -> dict[str, Any]:
     return {**to_contract(what_if, evidence_ids), "connections_held": curves}
 
 
-def _figures(figures: ReplayFigures) -> dict[str, Any]:
+def figures_in_contract(figures: ReplayFigures) -> dict[str, Any]:
+    """Figures as report.json holds them, without the curve."""
     return {
         "requests": figures.requests,
         "failed": figures.failed,
@@ -186,6 +226,7 @@ def screen(what_if: WhatIf, evidence_ids: Mapping[str, str]) -> RenderableType:
     return Group(
         title,
         Text(f"{what_if.breaker}, {what_if.basis}: {what_if.settings}"),
+        *fit_on_screen(what_if.fit),
         Text(),
         _table(what_if),
         Text(),
@@ -196,11 +237,20 @@ def screen(what_if: WhatIf, evidence_ids: Mapping[str, str]) -> RenderableType:
     )
 
 
+def fit_on_screen(fit: Fit) -> Iterator[Text]:
+    """Yields how far the model can be relied on, line by line."""
+    yield Text(fit_in_words(fit))
+    if fit.problems:
+        yield Text(DOUBT, style="bold red")
+        yield from (Text(f"  - {problem}") for problem in fit.problems)
+
+
 def _table(what_if: WhatIf) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("", no_wrap=True)
+    # On a narrow screen the measures' names are broken, not the figures.
+    table.add_column("")
     for heading in HEADINGS:
-        table.add_column(heading, justify="right")
+        table.add_column(fill(heading, _HEADING_WIDTH), justify="right", no_wrap=True)
     for row in rows(what_if):
         cells = (row.recorded, row.unprotected, row.error, row.cancelled, row.left_running)
         table.add_row(Text(row.name), *cells)
@@ -208,18 +258,30 @@ def _table(what_if: WhatIf) -> Table:
 
 
 def _curves(what_if: WhatIf) -> Group:
-    drawn = (
-        ("recorded", what_if.recorded),
-        ("model as it was", what_if.unprotected),
-        ("with it, cancelled", what_if.cancelled),
-        ("with it, running on", what_if.left_running),
-    )
     table = Table(box=None, pad_edge=False, show_header=False)
-    for name, figures in drawn:
-        table.add_row(name, Text(curve(figures.held_by_step, what_if.pool_size)))
+    for name, bars in curves(what_if):
+        table.add_row(name, Text(bars))
+    return Group(Text(curves_title(what_if)), table)
+
+
+def curves_title(what_if: WhatIf) -> str:
+    """What the curves show, and how far the model as it was is off."""
     error = held_error(what_if)
     said = "" if error is None else f"; the model is off by {error:.1f} on average, as it was"
-    return Group(Text(f"Connections held over the window, of {what_if.pool_size}{said}"), table)
+    return f"Connections held over the window, of {what_if.pool_size}{said}"
+
+
+def curves_block(what_if: WhatIf) -> Markdown:
+    """The curves as a block of Markdown."""
+    width = max(map(len, CURVES))
+    return code_block("\n".join(f"{name:<{width}}  {bars}" for name, bars in curves(what_if)))
+
+
+def curves(what_if: WhatIf) -> Iterator[tuple[str, str]]:
+    """Yields what is drawn and its line of bars."""
+    drawn = (what_if.recorded, what_if.unprotected, what_if.cancelled, what_if.left_running)
+    for name, figures in zip(CURVES, drawn, strict=True):
+        yield name, curve(figures.held_by_step, what_if.pool_size)
 
 
 def curve(held: tuple[int | None, ...], size: int, width: int = _CURVE_WIDTH) -> str:
@@ -228,11 +290,9 @@ def curve(held: tuple[int | None, ...], size: int, width: int = _CURVE_WIDTH) ->
     >>> curve((0, 50, 100, None), 100, 4)
     ' ▄█·'
     """
-    per_bar = max(1, -(-len(held) // width))
     bars = []
-    for start in range(0, len(held), per_bar):
-        known = [one for one in held[start : start + per_bar] if one is not None]
-        share = max(known) / size if known else None
+    for most in coarser(held, steps_per_bar(len(held), width)):
+        share = None if most is None else most / size
         bars.append("·" if share is None else _BARS[min(8, -(-int(share * 1000) * 8 // 1000))])
     return "".join(bars)
 

@@ -32,7 +32,7 @@ class Guard:
     or not the dependency still works on it: that is not known on this side.
     """
 
-    __slots__ = ("_clock", "_places", "_policy", "_timeout_ms")
+    __slots__ = ("_clock", "_places", "_policy", "_timeout_ms", "admit")
 
     def __init__(
         self, clock: VirtualTime, policy: Policy, *, timeout_ms: int, places: int | None
@@ -41,33 +41,41 @@ class Guard:
         self._policy = policy
         self._timeout_ms = timeout_ms
         self._places = places
+        # The breaker's ticket for a call, or None where it refuses the call.
+        self.admit: Callable[[], object | None] = policy.admit
 
-    def call(
-        self,
-        action: Callable[[Settle], None],
-        settle: Settle,
-        *,
-        ends_within_ms: int | None = None,
-    ) -> None:
-        """Runs `action` unless it is refused; `settle` hears once how the call ended.
-
-        Where it is known within how many ms the action ends, a later time-out needs no timer.
-        """
-        policy = self._policy
-        ticket = policy.admit()
+    def call(self, action: Callable[[Settle], None], settle: Settle) -> None:
+        """Runs `action` unless it is refused; `settle` hears once how the call ended."""
+        ticket = self.admit()
         if ticket is None:
             settle(REFUSED)
-            return
+        elif not self.takes_a_place(ticket):
+            settle(FULL)
+        else:
+            action(self.ending(ticket, settle))
+
+    def takes_a_place(self, ticket: object) -> bool:
+        """Whether an admitted call finds a place; if not, it is over."""
         if self._places is not None:
             if self._places < 1:
-                policy.failed(ticket, FULL)
-                settle(FULL)
-                return
+                self._policy.failed(ticket, FULL)
+                return False
             self._places -= 1
+        return True
+
+    def waits_for(self, duration_ms: int) -> bool:
+        """Whether a call that takes so long ends before its time-out."""
+        return not self._timeout_ms or duration_ms < self._timeout_ms
+
+    def ending(self, ticket: object, settle: Settle) -> Settle:
+        """What is told how a call with a place ended, by the call or by its time-out from now on.
+
+        `settle` hears of the first of the two.
+        """
         clock, limit = self._clock, self._timeout_ms
         timer, is_over = None, False
-        if limit and (ends_within_ms is None or ends_within_ms >= limit):
-            timer = clock.at(clock.now + limit, lambda: end(TIMEOUT))
+        if limit:
+            timer = clock.timer(clock.now + limit, lambda: end(TIMEOUT))
 
         def end(outcome: str) -> None:
             nonlocal is_over
@@ -76,15 +84,19 @@ class Guard:
             is_over = True
             if outcome != TIMEOUT:
                 cancel(timer)
-            if self._places is not None:
-                self._places += 1
-            if outcome == OK:
-                policy.succeeded(ticket)
-            else:
-                policy.failed(ticket, outcome)
+            self.leave(ticket, outcome)
             settle(outcome)
 
-        action(end)
+        return end
+
+    def leave(self, ticket: object, outcome: str) -> None:
+        """Gives the place of a call back and counts how it ended."""
+        if self._places is not None:
+            self._places += 1
+        if outcome == OK:
+            self._policy.succeeded(ticket)
+        else:
+            self._policy.failed(ticket, outcome)
 
 
 class Unprotected:

@@ -41,6 +41,7 @@ class Opossum:
     __slots__ = (
         "_clock",
         "_heard",
+        "_interval_ms",
         "_is_warming_up",
         "_options",
         "_probe_is_due",
@@ -65,7 +66,8 @@ class Opossum:
         self._totals = [0] * len(COUNTED)
         self._window = deque([0] * len(COUNTED) for _ in range(options.rolling_count_buckets))
         self._is_warming_up = options.allow_warm_up
-        self._rotate_later()
+        self._interval_ms = options.rolling_count_timeout_ms // options.rolling_count_buckets
+        clock.at(clock.now + self._interval_ms, self._rotate)
         if self._is_warming_up:
             clock.at(clock.now + options.rolling_count_timeout_ms, self._warm)
 
@@ -117,7 +119,7 @@ class Opossum:
         self.state = OPEN
         self._probe_is_due = False
         due = self._clock.now + self._options.reset_timeout_ms
-        self._reset = self._clock.at(due, self._half_open)
+        self._reset = self._clock.timer(due, self._half_open)
         self._tell("open")
 
     def _half_open(self) -> None:
@@ -135,11 +137,6 @@ class Opossum:
         if self._heard is not None:
             self._heard(event)
 
-    def _rotate_later(self) -> None:
-        options = self._options
-        interval = options.rolling_count_timeout_ms // options.rolling_count_buckets
-        self._clock.at(self._clock.now + interval, self._rotate)
-
     def _rotate(self) -> None:
         last = self._window.pop()
         if last[_FIRES] or any(last):
@@ -147,7 +144,7 @@ class Opossum:
                 self._totals[index] -= gone
                 last[index] = 0
         self._window.appendleft(last)
-        self._rotate_later()
+        self._clock.at(self._clock.now + self._interval_ms, self._rotate)
 
     def _warm(self) -> None:
         self._is_warming_up = False

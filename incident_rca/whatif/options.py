@@ -18,6 +18,13 @@ from incident_rca.whatif.resilience4j import Resilience4jOptions, WindowType
 
 NONE = "none"
 DEADLINE = "deadline"
+# The settings of a protection beside its breaker's, by the names of the command, and their fields.
+OWN: Mapping[str, str] = {
+    DEADLINE: "deadline_ms",
+    "retries": "retries",
+    "backoff": "backoff_ms",
+    "bulkhead": "places",
+}
 BREAKERS: Mapping[str, type[BreakerOptions]] = {
     "opossum": OpossumOptions,
     "resilience4j": Resilience4jOptions,
@@ -197,7 +204,7 @@ def in_words(protection: Protection) -> str:
     limit = protection.deadline_ms
     parts = [f"deadline {duration(limit)}" if limit else "no deadline"]
     if protection.breaker is not None:
-        parts += [f"{name} {written(protection, name)}" for name in names_of(protection.breaker)]
+        parts += [f"{name} {setting(protection, name)}" for name in names_of(protection.breaker)]
     if protection.retries:
         parts += [f"retries {protection.retries}", f"backoff {duration(protection.backoff_ms)}"]
     if protection.places is not None:
@@ -209,14 +216,28 @@ def in_words(protection: Protection) -> str:
     return ", ".join(parts)
 
 
-def written(protection: Protection, name: str) -> str:
-    """The value of the deadline or of a breaker's option, as people write it."""
-    if name == DEADLINE:
-        return duration(protection.deadline_ms)
-    assert protection.breaker is not None
-    field = field_named(protection.breaker, name)
-    value = getattr(protection.breaker, field)
-    if field.endswith("_ms"):
+def own_value(name: str, text: str) -> int:
+    """The value of one of a protection's OWN settings from its text; raises BadSettings."""
+    if OWN[name].endswith("_ms"):
+        return milliseconds(name, text)
+    if not text.isascii() or not text.isdigit():
+        raise BadSettings(f"{name}: {text!r} is not a whole number", hint="write it as NAME=VALUE")
+    return int(text)
+
+
+def setting(protection: Protection, name: str) -> str:
+    """One of a protection's own settings or of its breaker's options, as people write it."""
+    if name in OWN:
+        value = getattr(protection, OWN[name])
+        return duration(value) if OWN[name].endswith("_ms") else str(value)
+    options = protection.breaker
+    assert options is not None
+    return written(options, name, getattr(options, field_named(options, name)))
+
+
+def written(options: BreakerOptions, name: str, value: Any) -> str:
+    """The value of a breaker's option, by the library's name, as people write it."""
+    if field_named(options, name).endswith("_ms"):
         return duration(value)
     if isinstance(value, bool):
         return str(value).lower()

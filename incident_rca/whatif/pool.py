@@ -80,7 +80,7 @@ class Pool:
             return
         self._queue.append(call)
         if self._traffic.cut_ms is not None:
-            call.timer = self._clock.at(self._clock.now + self._traffic.cut_ms, self._cut, call)
+            call.timer = self._clock.timer(self._clock.now + self._traffic.cut_ms, self._cut, call)
 
     def give_up(self, call: Call, *, is_cancelled: bool) -> None:
         """The caller has gone; only where the call is cancelled too does the pool hear of it."""
@@ -111,27 +111,31 @@ class Pool:
             self.full_ms += self._clock.now - self._since_full
             self._since_full = None
 
-    def _lend(self, call: Call) -> None:
-        clock = self._clock
+    def lend(self) -> None:
+        """Takes a free connection, which `give_back` returns."""
         self._free -= 1
         self._note()
+
+    def _lend(self, call: Call) -> None:
+        clock = self._clock
+        self.lend()
         call.has_connection = True
         until = self.blocked_until(call.is_blocked)
         if until is not None:
-            call.timer = clock.at(until, self._granted, call)
+            call.timer = clock.timer(until, self._granted, call)
             cut_ms = self._traffic.cut_ms
             if cut_ms is not None and clock.now + cut_ms < until and not call.is_given_up:
                 clock.at(clock.now + cut_ms, self._hang_up, call)
         else:
-            call.timer = clock.at(clock.now + call.service_ms, self._finish, call)
+            call.timer = clock.timer(clock.now + call.service_ms, self._finish, call)
 
     def _granted(self, call: Call) -> None:
         """What the call waited for is released."""
         clock, kept_until = self._clock, self._traffic.kept_until_ms
         if call.is_given_up and kept_until is not None and kept_until > clock.now:
-            call.timer = clock.at(kept_until, self._return, call)
+            call.timer = clock.timer(kept_until, self._return, call)
         else:
-            call.timer = clock.at(clock.now + call.service_ms, self._finish, call)
+            call.timer = clock.timer(clock.now + call.service_ms, self._finish, call)
 
     def _hang_up(self, call: Call) -> None:
         """The connection between caller and backend is cut: the caller goes, the work does not."""
@@ -152,6 +156,10 @@ class Pool:
     def _return(self, call: Call) -> None:
         call.has_connection = False
         call.is_over = True
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Returns a connection: to who has waited longest, if anybody waits."""
         self._free += 1
         queue = self._queue
         while queue:

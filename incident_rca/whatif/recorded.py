@@ -7,28 +7,39 @@ replay's failures come out as those that were recorded.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant
 from incident_rca.analysis.frames import values
-from incident_rca.analysis.names import may_be_one
+from incident_rca.analysis.hypotheses.missing_deadline import (
+    BY_SERVER,
+    DEADLINE_EXCEEDED,
+    failed_codes,
+)
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_relation, path_from_service
 from incident_rca.analysis.pool import pool_usage
 from incident_rca.errors import NotReplayable
-from incident_rca.model import Basis, Evidence, LatencyShift, LockEpisode, Premise, Route
+from incident_rca.model import Basis, LatencyShift, Premise
+from incident_rca.whatif.protection import UNPROTECTED
+from incident_rca.whatif.replay import replay
 from incident_rca.whatif.traffic import STEP_MS, Request, Traffic, TrafficRoute, steps_in
+from incident_rca.whatif.withheld import (
+    Withheld,
+    by_weight,
+    cut_of,
+    ms_of,
+    shift_of,
+    withheld_from,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Methods that HTTP defines as safe: a request with one of them writes nothing.
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-# The modes of what only reads, SELECT and SELECT … FOR UPDATE.
-_MODES_OF_READERS = frozenset({"AccessShareLock", "RowShareLock"})
 _FAILED = 500
 # Replayed before and after the incident: longer than a breaker's window and the time for which it
 # stays open (60 s at most in the defaults of opossum, Resilience4j and Polly), and as long as Envoy
@@ -48,16 +59,6 @@ class _Seen:
     latency_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Withheld:
-    """What the incident withheld, when, from whom; `kept_until_ms` as of Traffic."""
-
-    blocked: tuple[tuple[int, int], ...]
-    kept_until_ms: int | None
-    reads_too: bool
-    premises: tuple[Premise, ...]
-
-
 def recorded_traffic(seen: Observations, pool_size: int | None = None) -> Traffic:
     """The traffic of an incident; raises NotReplayable, saying what is missing.
 
@@ -66,16 +67,17 @@ def recorded_traffic(seen: Observations, pool_size: int | None = None) -> Traffi
     if seen.outage is None or seen.outage.end.lo is None:
         raise NotReplayable("nothing failed in this window, so there is nothing to replay")
     path, size, sized_by = _pool_of(seen, pool_size)
-    withheld = _withheld(seen, path)
-    cut_ms, cut_by = _cut(_shift_of(seen, path.service))
-    routes = _routes(seen, path, withheld)
-    outage = (_ms(seen, seen.outage.start.first), _ms(seen, seen.outage.end.lo))
+    withheld = withheld_from(seen, path)
+    cut_ms, cut_by = cut_of(shift_of(seen, path.service))
+    deadlines = _deadlines(seen, path)
+    routes = _routes(seen, path, withheld, {name: ms for name, (ms, _) in deadlines.items()})
+    outage = (ms_of(seen, seen.outage.start.first), ms_of(seen, seen.outage.end.lo))
     begun = min([outage[0], *(start for start, _ in withheld.blocked)])
     over = max([outage[1], *(end for _, end in withheld.blocked), withheld.kept_until_ms or 0])
     found = sorted(_requests(seen, routes), key=lambda r: (r.at_ms, r.route, r.latency_ms))
     whole = Traffic(
         start=seen.part.start,
-        end_ms=_ms(seen, seen.part.end),
+        end_ms=ms_of(seen, seen.part.end),
         pool=path.service,
         pool_size=size,
         pool_exhausted=_exhausted(seen),
@@ -91,10 +93,30 @@ def recorded_traffic(seen: Observations, pool_size: int | None = None) -> Traffi
             sized_by,
             *withheld.premises,
             cut_by,
+            *(premise for _, premise in deadlines.values()),
             *_modelled(routes),
         ),
     )
-    return whole.between(begun - _LEAD_MS, over + _TAIL_MS)
+    return _without_doubles(whole.between(begun - _LEAD_MS, over + _TAIL_MS), withheld)
+
+
+def _without_doubles(traffic: Traffic, withheld: Withheld) -> Traffic:
+    """The traffic, in which calls hang no more where waiting for the pool alone made them slow."""
+    slow_ms = sum(min(end, traffic.end_ms) - start for start, end in traffic.blocked)
+    if withheld.slow is None:
+        return traffic
+    alone = replace(traffic, blocked=())
+    full_ms = replay(alone, UNPROTECTED).full_ms
+    if 2 * full_ms <= slow_ms:
+        return traffic
+    own = Premise(
+        "calls were slow because they waited for a connection, and for nothing else: the requests "
+        f"that came keep the pool exhausted for {full_ms / 1000:.1f} s by themselves, of "
+        f"{slow_ms / 1000:.1f} s in which calls were slow",
+        withheld.slow.evidence,
+    )
+    kept = tuple(own if one in withheld.premises else one for one in traffic.premises)
+    return replace(alone, premises=kept)
 
 
 def _callers(path: DependencyPath, routes: tuple[TrafficRoute, ...]) -> Premise:
@@ -103,34 +125,35 @@ def _callers(path: DependencyPath, routes: tuple[TrafficRoute, ...]) -> Premise:
     return Premise(f"the requests that use the pool are those of {names}{how}", path.evidence)
 
 
-def _ms(seen: Observations, at: datetime) -> int:
-    return round((at - seen.part.start).total_seconds() * 1000)
-
-
 def _exhausted(seen: Observations) -> tuple[int, int | None] | None:
     if seen.pool is None:
         return None
     until = seen.pool.exhausted_until
-    ended = None if until.hi is None else _ms(seen, until.middle)
-    return _ms(seen, seen.pool.exhausted_at.middle), ended
+    ended = None if until.hi is None else ms_of(seen, until.middle)
+    return ms_of(seen, seen.pool.exhausted_at.middle), ended
 
 
 def _held_by_step(seen: Observations, pool: str) -> tuple[int | None, ...]:
     """The most connections that the pool's gauge counted in each step of the incident's part."""
-    steps: list[int | None] = [None] * steps_in(_ms(seen, seen.part.end))
+    steps: list[int | None] = [None] * steps_in(ms_of(seen, seen.part.end))
     gauges = (usage.used for usage in pool_usage(seen.case, seen.gauges) if usage.owner == pool)
     for at, value in (row for used in gauges for row in values(used, "at", "value")):
         moment = instant(at)
         if moment is None or value is None or not seen.part.start <= moment < seen.part.end:
             continue
-        step = _ms(seen, moment) // STEP_MS
+        step = ms_of(seen, moment) // STEP_MS
         steps[step] = max(steps[step] or 0, round(value))
     return tuple(steps)
 
 
 def _pool_of(seen: Observations, given: int | None) -> tuple[DependencyPath, int, Premise]:
     owner = seen.pool.owner if seen.pool else _owner_by_lock(seen)
-    path = path_from_service(seen, owner) if owner else None
+    if owner is None:
+        raise NotReplayable(
+            "no lock, no slow call and no exhausted pool is recorded: nothing held connections",
+            hint="a deadline and a breaker help against calls that hang",
+        )
+    path = path_from_service(seen, owner)
     if path is None or not path.endpoints:
         raise NotReplayable(
             "which routes share a connection pool is not known",
@@ -152,148 +175,63 @@ def _pool_of(seen: Observations, given: int | None) -> tuple[DependencyPath, int
 
 
 def _owner_by_lock(seen: Observations) -> str | None:
-    for episode in _by_weight(seen.lock_episodes):
+    for episode in by_weight(seen.lock_episodes):
         path = path_from_relation(seen, episode.relation, episode.waiter_applications)
         if path is not None:
             return path.service
     return next((s.service for s in seen.latency_shifts), None)
 
 
-def _by_weight(episodes: tuple[LockEpisode, ...]) -> list[LockEpisode]:
-    return sorted(episodes, key=lambda e: (-e.waiter_seconds, e.object))
+def _deadlines(seen: Observations, path: DependencyPath) -> dict[str, tuple[int, Premise]]:
+    """When a deadline of its own ended the call of a route, by the latencies of its callers."""
+    found = {}
+    for route in seen.case.topology.routes:
+        called = {method.casefold() for method in route.calls}
+        ended = [s for s in seen.latency_shifts if s.full_method.casefold() in called]
+        shift = min(filter(_ended_by_deadline, ended), key=lambda s: s.plateau_ms, default=None)
+        if shift is not None and route.name in {e.name for e in path.endpoints}:
+            text = (
+                f"who calls for {route.name} gives up after {shift.plateau_ms:,.0f} ms, with the "
+                f"protection too: {shift.status_counts[DEADLINE_EXCEEDED]:,} calls ended with "
+                f"{DEADLINE_EXCEEDED} then, and went on in the backend"
+            )
+            found[route.name] = round(shift.plateau_ms), Premise(text, shift.evidence)
+    return found
 
 
-def _withheld(seen: Observations, path: DependencyPath) -> _Withheld:
-    """What a lock on one of the service's tables withheld, else what a slow dependency did."""
-    episodes = [e for e in _by_weight(seen.lock_episodes) if _is_behind(seen, path, e)]
-    if episodes:
-        return _withheld_by_locks(seen, episodes)
-    shift = _shift_of(seen, path.service)
-    if shift is None:
-        raise NotReplayable(
-            f"no lock and no slow call is recorded that held connections of {path.service}",
-            hint="a replay needs lock evidence, or latencies of the service's calls",
-        )
-    end = shift.offset.middle if shift.offset.lo else seen.part.end
-    return _Withheld(
-        blocked=((_ms(seen, shift.onset.middle), _ms(seen, end)),),
-        kept_until_ms=None,
-        reads_too=True,
-        premises=(
-            Premise(
-                f"calls of {shift.full_method or shift.method} hang until {end:%H:%M:%S} UTC, when "
-                "they were quick again, whatever the protection: what held them up, and whether "
-                "that would have ended sooner, is not recorded",
-                shift.evidence,
-            ),
-        ),
-    )
-
-
-def _shift_of(seen: Observations, service: str) -> LatencyShift | None:
-    """The slowest of the service's calls in the outage."""
-    assert seen.outage is not None
-    begin, end = seen.outage.start.first, seen.outage.end.first
-    meeting = (
-        shift
-        for shift in seen.latency_shifts
-        if may_be_one(shift.service, service)
-        and shift.onset.first <= end
-        and (shift.offset.hi is None or shift.offset.hi >= begin)
-    )
-    return max(meeting, key=lambda s: (s.plateau_ms, s.full_method), default=None)
-
-
-def _is_behind(seen: Observations, path: DependencyPath, episode: LockEpisode) -> bool:
-    found = path_from_relation(seen, episode.relation, episode.waiter_applications)
-    return found is not None and found.service == path.service
-
-
-def _withheld_by_locks(seen: Observations, episodes: list[LockEpisode]) -> _Withheld:
-    stretches = sorted(
-        (_ms(seen, e.held_start.middle), _ms(seen, (e.held_end.hi or seen.part.end)))
-        for e in episodes
-    )
-    modes = {mode for e in episodes for mode in e.waiter_modes}
-    reads_too = bool(modes & _MODES_OF_READERS) or not modes
-    kept_until, kept = _kept_until(seen, episodes, stretches[-1][1])
-    waiters = " and ".join(sorted(modes)) or "locks of unknown mode"
-    evidence = tuple(item for e in episodes for item in e.evidence)
-    return _Withheld(
-        blocked=tuple(_joined(stretches)),
-        kept_until_ms=kept_until,
-        reads_too=reads_too,
-        premises=(
-            Premise(
-                f"what waits for {' and '.join(sorted({e.relation for e in episodes}))} waits "
-                f"until the lock is released; it wanted {waiters}, so "
-                + ("every request waits" if reads_too else "requests that only read do not wait"),
-                evidence,
-            ),
-            kept,
-        ),
-    )
-
-
-def _joined(stretches: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Stretches that overlap, as one."""
-    start, end = stretches[0]
-    for next_start, next_end in stretches[1:]:
-        if next_start > end:
-            yield start, end
-            start, end = next_start, next_end
-        end = max(end, next_end)
-    yield start, end
-
-
-def _kept_until(
-    seen: Observations, episodes: list[LockEpisode], released: int
-) -> tuple[int | None, Premise]:
-    """When connections came back whose callers had gone, if that was after the lock's release."""
-    applications = {a for e in episodes for a in e.waiter_applications}
-    stuck = next((s for s in seen.stuck if s.application in applications), None)
-    if stuck is None or stuck.until.lo is None or _ms(seen, stuck.until.middle) <= released:
-        return None, Premise(
-            "a call whose caller has gone returns its connection once its statement has ended: "
-            "no session is recorded that kept its transaction open"
-        )
-    ended = [t for t in seen.terminations if _ms(seen, t.at.first) > released]
-    near = [t for t in ended if stuck.until.hi is None or t.at.first <= stuck.until.hi]
-    until = near[-1].at.first if near else stuck.until.middle
-    evidence: tuple[Evidence, ...] = stuck.evidence + (near[-1].evidence if near else ())
-    return _ms(seen, until), Premise(
-        "a call whose caller has gone before its lock was granted keeps its connection until "
-        f"{until:%H:%M:%S} UTC: {stuck.sessions} sessions did so",
-        evidence,
-    )
-
-
-def _cut(shift: LatencyShift | None) -> tuple[int | None, Premise]:
-    """After how long the backend gives a call up, by the latency of the calls themselves."""
-    codes = set(shift.status_counts) - {"OK"} if shift else set()
-    if shift is None or not codes or shift.censored or shift.plateau_basis != "values":
-        return None, Premise("calls wait without end: nothing is recorded that cuts them off")
-    return round(shift.plateau_ms), Premise(
-        f"the backend gives a call up after {shift.plateau_ms:,.0f} ms, and a call waits that long "
-        "for a connection at most",
-        shift.evidence,
+def _ended_by_deadline(shift: LatencyShift) -> bool:
+    """Whether a deadline is what ended most of a method's calls that failed, and when is known."""
+    failed = {code: shift.status_counts[code] for code in failed_codes(shift)}
+    return (
+        2 * failed.get(DEADLINE_EXCEEDED, 0) > sum(failed.values())
+        and BY_SERVER not in shift.metric.casefold()
+        and shift.plateau_basis == "values"
+        and not shift.censored
     )
 
 
 def _routes(
-    seen: Observations, path: DependencyPath, withheld: _Withheld
+    seen: Observations, path: DependencyPath, withheld: Withheld, deadlines: Mapping[str, int]
 ) -> tuple[TrafficRoute, ...]:
-    stated: dict[str, Route] = {r.name: r for r in seen.case.topology.routes}
-    names = sorted((e.name, e.method) for e in path.endpoints)
-    limits = {name: stated[name].timeout_seconds if name in stated else None for name, _ in names}
+    gateway = {
+        route.name: round(route.timeout_seconds * 1000)
+        for route in seen.case.topology.routes
+        if route.timeout_seconds
+    }
+    limits = {name: [m[name] for m in (gateway, deadlines) if name in m] for name in _names(path)}
+    methods = {e.name: e.method for e in path.endpoints}
     return tuple(
         TrafficRoute(
             name=name,
-            is_blocked=withheld.reads_too or method.upper() not in _SAFE,
-            limit_ms=round(limit * 1000) if (limit := limits[name]) else None,
+            is_blocked=withheld.reads_too or methods[name].upper() not in _SAFE,
+            limit_ms=min(limits[name], default=None),
         )
-        for name, method in names
+        for name in _names(path)
     )
+
+
+def _names(path: DependencyPath) -> list[str]:
+    return sorted(e.name for e in path.endpoints)
 
 
 def _requests(seen: Observations, routes: tuple[TrafficRoute, ...]) -> Iterator[_Seen]:
@@ -308,7 +246,7 @@ def _requests(seen: Observations, routes: tuple[TrafficRoute, ...]) -> Iterator[
                 arrived = instant(at)
                 if arrived is not None:
                     known = float("nan") if latency is None else float(latency)
-                    yield _Seen(_ms(seen, arrived), index, int(status), known)
+                    yield _Seen(ms_of(seen, arrived), index, int(status), known)
         else:
             yield from _by_second(seen, unlisted, index)
 
@@ -332,7 +270,7 @@ def _by_second(seen: Observations, counted: pd.DataFrame, route: int) -> Iterato
         latencies = known + [float("nan")] * (int(number) - len(known))
         for position, latency in enumerate(latencies):
             offset = int(1000 * (position + 0.5) / len(latencies))
-            yield _Seen(_ms(seen, at) + offset, route, int(status), latency)
+            yield _Seen(ms_of(seen, at) + offset, route, int(status), latency)
 
 
 def _with_own_times(

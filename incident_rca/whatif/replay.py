@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 
-from incident_rca.whatif.breakers import FULL, OK, REFUSED, TIMEOUT, Guard, Settle
+from incident_rca.whatif.breakers import ERROR, FULL, OK, REFUSED, TIMEOUT, Guard
 from incident_rca.whatif.pool import Call, Pool
 from incident_rca.whatif.protection import Protection, policy_of
 from incident_rca.whatif.traffic import Request, Traffic
@@ -21,6 +21,7 @@ _AFTERMATH_MS = 120_000
 class Answers:
     """How the replayed requests ended, in the order of `Traffic.requests`, and what the pool did.
 
+    The latency of one that was never answered is for how long it was followed.
     `refused_healthy` counts those that were refused although the backend would have served them.
     """
 
@@ -43,6 +44,7 @@ def replay(traffic: Traffic, protection: Protection) -> Answers:
     run.pool.close()
     full_ms, first_full_ms = run.pool.full_ms, run.pool.first_full_ms
     clock.run_until(traffic.end_ms + _AFTERMATH_MS)
+    run.give_up()
     return Answers(
         outcomes=tuple(run.outcomes),
         latencies_ms=tuple(run.latencies_ms),
@@ -62,7 +64,7 @@ class _Run:
         self.outcomes = [UNANSWERED] * len(traffic.requests)
         self.latencies_ms = array("q", [0]) * len(traffic.requests)
         self.refused_healthy = 0
-        self._routes = traffic.routes
+        self._requests, self._routes = traffic.requests, traffic.routes
         self._protection = protection
         breakers = 1 if protection.is_shared else len(traffic.routes)
         self._guards = [[self._guard() for _ in range(protection.clients)] for _ in range(breakers)]
@@ -81,43 +83,77 @@ class _Run:
         self._attempt(number, request, clients[self._turns[group]], self._protection.retries)
 
     def _attempt(self, number: int, request: Request, guard: Guard, left: int) -> None:
-        route = self._routes[request.route]
-        call: Call | None = None
+        ticket = guard.admit()
+        if ticket is None:
+            self._settled(number, request, guard, left, REFUSED)
+        elif not guard.takes_a_place(ticket):
+            self._settled(number, request, guard, left, FULL)
+        elif self._is_served_at_once(request) and guard.waits_for(request.service_ms):
+            # Nothing can come between such a call and its end, so it needs neither timer nor state.
+            self.pool.lend()
+            ends = self.clock.now + request.service_ms
+            self.clock.at(ends, self._served, number, request, guard, left, ticket)
+        else:
+            self._begin(number, request, guard, left, ticket)
 
-        def action(end: Settle) -> None:
-            nonlocal call
-            call = Call(
-                is_blocked=route.is_blocked,
-                service_ms=request.service_ms,
-                fails=request.fails,
-                end=end,
-            )
-            self.pool.begin(call)
+    def _is_served_at_once(self, request: Request) -> bool:
+        is_blocked = self._routes[request.route].is_blocked
+        return self.pool.free > 0 and self.pool.blocked_until(is_blocked) is None
+
+    def _served(
+        self, number: int, request: Request, guard: Guard, left: int, ticket: object
+    ) -> None:
+        outcome = ERROR if request.fails else OK
+        self.pool.give_back()
+        guard.leave(ticket, outcome)
+        if left and outcome != OK:
+            self._settled(number, request, guard, left, outcome)
+        else:
+            self._answer(number, request, outcome)
+
+    def _begin(
+        self, number: int, request: Request, guard: Guard, left: int, ticket: object
+    ) -> None:
+        """A call that may wait, hang, or time out."""
 
         def settle(outcome: str) -> None:
-            if outcome == TIMEOUT and call is not None:
+            if outcome == TIMEOUT:
                 self.pool.give_up(call, is_cancelled=self._protection.cancels)
-            if outcome in (OK, REFUSED) or not left:
-                self._answer(number, request, outcome)
-            else:
-                again = self.clock.now + self._protection.backoff_ms
-                self.clock.at(again, self._attempt, number, request, guard, left - 1)
+            self._settled(number, request, guard, left, outcome)
 
-        is_quick = self.pool.free and self.pool.blocked_until(route.is_blocked) is None
-        guard.call(action, settle, ends_within_ms=request.service_ms if is_quick else None)
+        call = Call(
+            is_blocked=self._routes[request.route].is_blocked,
+            service_ms=request.service_ms,
+            fails=request.fails,
+            end=guard.ending(ticket, settle),
+        )
+        self.pool.begin(call)
+
+    def _settled(
+        self, number: int, request: Request, guard: Guard, left: int, outcome: str
+    ) -> None:
+        """One attempt has ended."""
+        if not left or outcome in (OK, REFUSED):
+            self._answer(number, request, outcome)
+        else:
+            again = self.clock.now + self._protection.backoff_ms
+            self.clock.at(again, self._attempt, number, request, guard, left - 1)
+
+    def give_up(self) -> None:
+        """Nobody follows the requests any longer that are still under way."""
+        if UNANSWERED in self.outcomes:
+            for number, request in enumerate(self._requests):
+                if self.outcomes[number] == UNANSWERED:
+                    self._answer(number, request, UNANSWERED)
 
     def _answer(self, number: int, request: Request, outcome: str) -> None:
         route = self._routes[request.route]
         latency = self.clock.now - request.at_ms
-        if outcome in (REFUSED, FULL) and self._is_healthy(request):
+        if outcome in (REFUSED, FULL) and not request.fails and self._is_served_at_once(request):
+            # The backend would have served it now.
             self.refused_healthy += 1
         if route.limit_ms is not None and latency >= route.limit_ms:
             # The gateway had given up; the service behind it does not know.
             outcome, latency = GATEWAY_LIMIT, route.limit_ms
         self.outcomes[number] = outcome
         self.latencies_ms[number] = latency
-
-    def _is_healthy(self, request: Request) -> bool:
-        """Whether the backend would have served the request now."""
-        is_held_up = self.pool.blocked_until(self._routes[request.route].is_blocked) is not None
-        return self.pool.free > 0 and not is_held_up and not request.fails

@@ -9,14 +9,25 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
+from typing import Any
 
 from incident_rca.errors import BadSettings
-from incident_rca.whatif.breakers import OK
-from incident_rca.whatif.figures import p99_ms_in_outage
-from incident_rca.whatif.options import DEADLINE, milliseconds, name_of, with_options
+from incident_rca.model import ReplayFigures, SweptAxis
+from incident_rca.whatif.figures import coarser, figures_of, steps_per_bar
+from incident_rca.whatif.options import (
+    DEADLINE,
+    OWN,
+    name_of,
+    own_value,
+    setting,
+    sound,
+    value_of,
+    with_options,
+    written,
+)
 from incident_rca.whatif.protection import Protection
 from incident_rca.whatif.replay import replay
-from incident_rca.whatif.traffic import Traffic
+from incident_rca.whatif.traffic import STEP_MS, Traffic, steps_in
 
 _DEADLINES = ("500ms", "1s", "2s", "5s", "10s")
 _OPEN = ("1s", "5s", "10s", "30s", "60s")
@@ -45,40 +56,31 @@ GRIDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "base_ejection_time": _OPEN,
     },
 }
+# Steps of the curve of connections held that a sweep keeps of each replay: a line of a terminal.
+CURVE_STEPS = 60
 # Protections that go to a process at once, with the traffic.
 _CHUNK = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One protection and what is weighed of its replay."""
+    """One protection and the figures of its replay, their curve as `coarse` makes it."""
 
     protection: Protection
-    failed: int
-    refused_healthy: int
-    p99_ms: float | None
-    pool_peak: int | None
-    pool_exhausted: bool
+    figures: ReplayFigures
 
 
-def grid(base: Protection, given: Iterable[str]) -> tuple[Protection, ...]:
-    """Every combination of `NAME=V1,V2` over the base's other settings; raises BadSettings.
+def axes_of(base: Protection, given: Iterable[str]) -> tuple[SweptAxis, ...]:
+    """The settings to sweep, from `NAME=V1,V2`; raises BadSettings.
 
     What is not given is swept as GRIDS says.
     """
-    found = [base]
-    for name, texts in _axes(base, given).items():
-        found = [_with(one, name, text) for one, text in itertools.product(found, texts)]
-    return tuple(dict.fromkeys(found))
-
-
-def swept_names(base: Protection, given: Iterable[str]) -> tuple[str, ...]:
-    """The settings that differ within a grid, by the names that people write."""
-    return tuple(name for name, texts in _axes(base, given).items() if len(texts) > 1)
-
-
-def _axes(base: Protection, given: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    return {**GRIDS[name_of(base.breaker)], **dict(_axis(item) for item in given)}
+    known = GRIDS[name_of(base.breaker)]
+    asked = {**known, **dict(_axis(item) for item in given)}
+    return tuple(
+        SweptAxis(name=name, values=tuple(dict.fromkeys(_written(base, name, t) for t in texts)))
+        for name, texts in asked.items()
+    )
 
 
 def _axis(item: str) -> tuple[str, tuple[str, ...]]:
@@ -89,10 +91,33 @@ def _axis(item: str) -> tuple[str, tuple[str, ...]]:
     return name, texts
 
 
-def _with(base: Protection, name: str, text: str) -> Protection:
-    if name == DEADLINE:
-        return replace(base, deadline_ms=milliseconds(DEADLINE, text))
-    return replace(base, breaker=with_options(base.breaker, [f"{name}={text}"]))
+def _written(base: Protection, name: str, text: str) -> str:
+    """A value in the one way in which it is written: 1000ms and 1s are the same."""
+    if name in OWN:
+        own: dict[str, Any] = {OWN[name]: own_value(name, text)}
+        return setting(replace(base, **own), name)
+    if base.breaker is None:
+        raise BadSettings(
+            f"{name}: there is no breaker to set this of",
+            hint=f"choose one by --breaker, or sweep {', '.join(OWN)}",
+        )
+    return written(base.breaker, name, value_of(base.breaker, name, text))
+
+
+def combinations(axes: Sequence[SweptAxis]) -> Iterator[dict[str, str]]:
+    """Yields every combination of the values by the names of their axes, the last one quickest."""
+    names = [axis.name for axis in axes]
+    for values in itertools.product(*(axis.values for axis in axes)):
+        yield dict(zip(names, values, strict=True))
+
+
+def protection_at(base: Protection, settings: Mapping[str, str]) -> Protection:
+    """The base with one combination of values; raises BadSettings where they do not go together."""
+    options = [f"{name}={text}" for name, text in settings.items() if name not in OWN]
+    own: dict[str, Any] = {
+        OWN[name]: own_value(name, text) for name, text in settings.items() if name in OWN
+    }
+    return sound(replace(base, breaker=with_options(base.breaker, options), **own))
 
 
 def sweep(traffic: Traffic, protections: Sequence[Protection], jobs: int) -> Iterator[Trial]:
@@ -110,15 +135,20 @@ def sweep(traffic: Traffic, protections: Sequence[Protection], jobs: int) -> Ite
 
 def trial(traffic: Traffic, protection: Protection) -> Trial:
     """One protection, replayed."""
-    answers = replay(traffic, protection)
     return Trial(
-        protection=protection,
-        failed=len(answers.outcomes) - answers.outcomes.count(OK),
-        refused_healthy=answers.refused_healthy,
-        p99_ms=p99_ms_in_outage(traffic, answers),
-        pool_peak=max(answers.held_by_step),
-        pool_exhausted=answers.first_full_ms is not None,
+        protection=protection, figures=coarse(figures_of(traffic, replay(traffic, protection)))
     )
+
+
+def coarse(figures: ReplayFigures) -> ReplayFigures:
+    """The figures with a curve that is as coarse as those of a sweep."""
+    held = figures.held_by_step
+    return replace(figures, held_by_step=coarser(held, steps_per_bar(len(held), CURVE_STEPS)))
+
+
+def curve_step_ms(traffic: Traffic) -> int:
+    """How long a step of such a curve is."""
+    return STEP_MS * steps_per_bar(steps_in(traffic.end_ms), CURVE_STEPS)
 
 
 def pareto_front(trials: Iterable[Trial]) -> tuple[Trial, ...]:
@@ -128,14 +158,13 @@ def pareto_front(trials: Iterable[Trial]) -> tuple[Trial, ...]:
     the one that held fewest connections.
     """
     front: list[Trial] = []
-    fewest: int | None = None
     for one in sorted(trials, key=_worth):
-        if fewest is None or one.refused_healthy < fewest:
+        if not front or one.figures.refused_healthy < front[-1].figures.refused_healthy:
             front.append(one)
-            fewest = one.refused_healthy
     return tuple(front)
 
 
 def _worth(one: Trial) -> tuple[int, int, float, int]:
-    waited = math.inf if one.p99_ms is None else one.p99_ms
-    return one.failed, one.refused_healthy, waited, one.pool_peak or 0
+    figures = one.figures
+    waited = math.inf if figures.p99_ms is None else figures.p99_ms
+    return figures.failed, figures.refused_healthy, waited, figures.pool_peak or 0

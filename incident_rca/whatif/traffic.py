@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import NamedTuple
 
 from incident_rca.model import Premise
@@ -36,7 +37,8 @@ class Request(NamedTuple):
 class TrafficRoute:
     """A route that uses the pool; `is_blocked`: its requests need what the incident withheld.
 
-    `limit_ms` is when the gateway gives up on it, as the topology says.
+    `limit_ms` is when its caller gives up: by the gateway's limit, as the topology says, or by a
+    deadline that acted in the incident.
     """
 
     name: str
@@ -69,6 +71,11 @@ class Traffic:
     cut_ms: int | None
     held_by_step: tuple[int | None, ...]
     premises: tuple[Premise, ...]
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all that a replay reads of it, as hex."""
+        return sha256(repr(replace(self, premises=())).encode()).hexdigest()
 
     def between(self, start_ms: int, end_ms: int) -> Traffic:
         """The traffic of a part of the time, cut to whole steps and told from its start."""

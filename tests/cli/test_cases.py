@@ -134,7 +134,17 @@ def test_a_damaged_table_is_named_and_made_anew(copy_small: Callable[[], Path]) 
     assert run(case.parent, "verify", "INC-1").code == 0
 
 
-@pytest.mark.parametrize("name", ["report.json", "report.md"])
+def test_a_report_without_its_page_leaves_no_older_one(copy_small: Callable[[], Path]) -> None:
+    case = copy_small()
+    assert (case / "report.html").is_file()
+    assert run(case.parent, "report", "INC-1", "--no-page").code == 0
+    assert not (case / "report.html").exists()
+    assert run(case.parent, "verify", "INC-1").code == 0
+    assert run(case.parent, "report", "INC-1").code == 0
+    assert (case / "report.html").is_file()
+
+
+@pytest.mark.parametrize("name", ["report.json", "report.md", "report.html"])
 def test_an_edited_report_is_named(copy_small: Callable[[], Path], name: str) -> None:
     case = copy_small()
     text = (case / name).read_text()

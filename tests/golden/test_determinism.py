@@ -72,7 +72,11 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
         return dict(zip(PLACES, found, strict=True))
 
 
-@pytest.mark.parametrize("name", ["report.md", "report.json", "case.json"])
+CHARTS = ("timeline", "error-types", "blocking-tree")
+REPORTS = ("report.md", "report.html", "report.json")
+
+
+@pytest.mark.parametrize("name", [*REPORTS, "case.json", *(f"charts/{c}.svg" for c in CHARTS)])
 def test_two_machines_write_the_same_bytes(name: str, machines: dict[str, Outcome]) -> None:
     one, other = (outcome.folder / name for outcome in machines.values())
     assert [outcome.code for outcome in machines.values()] == [0, 0]
@@ -105,6 +109,7 @@ def report_on(case: Path, *, force: bool = False) -> None:
 def bytes_of(case: Path) -> dict[str, bytes]:
     """The bytes of every file but the tables."""
     found = [p for p in case.rglob("*") if p.is_file() and p.parent.name != "tables"]
+    assert sum(path.parent.name == "charts" for path in found) == 2 * len(CHARTS)
     return {str(path.relative_to(case)): path.read_bytes() for path in found}
 
 
@@ -172,6 +177,12 @@ def edit_block(case: Path) -> None:
     )
 
 
+def edit_page(case: Path) -> None:
+    """An edit: one number less in report.html."""
+    path = case / "report.html"
+    path.write_text(path.read_text(encoding="utf-8").replace("1,247", "1,246", 1), encoding="utf-8")
+
+
 def drop_row(case: Path) -> None:
     """An edit: one of the failures is taken out of its table."""
     table = case / "tables" / "failures.parquet"
@@ -198,11 +209,38 @@ def test_verify_names_a_raw_file_that_is_not_what_it_was(name: str, case: Path) 
 
 
 def test_verify_names_each_made_file_that_was_edited(case: Path) -> None:
-    for edit in (edit_json, edit_block, drop_row):
+    for edit in (edit_json, edit_block, edit_page, drop_row):
         edit(case)
     found = problems(case)
-    assert set(found) == {"report.json", "report.md", "tables/failures.parquet"}
+    made = {"report.json", "report.md", "report.html", "tables/failures.parquet"}
+    assert set(found) == made
     assert "impact" in found["report.md"]
+
+
+def test_verify_names_a_chart_that_was_edited_or_is_gone(case: Path) -> None:
+    picture = case / "charts" / "timeline.svg"
+    drawn = picture.read_text(encoding="utf-8")
+    assert ">HTTP 504<" in drawn
+    picture.write_text(drawn.replace(">HTTP 504<", ">HTTP 503<"), encoding="utf-8")
+    (case / "charts" / "error-types.svg").unlink()
+    (case / "charts" / "blocking-tree.png").unlink()
+    assert set(problems(case)) == {
+        "charts/timeline.svg",
+        "charts/error-types.svg",
+        "charts/blocking-tree.png",
+    }
+
+
+def test_a_report_without_charts_lacks_none(case: Path) -> None:
+    kept = case / "charts" / "mine.png"
+    kept.write_bytes(b"somebody's own")
+    outcome = run(case, "report", str(case), "--no-charts", cwd=case.parent)
+    assert outcome.code == ExitCode.COMPLETE, outcome.output
+    assert [path.name for path in (case / "charts").iterdir()] == ["mine.png"]
+    assert "charts/" not in outcome.markdown
+    assert problems(case) == {}
+    report_on(case)
+    assert problems(case) == {} and "](charts/timeline.png)" in outcome.markdown
 
 
 @pytest.mark.parametrize("name", RAW_EDITS)

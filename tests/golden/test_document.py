@@ -211,6 +211,9 @@ def outputs(demo: Demo) -> dict[str, str]:
         "report.json": json.dumps(demo.report, ensure_ascii=False),
         "summary": rendered(terminal.summary(demo.analysis, report_path="report.md")),
         "timeline": rendered(terminal.timeline(demo.analysis)),
+        "charts": "".join(
+            path.read_text(encoding="utf-8") for path in (demo.folder / "charts").glob("*.svg")
+        ),
         "explain": explained(demo),
         "explain --json": explained_as_json(demo),
         "tables": cells(demo),

@@ -792,7 +792,13 @@ def spoiled(value: Any, text: str) -> Any:
 def hostile_from(analysis: Analysis, text: str) -> Analysis:
     """`analysis` with `text` in every field that may carry text from logs or settings."""
     bad = {
-        e.digest: replace(e, seen=f"{n} {text}", source=text, file=text)
+        e.digest: replace(
+            e,
+            seen=f"{n} {text}",
+            source=text,
+            file=text,
+            excerpt=tuple(f"{row} {text}" for row in e.excerpt),
+        )
         for n, e in enumerate(analysis.evidence)
     }
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
-from incident_rca.model import Analysis, Span, Verdict
+from incident_rca.model import AlignedSeries, Analysis, Lane, LaneName, Series, Span, Verdict
 from incident_rca.report.terminal import explanation, summary, timeline
 from tests.report.incident import about_another_outage, at
 
@@ -52,9 +52,9 @@ def test_the_summary_keeps_its_numbers_at_any_width(analysis: Analysis, width: i
         assert words in whole
 
 
-@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("width", [100, 160])
 def test_the_timeline_has_a_column_for_each_system(analysis: Analysis, width: int) -> None:
-    text = rendered(timeline(analysis), width)
+    text = rendered(timeline(analysis, width), width)
     head = text.splitlines()[0].split("  ")
     assert [name.strip() for name in head if name.strip()] == [
         "time",
@@ -65,6 +65,20 @@ def test_the_timeline_has_a_column_for_each_system(analysis: Analysis, width: in
     ]
     assert "…" not in text
     for event in analysis.timeline:
+        assert analysis.cite(event.evidence)[0] in text
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_timeline_names_the_system_beside_each_event(
+    analysis: Analysis, width: int
+) -> None:
+    text = rendered(timeline(analysis, width), width)
+    assert text.splitlines()[0].split() == ["time", "system", "event"]
+    assert "…" not in text and all(len(line) <= width for line in text.splitlines())
+    rows = [line for line in text.splitlines() if re.match(r"\d\d:\d\d:\d\d", line)]
+    assert len(rows) == len(analysis.timeline)
+    for event in analysis.timeline:
+        assert squeezed(event.title)[:12] in squeezed(text)
         assert analysis.cite(event.evidence)[0] in text
 
 
@@ -130,3 +144,18 @@ def test_a_missing_system_is_warned_about(analysis: Analysis) -> None:
         summary(replace(analysis, case=replace(analysis.case, sources=sources)), report_path="r.md")
     )
     assert "Warning" in text and "PostgreSQL: not in this case" in text
+
+
+def test_series_stand_above_the_events(analysis: Analysis) -> None:
+    series = Series(name="stock", values=(1.0, 100.0), limit=100.0)
+    lanes = tuple(
+        Lane(name=name, unit="", series=(series,) if name is LaneName.POOL else ())
+        for name in LaneName
+    )
+    aligned = AlignedSeries(
+        incident=None, start=at("14:20:00"), step_seconds=600.0, steps=2, lanes=lanes
+    )
+    text = rendered(timeline(replace(analysis, series=(aligned,)), 80, is_ascii=True), 80)
+    drawn, events = text.split("\n\n", 1)
+    assert re.search(r"^pool stock +\.# 100 of 100$", drawn, re.M)
+    assert events == rendered(timeline(analysis, 80), 80)

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 NEEDED = {
+    "chromium": "chromium",
     "cmark-gfm": "cmark-gfm",
     "pandoc": "pandoc",
     "prometheus": "prometheus",

@@ -70,6 +70,7 @@ def test_another_protection_than_the_reported_one_is_found_out(case: Path) -> No
     _report(case)
     keep(case, Kept(Protection(deadline_ms=500), None))
     assert {check.name for check in verify_case(case) if check.problem} == {
+        pipeline.REPORT_HTML,
         pipeline.REPORT_JSON,
         pipeline.REPORT_MD,
     }

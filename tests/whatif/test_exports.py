@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ ENVOY = Protection(
     deadline_ms=2_000,
     places=50,
     retries=1,
+    backoff_ms=100,
 )
 PROTECTIONS = {
     "opossum": OPOSSUM,
@@ -199,7 +201,9 @@ def test_envoy_has_what_was_replayed() -> None:
         "always_eject_one_host": False,
     }
     assert exported["cluster"]["circuit_breakers"]["thresholds"][0]["max_requests"] == 50
-    assert exported["route"]["retry_policy"]["per_try_timeout"] == "2s"
+    retry = exported["route"]["retry_policy"]
+    assert (retry["num_retries"], retry["per_try_timeout"]) == (1, "2s")
+    assert retry["retry_back_off"]["base_interval"] == "0.1s"
 
 
 @each_protection
@@ -220,6 +224,28 @@ def _keys(value: object) -> set[str]:
     if isinstance(value, list):
         return {key for inner in value for key in _keys(inner)}
     return set()
+
+
+def test_what_a_proxy_cannot_say_stands_above_it() -> None:
+    for name in ("envoy", "istio"):
+        apart = _comments(FORMATS[name](ENVOY, "stock"), "#")
+        assert "a breaker for each route" in apart
+        assert "before a retry" in apart
+        shared = _comments(FORMATS[name](replace(ENVOY, is_shared=True), "stock"), "#")
+        assert "a breaker for each route" not in shared
+    assert "HTTP/1.1 wait" in _comments(FORMATS["envoy"](ENVOY, "stock"), "#")
+
+
+@pytest.mark.parametrize(("name", "sign"), [("opossum", "//"), ("resilience4j", "#")])
+def test_how_many_breakers_were_replayed_stands_above_them(name: str, sign: str) -> None:
+    each = _comments(FORMATS[name](replace(OPOSSUM, clients=3), "stock"), sign)
+    assert "a breaker for each route" in each
+    assert "in each of 3 processes" in each
+    shared = _comments(FORMATS[name](replace(OPOSSUM, is_shared=True), "stock"), sign)
+    assert "one breaker for all routes" in shared
+    assert "processes" not in shared
+    none = _comments(FORMATS[name](PROTECTIONS["a deadline alone"], "stock"), sign)
+    assert "for each route" not in none
 
 
 # --- JSON, and YAML as such -----------------------------------------------------------------------

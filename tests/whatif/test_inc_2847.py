@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from incident_rca.whatif.comparing import compared
+from incident_rca import pipeline
+from incident_rca.replaying import traffic_of
+from incident_rca.report import what_if as shown
+from incident_rca.whatif.comparing import as_it_was, compared
 from incident_rca.whatif.figures import recorded_figures
 from incident_rca.whatif.opossum import OpossumOptions
 from incident_rca.whatif.protection import Protection
@@ -115,3 +122,35 @@ def test_a_breaker_saves_the_reads_and_the_pool_but_not_without_its_deadline(
     # A time-out alone frees the caller, not the connection: no better than what happened.
     assert alone.left_running.failed >= told.unprotected.failed
     assert alone.left_running.pool_peak == inc_2847.pool_size
+
+
+def test_an_outage_that_goes_on_holds_its_connections_beyond_the_window(
+    demo: Path, tmp_path: Path, requests: list[raw.Request]
+) -> None:
+    """The sample as it was known at 14:36, with the lock gone and the connections still held."""
+    case = Path(shutil.copytree(demo, tmp_path / "INC-2847"))
+    manifest = json.loads((case / "case.json").read_text())
+    manifest["window"]["end"] = "2026-01-15T14:36:00Z"
+    (case / "case.json").write_text(json.dumps(manifest))
+    known, tables = pipeline.build_tables(case)
+    made = traffic_of(pipeline.as_reported(known), tables, None)
+    begin, end = made.start, datetime(2026, 1, 15, 14, 36, tzinfo=UTC)
+    failed = sum(r.status >= 500 for r in requests if begin <= r.at < end)
+    assert made.kept_until_ms is not None
+    assert made.kept_until_ms > made.end_ms
+    assert any("beyond the window" in premise.text for premise in made.premises)
+    *_, fit = as_it_was(made)
+    assert fit.failed_in_both + fit.failed_only_recorded == failed > 1_000
+    assert fit.failed_only_recorded + fit.failed_only_in_model < 0.02 * failed
+
+
+def test_the_figures_are_not_broken_on_a_narrow_screen(inc_2847: Traffic) -> None:
+    told = compared(inc_2847, Protection(breaker=OpossumOptions(), deadline_ms=2_000))
+    screen = StringIO()
+    Console(width=80, file=screen).print(shown.screen(told, {}))
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    for row in shown.rows(told):
+        cells = (row.recorded, row.unprotected, row.error, row.cancelled, row.left_running)
+        words = " ".join(cells).split()
+        assert any(line.split()[-len(words) :] == words for line in lines), row

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from incident_rca.whatif.breakers import ERROR, OK, TIMEOUT
 from incident_rca.whatif.protection import UNPROTECTED, Protection
-from incident_rca.whatif.replay import GATEWAY_LIMIT, replay
+from incident_rca.whatif.replay import GATEWAY_LIMIT, UNANSWERED, replay
 from tests.whatif.traffics import READS, request, traffic, without_limits
 
 
@@ -61,6 +61,14 @@ def test_only_a_cancelled_call_gives_its_connection_back(cancels: bool, last_hel
     answers = replay(made, Protection(deadline_ms=2_000, cancels=cancels))
     assert (answers.outcomes, answers.latencies_ms) == ((TIMEOUT,), (2_000,))
     assert max(s * 10_000 for s, held in enumerate(answers.held_by_step) if held) == last_held_ms
+
+
+def test_a_call_that_never_ends_is_given_up_by_the_gateway_or_never_answered() -> None:
+    made = traffic([request(20_000)], blocked=((10_000, 900_000),), cut_ms=None)
+    limited, unlimited = replay(made, UNPROTECTED), replay(without_limits(made), UNPROTECTED)
+    assert (limited.outcomes, limited.latencies_ms) == ((GATEWAY_LIMIT,), (60_000,))
+    # It was followed until two minutes after the end of the window.
+    assert (unlimited.outcomes, unlimited.latencies_ms) == ((UNANSWERED,), (400_000,))
 
 
 def test_reads_go_on_until_the_pool_is_exhausted_and_are_given_up_by_the_gateway_then() -> None:

@@ -2,97 +2,159 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from incident_rca.errors import BadSettings
+from incident_rca.model import ReplayFigures
 from incident_rca.report.pareto import drawing
+from incident_rca.whatif.envoy import EnvoyOptions
 from incident_rca.whatif.figures import figures_of
 from incident_rca.whatif.opossum import OpossumOptions
 from incident_rca.whatif.options import BREAKERS
 from incident_rca.whatif.protection import UNPROTECTED, Protection
 from incident_rca.whatif.replay import replay
-from incident_rca.whatif.sweep import Trial, grid, pareto_front, sweep, trial
-from incident_rca.whatif.traffic import Traffic
+from incident_rca.whatif.sweep import (
+    Trial,
+    axes_of,
+    combinations,
+    curve_step_ms,
+    pareto_front,
+    sweep,
+    trial,
+)
+from incident_rca.whatif.traffic import STEP_MS, Traffic
+from tests.whatif.traffics import grid
 
 OPOSSUM = Protection(breaker=OpossumOptions(), deadline_ms=10_000)
 
 
+NOTHING_HAPPENED = ReplayFigures(
+    requests=1,
+    failed=0,
+    by_type={},
+    by_route={},
+    refused=0,
+    refused_healthy=0,
+    first_fast_failure_seconds=None,
+    p50_ms=1.0,
+    p99_ms=1.0,
+    pool_peak=1,
+    pool_exhausted_after_seconds=None,
+    pool_exhausted_seconds=0.0,
+    held_by_step=(1,),
+)
+
+
 def _trial(failed: int, refused: int, p99_ms: float = 1.0) -> Trial:
-    return Trial(
-        protection=UNPROTECTED,
-        failed=failed,
-        refused_healthy=refused,
-        p99_ms=p99_ms,
-        pool_peak=1,
-        pool_exhausted=False,
-    )
+    figures = replace(NOTHING_HAPPENED, failed=failed, refused_healthy=refused, p99_ms=p99_ms)
+    return Trial(protection=UNPROTECTED, figures=figures)
 
 
 def test_the_usual_grid_of_opossum_has_a_thousand_settings() -> None:
-    found = grid(OPOSSUM, [])
+    found = grid(OPOSSUM)
     assert len(found) == len(set(found)) == 1_000
     assert OPOSSUM in found
 
 
 @pytest.mark.parametrize("name", BREAKERS)
 def test_the_usual_grid_of_each_breaker_is_taken_by_it(name: str) -> None:
-    found = grid(Protection(breaker=BREAKERS[name]()), [])
+    found = grid(Protection(breaker=BREAKERS[name]()))
     assert len(found) > 300
     assert {type(one.breaker) for one in found} == {BREAKERS[name]}
 
 
 def test_given_values_take_the_place_of_the_usual_ones() -> None:
     axes = ["deadline=1s,2s", "resetTimeout=5s", "errorThresholdPercentage=50", "volumeThreshold=5"]
-    found = grid(OPOSSUM, [*axes, "rollingCountTimeout=10s"])
+    found = grid(OPOSSUM, *axes, "rollingCountTimeout=10s")
     assert [one.deadline_ms for one in found] == [1_000, 2_000]
+
+
+def test_the_last_axis_is_the_quickest_and_a_value_written_twice_is_tried_once() -> None:
+    axes = axes_of(Protection(), ["deadline=1s,1000ms,2s"])
+    assert [axis.values for axis in axes] == [("1s", "2s")]
+    axes = axes_of(OPOSSUM, ["deadline=1s,2s", "volumeThreshold=5,10,05"])
+    found = list(combinations(axes))
+    sizes = [len(axis.values) for axis in axes]
+    assert sizes == [2, 5, 2, 2, 5]
+    for number, settings in enumerate(found):
+        left, expected = number, {}
+        for axis, size in zip(reversed(axes), reversed(sizes), strict=True):
+            left, place = divmod(left, size)
+            expected[axis.name] = axis.values[place]
+        assert settings == expected
+
+
+def test_retries_and_bulkheads_may_be_swept_too() -> None:
+    values = ("deadline=1s", "retries=0,2", "backoff=50ms", "bulkhead=5,10")
+    assert grid(Protection(), *values) == [
+        Protection(deadline_ms=1_000, retries=retries, backoff_ms=50, places=places)
+        for retries in (0, 2)
+        for places in (5, 10)
+    ]
+    for wrong in ("bulkhead=0", "retries=-1", "retries=1.5", "bulkhead=many"):
+        with pytest.raises(BadSettings):
+            grid(Protection(), wrong)
+
+
+def test_values_that_only_go_together_may_be_swept_together() -> None:
+    longer = ["base_ejection_time=600s", "max_ejection_time=600s", "consecutive_5xx=5"]
+    found = grid(Protection(breaker=EnvoyOptions()), "deadline=1s", "interval=1s", *longer)
+    assert [one.breaker for one in found] == [
+        EnvoyOptions(base_ejection_time_ms=600_000, max_ejection_time_ms=600_000, interval_ms=1_000)
+    ]
+    with pytest.raises(BadSettings):
+        grid(Protection(breaker=EnvoyOptions()), "base_ejection_time=600s")
 
 
 @pytest.mark.parametrize("wrong", ["deadline", "deadline=", "deadline=2", "resetTimeuot=1s"])
 def test_a_wrong_axis_is_refused(wrong: str) -> None:
     with pytest.raises(BadSettings):
-        grid(OPOSSUM, [wrong])
+        axes_of(OPOSSUM, [wrong])
+
+
+def test_an_option_of_no_breaker_is_no_axis() -> None:
+    with pytest.raises(BadSettings):
+        axes_of(Protection(), ["volumeThreshold=5"])
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 4)), min_size=1))
 def test_the_front_is_what_nothing_else_beats(weighed: list[tuple[int, int, int]]) -> None:
     trials = [_trial(failed, refused, p99) for failed, refused, p99 in weighed]
     best = {
-        (a.failed, a.refused_healthy)
-        for a in trials
+        (lost, refused)
+        for lost, refused, _ in weighed
         if not any(
-            b.failed <= a.failed
-            and b.refused_healthy <= a.refused_healthy
-            and (b.failed, b.refused_healthy) != (a.failed, a.refused_healthy)
-            for b in trials
+            other[0] <= lost and other[1] <= refused and other[:2] != (lost, refused)
+            for other in weighed
         )
     }
-    front = pareto_front(trials)
+    front = [one.figures for one in pareto_front(trials)]
     assert {(one.failed, one.refused_healthy) for one in front} == best
     assert len(front) == len(best)
     for one in front:
-        alike = [
-            t for t in trials if (t.failed, t.refused_healthy) == (one.failed, one.refused_healthy)
-        ]
-        assert one.p99_ms == min(t.p99_ms or 0 for t in alike)
+        alike = [p99 for *place, p99 in weighed if place == [one.failed, one.refused_healthy]]
+        assert one.p99_ms == min(alike)
 
 
 def test_processes_give_what_one_gives_in_the_same_order(inc_2847: Traffic) -> None:
-    some = grid(OPOSSUM, [])[::25]
+    some = grid(OPOSSUM)[::25]
     assert len(some) == 40
     assert list(sweep(inc_2847, some, jobs=2)) == [trial(inc_2847, one) for one in some]
 
 
 def test_what_is_weighed_is_what_a_single_replay_says(inc_2847: Traffic) -> None:
-    for one in grid(OPOSSUM, [])[::200]:
-        weighed = trial(inc_2847, one)
+    for one in grid(OPOSSUM)[::200]:
+        found = trial(inc_2847, one).figures
         figures = figures_of(inc_2847, replay(inc_2847, one))
-        assert (weighed.failed, weighed.refused_healthy) == (
-            figures.failed,
-            figures.refused_healthy,
-        )
-        assert (weighed.p99_ms, weighed.pool_peak) == (figures.p99_ms, figures.pool_peak)
+        assert found == replace(figures, held_by_step=found.held_by_step)
+        steps, held = curve_step_ms(inc_2847) // STEP_MS, figures.held_by_step
+        assert len(found.held_by_step) <= 60
+        for place, most in enumerate(found.held_by_step):
+            assert most == max(h or 0 for h in held[place * steps : (place + 1) * steps])
 
 
 def test_the_drawing_has_the_front_in_its_corners() -> None:

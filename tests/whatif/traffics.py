@@ -1,4 +1,4 @@
-"""Small traffics that tests write by hand."""
+"""Small traffics that tests write by hand, and the protections of a sweep."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from incident_rca.whatif.protection import Protection
+from incident_rca.whatif.sweep import axes_of, combinations, protection_at
 from incident_rca.whatif.traffic import Request, Traffic, TrafficRoute, steps_in
 
 WRITES, READS = 0, 1
@@ -52,3 +54,8 @@ def traffic(
 def without_limits(given: Traffic) -> Traffic:
     """The traffic with a gateway that never gives up."""
     return replace(given, routes=tuple(replace(route, limit_ms=None) for route in given.routes))
+
+
+def grid(base: Protection, *values: str) -> list[Protection]:
+    """Every protection of a sweep over a base."""
+    return [protection_at(base, settings) for settings in combinations(axes_of(base, values))]

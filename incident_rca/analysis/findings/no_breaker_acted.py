@@ -10,6 +10,7 @@ from incident_rca.model import EndpointImpact, Finding, Severity
 if TYPE_CHECKING:
     import pandas as pd
 
+RULE = "no-breaker-acted"
 FEWEST_FAILURES = 100
 # A breaker refuses at once: a failure below this share of the usual failing latency is fast.
 FAST_SHARE = 0.1
@@ -31,7 +32,7 @@ def _fast(rows: pd.DataFrame) -> int:
 def _finding(endpoint: EndpointImpact, rows: pd.DataFrame) -> Finding:
     quickest = float(rows["latency_ms"].min()) / 1000
     return Finding(
-        rule="no-breaker-acted",
+        rule=RULE,
         severity=Severity.HIGH,
         statement=(
             f"No circuit breaker acted on {endpoint.name}: all {len(rows):,} failing requests "

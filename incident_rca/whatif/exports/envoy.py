@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from incident_rca.whatif.envoy import EnvoyOptions
-from incident_rca.whatif.exports.notes import commented
+from incident_rca.whatif.exports.notes import breakers_in_proxy, commented
 from incident_rca.whatif.exports.yaml import Value, block
 from incident_rca.whatif.protection import Protection
 from incident_rca.whatif.translation import as_envoy
@@ -39,18 +39,31 @@ def export(protection: Protection, name: str) -> str:
     route: dict[str, Value] = {"timeout": duration(protection.deadline_ms)}
     if protection.retries:
         route["timeout"] = duration(protection.deadline_ms * (protection.retries + 1))
-        route["retry_policy"] = {
+        pause = duration(protection.backoff_ms)
+        retry: dict[str, Value] = {
             "retry_on": RETRY_ON,
             "num_retries": protection.retries,
             "per_try_timeout": duration(protection.deadline_ms),
         }
+        if protection.backoff_ms:
+            retry["retry_back_off"] = {"base_interval": pause, "max_interval": pause}
+        route["retry_policy"] = retry
     notes = [
         *translated.notes,
+        *breakers_in_proxy(protection),
         f"the fields of `cluster` belong into the cluster {name}, those of `route` into its route",
         "a time-out resets the stream, so a server that watches for it can cancel the call",
     ]
     if protection.retries:
-        notes.append("Envoy waits for a random time before a retry, not for one that is set")
+        notes.append(
+            "Envoy waits for a random time before a retry, up to its interval, and lets 3 retries "
+            "be under way at once unless max_retries says more"
+        )
+    if protection.places is not None:
+        notes.append(
+            "beyond max_requests Envoy refuses calls of HTTP/2 and gRPC; those of HTTP/1.1 wait "
+            "for one of max_connections"
+        )
     parts: dict[str, Value] = {"cluster": cluster} if cluster else {}
     return commented("#", notes) + block({**parts, "route": route})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from incident_rca.whatif.envoy import EnvoyOptions
 from incident_rca.whatif.exports.envoy import RETRY_ON
-from incident_rca.whatif.exports.notes import commented
+from incident_rca.whatif.exports.notes import breakers_in_proxy, commented
 from incident_rca.whatif.exports.yaml import Value, block
 from incident_rca.whatif.protection import Protection
 from incident_rca.whatif.translation import as_envoy
@@ -37,9 +37,13 @@ def export(protection: Protection, name: str) -> str:
         tries: dict[str, Value] = {"attempts": protection.retries, "retryOn": RETRY_ON}
         if protection.deadline_ms:
             tries["perTryTimeout"] = _duration(protection.deadline_ms)
+        if protection.backoff_ms:
+            tries["backoff"] = _duration(protection.backoff_ms)
         route["retries"] = tries
     notes = [
         *translated.notes,
+        *breakers_in_proxy(protection),
+        *(["Istio waits for a random time before a retry"] if protection.retries else []),
         "Istio sets no max_ejection_time and update_merge_window: Envoy's own 300 s and 1 s hold",
         f"`host` {name} is the name in the report: write that of the service in the mesh",
     ]

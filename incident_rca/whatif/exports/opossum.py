@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from incident_rca.whatif.exports.notes import commented
+from incident_rca.whatif.exports.notes import breakers_in_code, commented
 from incident_rca.whatif.opossum import OpossumOptions
 from incident_rca.whatif.options import names_of
 from incident_rca.whatif.protection import Protection
@@ -26,7 +26,11 @@ def export(protection: Protection, name: str) -> str:
     options |= {key: getattr(found, field) for key, field in names_of(found).items()}
     if protection.places is not None:
         options["capacity"] = protection.places
-    notes = [*translated.notes, _NOT_CANCELLED]
+    notes = [
+        *translated.notes,
+        *breakers_in_code(protection, "CircuitBreaker"),
+        _NOT_CANCELLED,
+    ]
     if protection.retries:
         notes.append(f"opossum does not retry: wrap it in {protection.retries} retries of your own")
     written = "".join(f"  {key}: {json.dumps(value)},\n" for key, value in options.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from incident_rca.whatif.exports.notes import commented
+from incident_rca.whatif.exports.notes import breakers_in_code, commented
 from incident_rca.whatif.exports.yaml import Value, block
 from incident_rca.whatif.options import names_of
 from incident_rca.whatif.protection import Protection
@@ -20,7 +20,7 @@ def export(protection: Protection, name: str) -> str:
         value = getattr(found, field)
         breaker[key] = f"{value}ms" if field.endswith("_ms") else value
     modules: dict[str, Value] = {"circuitbreaker": _instance(name, breaker)}
-    notes = list(translated.notes)
+    notes = [*translated.notes, *breakers_in_code(protection, "instance")]
     if protection.deadline_ms:
         limit: dict[str, Value] = {
             "timeoutDuration": f"{protection.deadline_ms}ms",

@@ -1,0 +1,61 @@
+"""The charts of a case as files beside its report: written, taken away, and held against it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incident_rca import case as case_folder
+
+if TYPE_CHECKING:
+    from incident_rca.report.charts.chart import Chart
+
+CHARTS = "charts"
+# What the charts of any report are called.
+_OURS = re.compile(r"(timeline(-\d+)?|error-types|blocking-tree)\.(svg|png)")
+
+
+def write_charts(folder: Path, charts: Sequence[Chart]) -> None:
+    """Writes the SVG and PNG of each chart into charts/; those of an earlier report go.
+
+    Files of other names stay.
+    """
+    target = folder / CHARTS
+    if charts:
+        target.mkdir(exist_ok=True)
+    kept = {target / f"{chart.name}.{ending}" for chart in charts for ending in ("svg", "png")}
+    for path in sorted(target.glob("*")):
+        if path not in kept and _OURS.fullmatch(path.name):
+            path.unlink()
+    for chart in charts:
+        _write(target, chart)
+    if target.is_dir() and not any(target.iterdir()):
+        target.rmdir()
+
+
+def _write(target: Path, chart: Chart) -> None:
+    from incident_rca.report.charts.drawing import to_png, to_svg
+
+    svg = to_svg(chart.spec)
+    case_folder.write_text(target / f"{chart.name}.svg", svg)
+    case_folder.write_bytes(target / f"{chart.name}.png", to_png(svg))
+
+
+def problems_of(folder: Path, charts: Sequence[Chart]) -> Iterator[tuple[str, str]]:
+    """The SVG of each chart by its place in the case, and what is wrong with it, "" if nothing.
+
+    How the dots of a PNG come out depends on the machine: it only has to be there.
+    """
+    from incident_rca.report.charts.drawing import to_svg
+
+    for chart in charts:
+        svg, png = (folder / CHARTS / f"{chart.name}.{ending}" for ending in ("svg", "png"))
+        if not svg.is_file():
+            problem = "missing: run report"
+        else:
+            same = svg.read_text(encoding="utf-8") == to_svg(chart.spec)
+            problem = "" if same else "differs from what the evidence gives"
+        yield f"{CHARTS}/{svg.name}", problem
+        yield f"{CHARTS}/{png.name}", "" if png.is_file() else "missing: run report"
