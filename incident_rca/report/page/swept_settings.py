@@ -48,7 +48,6 @@ class Panel:
     """What the template names, and the tables that its script reads."""
 
     sweep: Sweep
-    start: int
     measures: tuple[tuple[str, str, str], ...]
     formats: tuple[tuple[str, str], ...]
     data: Markup
@@ -58,9 +57,8 @@ def panel(sweep: Sweep) -> Panel:
     """The panel of a sweep; it starts at the setting that loses fewest, calls running on."""
     measured = [_rows(sweep, one) for one in sweep.trials]
     names = _in_order(measured)
-    start = next(iter((*sweep.front_left_running, *sweep.front_cancelled)), 0)
     data = {
-        "start": start,
+        "start": next(iter((*sweep.front_left_running, *sweep.front_cancelled)), 0),
         "axes": [axis.values for axis in sweep.axes],
         "front": {"cancelled": sweep.front_cancelled, "left_running": sweep.front_left_running},
         "failed": _both(sweep, lambda figures: figures.failed),
@@ -72,7 +70,6 @@ def panel(sweep: Sweep) -> Panel:
     as_it_was = {name: row for rows in measured for name, row in rows.items()}
     return Panel(
         sweep=sweep,
-        start=start,
         measures=tuple(
             (name, as_it_was[name].recorded, as_it_was[name].unprotected) for name in names
         ),

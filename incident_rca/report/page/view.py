@@ -24,7 +24,7 @@ from incident_rca.report.actions import actions
 from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims
 from incident_rca.report.highlights import key_events, rows_on_screen
 from incident_rca.report.impact import measures
-from incident_rca.report.numbers import grouped, percent
+from incident_rca.report.numbers import percent
 from incident_rca.report.page.failed_call import call_in_words, decisions
 from incident_rca.report.page.swept_settings import panel
 from incident_rca.report.page.timeline import charts
@@ -79,7 +79,6 @@ def view(analysis: Analysis) -> dict[str, Any]:
         "words": wording,
         "instant": format_instant,
         "duration": format_duration,
-        "grouped": grouped,
         "percent": percent,
         "cites": _cites_of(analysis),
         "ids_in_cell": IDS_IN_CELL,
