@@ -4,7 +4,7 @@
 #   make check   every gate that a change must pass
 #   make score   play 500 made incidents and judge what is said of them; SEED=n for others
 #   make oracle  compare our opossum with the library in many random scenarios
-#   make test-system   tests against programs of other packages (apt: prometheus chromium)
+#   make test-system   tests against programs of other packages (apt: prometheus chromium pandoc cmark-gfm)
 #   make lab    twenty real incidents, re-enacted now, beside what their reports say
 
 .DELETE_ON_ERROR:

@@ -61,6 +61,10 @@ class EditedReport(IncidentRcaError):
     """A report whose generated part was edited by hand: it is not overwritten unasked."""
 
 
+class BadTemplate(IncidentRcaError):
+    """A team's own template that is no template, or that cannot be filled in."""
+
+
 class CaseInUse(IncidentRcaError):
     """Another process writes to the case folder, or to the folder of recordings."""
 

@@ -22,8 +22,9 @@ from incident_rca.cli.terminal import (
     settings,
     window_of,
 )
-from incident_rca.errors import ExitCode
+from incident_rca.errors import BadSettings, BadTemplate, ExitCode
 from incident_rca.model import Severity
+from incident_rca.report.profiles import LONGEST, Profile, rendered
 
 if TYPE_CHECKING:
     from incident_rca.model import Analysis
@@ -32,6 +33,15 @@ FailOn = Annotated[
     Severity | None, typer.Option(help="Exit with 1 if a finding is this severe or more.")
 ]
 
+As = Annotated[
+    Profile | None, typer.Option("--profile", help="Print the report in the form that this takes.")
+]
+Template = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, dir_okay=False, help="Print the report by a Jinja template of your own."
+    ),
+]
 NoCharts = Annotated[bool, typer.Option("--no-charts", help="Write no charts/*.svg and *.png.")]
 NoPage = Annotated[bool, typer.Option("--no-page", help="Write no report.html.")]
 
@@ -49,6 +59,8 @@ def report(
     ] = False,
     no_charts: NoCharts = False,
     no_page: NoPage = False,
+    profile: As = None,
+    template: Template = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -59,6 +71,11 @@ def report(
     from incident_rca import pipeline
     from incident_rca.importing import change_case
 
+    if as_json and (profile or template):
+        raise BadSettings(
+            "--json prints report.json, --profile and --template print the document",
+            hint="leave one of them out",
+        )
     if start or end or config:
         loaded = settings(config)
         window = window_of(start, end, loaded, tz, force=force)
@@ -68,12 +85,46 @@ def report(
     pipeline.write_reports(
         case, analysis, force=force, with_charts=not no_charts, with_page=not no_page
     )
-    show(case, analysis, as_json=as_json, quiet=quiet)
+    if profile or template:
+        typer.echo(_document(case, analysis, profile, template, quiet=quiet), nl=False)
+    show(case, analysis, as_json=as_json, quiet=quiet, has_data=bool(profile or template))
     raise typer.Exit(exit_code(analysis, fail_on))
 
 
-def show(case: Path, analysis: Analysis, *, as_json: bool, quiet: bool) -> None:
-    """Prints the summary of a written report, or the report as JSON."""
+def _document(
+    case: Path, analysis: Analysis, profile: Profile | None, template: Path | None, *, quiet: bool
+) -> str:
+    """The report by a team's template, else as it was written, in the form of a profile."""
+    from incident_rca.pipeline import REPORT_MD
+    from incident_rca.report.markdown import by_template
+
+    if template is None:
+        text = (case / REPORT_MD).read_text(encoding="utf-8")
+    else:
+        try:
+            source = template.read_text(encoding="utf-8")
+        except ValueError as error:
+            raise BadTemplate(
+                f"{template}: is no text in UTF-8", hint="a template is a text file in UTF-8"
+            ) from error
+        text = by_template(analysis, source, str(template))
+    if profile is None:
+        return text
+    text = rendered(text, profile)
+    longest = LONGEST.get(profile)
+    if longest is not None and len(text) > longest:
+        say(
+            f"hint: {len(text):,} characters, and a field of {profile} takes {longest:,}: attach "
+            "it as a file, or leave out the appendix",
+            quiet=quiet,
+        )
+    return text
+
+
+def show(
+    case: Path, analysis: Analysis, *, as_json: bool, quiet: bool, has_data: bool = False
+) -> None:
+    """Prints the summary of a report unless other data was printed, or the report as JSON."""
     from incident_rca.pipeline import REPORT_MD
     from incident_rca.report.contract import to_contract
     from incident_rca.report.terminal import summary
@@ -81,7 +132,7 @@ def show(case: Path, analysis: Analysis, *, as_json: bool, quiet: bool) -> None:
 
     if as_json:
         print_json(to_contract(analysis))
-    elif not quiet:
+    elif not quiet and not has_data:
         out().print(summary(analysis, report_path=str(case / REPORT_MD)))
     if not analysis.case.topology:
         say(

@@ -14,16 +14,22 @@ NAMES = (
     "impact",
     "sources",
     "timeline",
+    "answers",
     "trigger",
+    "cascade",
     "hypotheses",
     "contributing",
     "actions",
+    "options",
+    "failures",
     "questions",
+    "glossary",
     "appendix",
 )
 _BEGIN = re.compile(r"<!-- incident-rca:begin ([a-z_]+)(?: sha256:([0-9a-f]+))? -->\s*")
 _END = re.compile(r"<!-- incident-rca:end ([a-z_]+) -->\s*")
 HASH_DIGITS = 8
+_HEADING = "## "
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +94,71 @@ def generated_only(text: str) -> dict[str, str]:
     }
 
 
+def without_markers(text: str) -> str:
+    """`text` for a reader who will not generate it again: no markers, one blank line at most."""
+    kept = "\n".join(part.text.strip("\n") + "\n" for part in split_blocks(text))
+    return re.sub(r"\n{3,}", "\n\n", kept).strip("\n") + "\n"
+
+
 def seal(text: str) -> str:
     """`text` with the hash of each block written into its begin marker."""
     return _join(split_blocks(text))
 
 
 def merge(existing: str, fresh: str) -> str:
-    """The generated blocks of `fresh` in the text that people wrote around those of `existing`."""
-    edited = edited_blocks(existing)
+    """The generated blocks of `fresh` in the text that people wrote around those of `existing`.
+
+    A section that `existing` lacks with its heading, as one by an older version may, comes as it is
+    in `fresh`.
+    """
+    added = _new_sections(existing, fresh)
+    edited = [name for name in edited_blocks(existing) if name not in added]
     if edited:
         raise EditedReport(
             f"the report was edited inside its generated parts: {', '.join(edited)}",
             hint="move what you wrote to between the generated parts, or write with --force",
         )
     new = {part.name: part for part in split_blocks(fresh) if part.name is not None}
-    old = split_blocks(existing)
-    return _join(
-        tuple(part if part.name is None else new[part.name] for part in old if _kept(part, new))
-    )
+    old = [part for part in split_blocks(existing) if _kept(part, new)]
+    for name, section in added.items():
+        old = _with_section(old, list(new)[list(new).index(name) - 1], section)
+    return _join(tuple(part if part.name is None else new[part.name] for part in old))
+
+
+def _new_sections(existing: str, fresh: str) -> dict[str, tuple[Part, Part, Part]]:
+    """The sections of `fresh` of which `existing` has neither block nor heading, by their block.
+
+    Each is its heading, its block and what stands behind that for people to fill in.
+    """
+    lines = set(existing.split("\n"))
+    known = {part.name for part in split_blocks(existing)}
+    parts = split_blocks(fresh)
+    found: dict[str, tuple[Part, Part, Part]] = {}
+    for before, block, after in zip(parts, parts[1:], (*parts[2:], Part("")), strict=False):
+        heading = before.text.strip("\n").split("\n")[-1]
+        is_new = heading.startswith(_HEADING) and heading not in lines
+        if block.name is not None and block.name not in known and is_new:
+            tail, _ = _cut_at_heading(after.text if after.name is None else "")
+            found[block.name] = (Part(f"{heading}\n"), block, Part(tail))
+    return found
+
+
+def _with_section(
+    parts: list[Part], behind: str | None, section: tuple[Part, Part, Part]
+) -> list[Part]:
+    """`parts` with a section before the first heading that comes behind the block `behind`."""
+    place = next((n for n, part in enumerate(parts) if part.name == behind), -1) + 1
+    if not 0 < place < len(parts) or parts[place].name is not None:
+        return [*parts[:place], *section, *parts[place:]]
+    before, rest = _cut_at_heading(parts[place].text)
+    return [*parts[:place], Part(before), *section, Part(rest), *parts[place + 1 :]]
+
+
+def _cut_at_heading(text: str) -> tuple[str, str]:
+    """What stands before the first heading of a section, and the rest."""
+    lines = text.split("\n")
+    place = next((n for n, line in enumerate(lines) if line.startswith(_HEADING)), len(lines))
+    return "\n".join(lines[:place]), "\n".join(lines[place:])
 
 
 def _kept(part: Part, new: dict[str, Part]) -> bool:

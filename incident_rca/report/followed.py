@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from incident_rca.model import Analysis, Hypothesis, Role
+from incident_rca.model import Analysis, ErrorBurst, Evidence, Hypothesis, Role
 from incident_rca.redact import plain
 from incident_rca.report.numbers import grouped
 from incident_rca.report.summary import sentences
@@ -16,36 +16,60 @@ QUIET_ENOUGH = timedelta(minutes=5)
 _TELLING = frozenset({Role.TRIGGER, Role.SUSTAINER, Role.CONTRIBUTING})
 
 
+def last_outage(analysis: Analysis) -> ErrorBurst | None:
+    """The outage of the window that goes on, else the one that ended last."""
+    outages = [i.outage for i in analysis.other_incidents]
+    outages += [analysis.outage] if analysis.outage else []
+    return max(outages, key=lambda o: (o.ongoing, o.end.first), default=None)
+
+
 def quiet_since_the_last_failure(analysis: Analysis) -> timedelta | None:
-    """How long nothing has failed at the end of the window; None where no outage was found."""
-    outage = analysis.outage
+    """How long no outage was left when the log of the requests ended; None without an outage."""
+    outage = last_outage(analysis)
     if outage is None or outage.end.lo is None:
         return None
-    return analysis.case.window.end - outage.end.lo
+    return max(timedelta(0), _known_until(analysis) - outage.end.lo)
+
+
+def _known_until(analysis: Analysis) -> datetime:
+    """When the window ends, or before that the log of its requests."""
+    ends = [s.covered.end for s in analysis.case.gateway_logs if s.covered]
+    return min(analysis.case.window.end, max(ends, default=analysis.case.window.end))
 
 
 def is_over(analysis: Analysis) -> bool:
-    """Whether the outage ended long enough ago for late log lines to have come."""
-    quiet = quiet_since_the_last_failure(analysis)
-    ongoing = analysis.outage is not None and analysis.outage.ongoing
+    """Whether the last outage ended long enough ago for late log lines to have come."""
+    quiet, outage = quiet_since_the_last_failure(analysis), last_outage(analysis)
+    ongoing = outage is not None and outage.ongoing
     return quiet is not None and not ongoing and quiet >= QUIET_ENOUGH
 
 
 def answer(analysis: Analysis) -> str:
     """The answer to "is it over?", with the times that it rests on."""
-    outage, clock = analysis.outage, Clock.of(analysis)
+    return f"Is it over? {state(analysis)}"
+
+
+def state(analysis: Analysis) -> str:
+    """Whether it is over, in one sentence that needs no question before it."""
+    outage, clock = last_outage(analysis), Clock.of(analysis)
     quiet = quiet_since_the_last_failure(analysis)
     if outage is None or outage.end.lo is None or quiet is None:
         said = next((s.plain for s in sentences(analysis)), "there is no evidence yet.")
-        return f"Is it over? Not known: {said}"
+        return f"Not known: {said}"
     last = f"the last failing request arrived at {clock.time(outage.end.lo)} UTC"
     length = format_duration(max(0.0, round(quiet.total_seconds())))
     if outage.ongoing:
-        return f"Is it over? No: {last}, {length} before the end of the window."
+        return f"No: {last}, {length} before the end of the log."
     if quiet < QUIET_ENOUGH:
-        needed = format_duration(QUIET_ENOUGH.total_seconds())
-        return f"Is it over? Perhaps: {last}, {length} ago; {needed} of quiet would tell."
-    return f"Is it over? Yes: {last}, and nothing has failed in the {length} since."
+        told = f"{length} before its end; {format_duration(QUIET_ENOUGH.total_seconds())}"
+        return f"As far as the log goes, yes: {last}, {told} of quiet would be sure."
+    later = [b for b in analysis.outage.blips if _is_after(b, outage)] if analysis.outage else []
+    nothing = "only single requests have" if later else "nothing has"
+    return f"Yes: {last}, and {nothing} failed in the {length} since."
+
+
+def _is_after(blip: Evidence, outage: ErrorBurst) -> bool:
+    return outage.end.lo is not None and blip.at.first > outage.end.lo
 
 
 def changes(before: Analysis | None, now: Analysis) -> tuple[str, ...]:

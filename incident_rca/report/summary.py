@@ -239,11 +239,7 @@ def _before(analysis: Analysis, outage: ErrorBurst) -> Sentence | None:
 def _trigger(analysis: Analysis, outage: ErrorBurst) -> Sentence:
     best = best_of(analysis, Role.TRIGGER)
     if best is None:
-        pattern = "What started the outage is not known: no hypothesis qualifies as the trigger."
-        hidden = _what_hides_it(analysis)
-        if hidden is None:
-            return Sentence(pattern, (), outage.evidence)
-        return Sentence(f"{pattern[:-1]}; {{}}.", (hidden.text,), hidden.evidence)
+        return no_trigger(analysis, outage)
     is_supported = best.verdict is Verdict.SUPPORTED
     opening = "Candidate trigger" if is_supported else "The best candidate trigger, not supported:"
     return Sentence(
@@ -257,6 +253,15 @@ def _trigger(analysis: Analysis, outage: ErrorBurst) -> Sentence:
         ),
         support_of(best),
     )
+
+
+def no_trigger(analysis: Analysis, outage: ErrorBurst) -> Sentence:
+    """That nothing qualifies as the trigger of the largest outage, and what may hide it."""
+    pattern = "What started the outage is not known: no hypothesis qualifies as the trigger."
+    hidden = _what_hides_it(analysis)
+    if hidden is None:
+        return Sentence(pattern, (), outage.evidence)
+    return Sentence(f"{pattern[:-1]}; {{}}.", (hidden.text,), hidden.evidence)
 
 
 def _what_hides_it(analysis: Analysis) -> Claim | None:

@@ -17,6 +17,7 @@ from incident_rca.model import (
     Hypothesis,
     Impact,
     Incident,
+    Kind,
     Role,
     Session,
     Severity,
@@ -53,6 +54,19 @@ ROLE_MEANINGS: Mapping[Role, str] = {
     Role.SYMPTOM: "an effect, not a cause",
     Role.COINCIDENT: "happened at the same time, no link found",
     Role.RULED_OUT: "the evidence speaks against it",
+}
+KIND_NAMES: Mapping[Kind, str] = {
+    Kind.LOCK_BLOCKING: "wait for a lock",
+    Kind.DEADLOCK: "deadlock",
+    Kind.POOL_EXHAUSTION: "connection pool used up",
+    Kind.MISSING_DEADLINE: "calls that no deadline ends",
+    Kind.DEPENDENCY_LATENCY: "a slow dependency",
+    Kind.BACKEND_FAILURE: "a service that fails by itself",
+    Kind.GATEWAY_CONFIGURATION: "a gateway that cannot reach its backend",
+    Kind.TRAFFIC_SURGE: "more requests than usual",
+    Kind.RETRY_STORM: "callers that try again and again",
+    Kind.CHANGE: "a deployment, migration or other change",
+    Kind.UNKNOWN: "something that is not recorded",
 }
 VERDICT_MEANINGS: Mapping[Verdict, str] = {
     Verdict.SUPPORTED: "path and mechanism observed, by at least two systems, nothing against them",

@@ -16,3 +16,8 @@ def analysis() -> Analysis:
 @pytest.fixture(scope="session")
 def hostile(analysis: Analysis) -> Analysis:
     return hostile_from(analysis, HOSTILE)
+
+
+@pytest.fixture(scope="session")
+def harmless(analysis: Analysis) -> Analysis:
+    return hostile_from(analysis, "harmless")

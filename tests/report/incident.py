@@ -440,15 +440,15 @@ def _events() -> tuple[Event, ...]:
         event("change", "Deploy of search finished", DEPLOY),
         event("blip", "Two 503 on GET /api/orders/{id}, outside the outage", BLIP),
         event("change", "Migration 0042 started", MIGRATION),
-        event("lock_start", "CREATE INDEX takes ShareLock on public.stock_reservations", HOLDER),
-        event("failure_start", "First 502 on POST /api/orders", FIRST),
+        event("lock_held", "CREATE INDEX takes ShareLock on public.stock_reservations", HOLDER),
+        event("failure_first", "First 502 on POST /api/orders", FIRST),
         event("latency_onset", "Reserve stops answering within 30 s", PLATEAU),
         event("pool_full", "Pool of inventory full: 100 of 100", POOL),
-        event("lock_peak", "100 sessions wait for the lock", WAITERS),
-        event("endpoint", "First 504 on GET /api/inventory/{sku}", READS),
-        event("lock_end", "Lock released; the 100 sessions stay idle in transaction", RELEASE),
-        event("lock_start", "Another lock: public.audit_log, 2 s", AUDIT),
-        event("failure_end", "Last 502 on POST /api/orders", LAST),
+        event("lock_queue", "100 sessions wait for the lock", WAITERS),
+        event("failure_first", "First 504 on GET /api/inventory/{sku}", READS),
+        event("lock_released", "Lock released; the 100 sessions stay idle in transaction", RELEASE),
+        event("lock_held", "Another lock: public.audit_log, 2 s", AUDIT),
+        event("failure_last", "Last 502 on POST /api/orders", LAST),
     ]
     return tuple(told)
 
@@ -574,7 +574,7 @@ def _lock_episode() -> LockEpisode:
 def _findings() -> tuple[Finding, ...]:
     return (
         Finding(
-            rule="no deadline acted",
+            rule="no-deadline-acted",
             severity=Severity.CRITICAL,
             statement=(
                 "No call to inventory.Inventory/Reserve ended by a deadline; 1,247 calls lasted "
@@ -584,7 +584,7 @@ def _findings() -> tuple[Finding, ...]:
             evidence=(CODES, PLATEAU),
         ),
         Finding(
-            rule="no circuit breaker acted",
+            rule="no-breaker-acted",
             severity=Severity.HIGH,
             statement=(
                 "No fast failures in 1,397 s: nothing stopped calling a service that did not answer"
@@ -593,7 +593,7 @@ def _findings() -> tuple[Finding, ...]:
             evidence=(CODES,),
         ),
         Finding(
-            rule="blocking index build",
+            rule="blocking-index-build",
             severity=Severity.MEDIUM,
             statement="An index on a table of 4.2 million rows was built without CONCURRENTLY",
             remedy="Use CREATE INDEX CONCURRENTLY, and set lock_timeout",
@@ -759,8 +759,18 @@ def reference() -> Analysis:
     )
 
 
+# The program's own words in its types, which no log or setting can change.
+OWN_WORDS: tuple[tuple[type, str], ...] = (
+    (Event, "kind"),
+    (Finding, "rule"),
+    (Hypothesis, "id"),
+    (Phase, "name"),
+    (RawFile, "sha256"),
+)
+
+
 def spoiled(value: Any, text: str) -> Any:
-    """`value` with `text` for each string that is no enum, hash or number of a hypothesis."""
+    """`value` with `text` for each string that is none of the program's own."""
     if isinstance(value, Enum | datetime | timedelta | Evidence):
         return value
     if isinstance(value, str):
@@ -771,12 +781,10 @@ def spoiled(value: Any, text: str) -> Any:
         return {(spoiled(k, text) if len(value) == 1 else k): v for k, v in value.items()}
     if not is_dataclass(value):
         return value
-    kept = {"sha256", "id"} if isinstance(value, Hypothesis | RawFile) else set()
+    kept = {name for kind, name in OWN_WORDS if isinstance(value, kind)}
     given = {
         f.name: spoiled(getattr(value, f.name), text) for f in fields(value) if f.name not in kept
     }
-    if isinstance(value, Phase):
-        given["name"] = value.name
     made: Any = value
     return replace(made, **given)
 

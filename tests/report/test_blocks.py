@@ -8,7 +8,14 @@ import pytest
 
 from incident_rca.errors import EditedReport
 from incident_rca.model import Analysis
-from incident_rca.report.blocks import NAMES, edited_blocks, generated_only, merge, split_blocks
+from incident_rca.report.blocks import (
+    NAMES,
+    edited_blocks,
+    generated_only,
+    merge,
+    split_blocks,
+    without_markers,
+)
 from incident_rca.report.markdown import to_markdown
 
 
@@ -74,3 +81,50 @@ def test_a_doubled_block_is_an_edit(text: str) -> None:
 def test_a_file_that_is_no_report_is_not_overwritten(text: str) -> None:
     with pytest.raises(EditedReport):
         merge("# Notes\n", text)
+
+
+def without_section(text: str, heading: str) -> str:
+    """A report as a version wrote it that did not know this section."""
+    start = text.index(f"\n## {heading}\n")
+    return text[:start] + text[text.index("\n## ", start + 1) :]
+
+
+@pytest.mark.parametrize(
+    "headings",
+    [
+        ["Questions and answers"],
+        ["Options compared"],
+        ["Options compared", "Failure modes, seen and not seen"],
+        ["Appendix"],
+        ["Glossary", "Summary", "The cascade, step by step"],
+    ],
+)
+def test_a_report_of_an_older_version_gets_the_sections_that_it_lacks(
+    text: str, headings: list[str]
+) -> None:
+    older = text.replace("- Author: TODO(owner): role or team", "- Author: the payments team")
+    older = older.replace("| A1 | TODO(owner): team", "| A1 | payments")
+    written = older
+    for heading in headings:
+        written = without_section(written + "\n## ", heading).removesuffix("\n## ")
+    assert edited_blocks(written)
+    merged = merge(written, text)
+    assert [line for line in merged.splitlines() if line] == [
+        line for line in older.splitlines() if line
+    ]
+    assert edited_blocks(merged) == [] and merge(merged, text) == merged
+
+
+def test_a_section_whose_heading_stays_is_not_written_over(text: str) -> None:
+    start = text.index("<!-- incident-rca:begin cascade")
+    end = text.index("<!-- incident-rca:end cascade -->\n")
+    emptied = text[:start] + "Our own story.\n" + text[end:].split("\n", 1)[1]
+    with pytest.raises(EditedReport, match="cascade"):
+        merge(emptied, text)
+
+
+def test_without_markers_only_the_markers_are_gone(text: str) -> None:
+    shown = without_markers(text)
+    assert "incident-rca:begin" not in shown and "incident-rca:end" not in shown
+    kept = [line for line in text.splitlines() if line and not line.startswith("<!-- incident-rca")]
+    assert [line for line in shown.splitlines() if line] == kept

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from incident_rca.model import Analysis, Role, Span, Verdict
 from incident_rca.report.followed import QUIET_ENOUGH, answer, changes, is_over
+from tests.report.incident import BLIP, about_another_outage, span
 
 
 def ended_before_the_window(analysis: Analysis, ago: timedelta, *, ongoing: bool) -> Analysis:
@@ -22,13 +23,47 @@ def test_an_outage_that_goes_on_is_not_over(analysis: Analysis) -> None:
     now = ended_before_the_window(analysis, timedelta(seconds=4), ongoing=True)
     assert not is_over(now)
     assert answer(now).startswith("Is it over? No: the last failing request arrived at 14:54:56")
-    assert answer(now).endswith("4s before the end of the window.")
+    assert answer(now).endswith("4s before the end of the log.")
 
 
 def test_a_short_quiet_proves_nothing(analysis: Analysis) -> None:
     now = ended_before_the_window(analysis, QUIET_ENOUGH - timedelta(seconds=1), ongoing=False)
     assert not is_over(now)
-    assert "Perhaps" in answer(now) and "5m of quiet would tell" in answer(now)
+    assert "As far as the log goes, yes: " in answer(now)
+    assert answer(now).endswith("4m59s before its end; 5m of quiet would be sure.")
+
+
+def test_quiet_is_what_the_log_still_covers(analysis: Analysis) -> None:
+    now = ended_before_the_window(analysis, QUIET_ENOUGH, ongoing=False)
+    window = analysis.case.window
+    cut = replace(window, end=window.end - timedelta(seconds=30))
+    sources = tuple(
+        replace(s, covered=cut) if s in analysis.case.gateway_logs else s
+        for s in analysis.case.sources
+    )
+    short = replace(now, case=replace(now.case, sources=sources))
+    assert is_over(now) and not is_over(short)
+    assert "4m30s before its end" in answer(short)
+
+
+def test_a_second_outage_that_goes_on_is_not_over(analysis: Analysis) -> None:
+    largest = ended_before_the_window(analysis, QUIET_ENOUGH, ongoing=False)
+    assert largest.outage is not None
+    last = analysis.case.window.end - timedelta(seconds=9)
+    second = replace(largest.outage, ongoing=True, end=Span(last, None, ""))
+    other = replace(about_another_outage(largest).other_incidents[0], outage=second)
+    now = replace(largest, other_incidents=(other,))
+    assert is_over(largest) and not is_over(now)
+    assert answer(now).startswith("Is it over? No: the last failing request arrived at 14:54:51")
+
+
+def test_a_single_failure_behind_the_outage_is_not_passed_over(analysis: Analysis) -> None:
+    now = ended_before_the_window(analysis, QUIET_ENOUGH, ongoing=False)
+    assert now.outage is not None
+    blip = replace(BLIP, at=span("14:52:00"))
+    later = replace(now, outage=replace(now.outage, blips=(blip,)))
+    assert "nothing has failed in the 5m since" in answer(now)
+    assert "only single requests have failed in the 5m since" in answer(later)
 
 
 def test_a_long_quiet_ends_it(analysis: Analysis) -> None:

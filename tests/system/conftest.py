@@ -6,7 +6,13 @@ import shutil
 
 import pytest
 
-NEEDED = {"prometheus": "prometheus", "promtool": "prometheus", "chromium": "chromium"}
+NEEDED = {
+    "chromium": "chromium",
+    "cmark-gfm": "cmark-gfm",
+    "pandoc": "pandoc",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
