@@ -44,16 +44,6 @@ class Guard:
         # The breaker's ticket for a call, or None where it refuses the call.
         self.admit: Callable[[], object | None] = policy.admit
 
-    def call(self, action: Callable[[Settle], None], settle: Settle) -> None:
-        """Runs `action` unless it is refused; `settle` hears once how the call ended."""
-        ticket = self.admit()
-        if ticket is None:
-            settle(REFUSED)
-        elif not self.takes_a_place(ticket):
-            settle(FULL)
-        else:
-            action(self.ending(ticket, settle))
-
     def takes_a_place(self, ticket: object) -> bool:
         """Whether an admitted call finds a place; if not, it is over."""
         if self._places is not None:
