@@ -23,6 +23,9 @@ class Policy(Protocol):
     def admit(self) -> object | None: ...
     def succeeded(self, ticket: object) -> None: ...
     def failed(self, ticket: object, outcome: str) -> None: ...
+    def decides_alike(self, options: object) -> bool:
+        """Whether a breaker with these options would have done the same so far."""
+        ...
 
 
 class Guard:
@@ -32,13 +35,13 @@ class Guard:
     or not the dependency still works on it: that is not known on this side.
     """
 
-    __slots__ = ("_clock", "_places", "_policy", "_timeout_ms", "admit")
+    __slots__ = ("_clock", "_places", "_timeout_ms", "admit", "policy")
 
     def __init__(
         self, clock: VirtualTime, policy: Policy, *, timeout_ms: int, places: int | None
     ) -> None:
         self._clock = clock
-        self._policy = policy
+        self.policy = policy
         self._timeout_ms = timeout_ms
         self._places = places
         # The breaker's ticket for a call, or None where it refuses the call.
@@ -48,7 +51,7 @@ class Guard:
         """Whether an admitted call finds a place; if not, it is over."""
         if self._places is not None:
             if self._places < 1:
-                self._policy.failed(ticket, FULL)
+                self.policy.failed(ticket, FULL)
                 return False
             self._places -= 1
         return True
@@ -84,9 +87,9 @@ class Guard:
         if self._places is not None:
             self._places += 1
         if outcome == OK:
-            self._policy.succeeded(ticket)
+            self.policy.succeeded(ticket)
         else:
-            self._policy.failed(ticket, outcome)
+            self.policy.failed(ticket, outcome)
 
 
 class Unprotected:
@@ -102,3 +105,6 @@ class Unprotected:
 
     def failed(self, ticket: object, outcome: str) -> None:
         pass
+
+    def decides_alike(self, options: object) -> bool:
+        return options is None
