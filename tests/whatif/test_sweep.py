@@ -30,7 +30,7 @@ from incident_rca.whatif.sweep import (
     trials,
 )
 from incident_rca.whatif.traffic import STEP_MS, Traffic
-from tests.whatif.traffics import TRAFFICS, grid
+from tests.whatif.traffics import TRAFFICS, grid, request, traffic
 
 ONE_WINDOW = "rollingCountTimeout=10s"
 OPOSSUM = Protection(breaker=OpossumOptions(), deadline_ms=10_000)
@@ -190,6 +190,20 @@ def test_kin_are_told_alike_only_where_they_are(
         for volume, threshold in limits
     ]
     assert trials(made, kin) == [trial(made, one) for one in kin]
+
+
+@pytest.mark.parametrize("thresholds", [(25, 50), (50, 25)])
+def test_a_rate_that_is_just_a_threshold_parts_it_from_a_lower_one(
+    thresholds: tuple[int, int],
+) -> None:
+    # One of two calls failed: opossum opens above its threshold, not at it.
+    made = traffic([request(0), request(100, fails=True), request(200)])
+    kin = [
+        Protection(breaker=OpossumOptions(error_threshold_percentage=threshold))
+        for threshold in thresholds
+    ]
+    refused = [one.figures.refused for one in trials(made, kin)]
+    assert refused == [int(threshold == 25) for threshold in thresholds]
 
 
 def test_what_is_weighed_is_what_a_single_replay_says(inc_2847: Traffic) -> None:
