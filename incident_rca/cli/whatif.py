@@ -233,13 +233,14 @@ def _tried(
     """The trials of all protections, by whether calls that time out are cancelled."""
     from incident_rca.whatif.sweep import sweep
 
-    asked = [replace(one, cancels=cancels) for cancels in ways for one in protections]
-    found: dict[bool, list[Trial]] = {cancels: [] for cancels in ways}
-    with _bar(len(asked), quiet=quiet) as advance:
-        for trial in sweep(traffic, asked, jobs or os.cpu_count() or 1):
-            found[trial.protection.cancels].append(trial)
+    asked = {c: [replace(one, cancels=c) for one in protections] for c in ways}
+    found: dict[Protection, Trial] = {}
+    every = [one for each in asked.values() for one in each]
+    with _bar(len(every), quiet=quiet) as advance:
+        for trial in sweep(traffic, every, jobs or os.cpu_count() or 1):
+            found[trial.protection] = trial
             advance()
-    return found
+    return {cancels: [found[one] for one in each] for cancels, each in asked.items()}
 
 
 @contextmanager

@@ -23,6 +23,9 @@ class Policy(Protocol):
     def admit(self) -> object | None: ...
     def succeeded(self, ticket: object) -> None: ...
     def failed(self, ticket: object, outcome: str) -> None: ...
+    def decides_alike(self, options: object) -> bool:
+        """Whether a breaker with these options would have done the same so far."""
+        ...
 
 
 class Guard:
@@ -32,33 +35,23 @@ class Guard:
     or not the dependency still works on it: that is not known on this side.
     """
 
-    __slots__ = ("_clock", "_places", "_policy", "_timeout_ms", "admit")
+    __slots__ = ("_clock", "_places", "_timeout_ms", "admit", "policy")
 
     def __init__(
         self, clock: VirtualTime, policy: Policy, *, timeout_ms: int, places: int | None
     ) -> None:
         self._clock = clock
-        self._policy = policy
+        self.policy = policy
         self._timeout_ms = timeout_ms
         self._places = places
         # The breaker's ticket for a call, or None where it refuses the call.
         self.admit: Callable[[], object | None] = policy.admit
 
-    def call(self, action: Callable[[Settle], None], settle: Settle) -> None:
-        """Runs `action` unless it is refused; `settle` hears once how the call ended."""
-        ticket = self.admit()
-        if ticket is None:
-            settle(REFUSED)
-        elif not self.takes_a_place(ticket):
-            settle(FULL)
-        else:
-            action(self.ending(ticket, settle))
-
     def takes_a_place(self, ticket: object) -> bool:
         """Whether an admitted call finds a place; if not, it is over."""
         if self._places is not None:
             if self._places < 1:
-                self._policy.failed(ticket, FULL)
+                self.policy.failed(ticket, FULL)
                 return False
             self._places -= 1
         return True
@@ -94,9 +87,9 @@ class Guard:
         if self._places is not None:
             self._places += 1
         if outcome == OK:
-            self._policy.succeeded(ticket)
+            self.policy.succeeded(ticket)
         else:
-            self._policy.failed(ticket, outcome)
+            self.policy.failed(ticket, outcome)
 
 
 class Unprotected:
@@ -112,3 +105,6 @@ class Unprotected:
 
     def failed(self, ticket: object, outcome: str) -> None:
         pass
+
+    def decides_alike(self, options: object) -> bool:
+        return options is None

@@ -70,6 +70,9 @@ class Envoy:
         assert isinstance(ticket, _Host)
         ticket.failures_in_a_row = 0
 
+    def decides_alike(self, options: object) -> bool:
+        return options == self._options
+
     def failed(self, ticket: object, outcome: str) -> None:
         assert isinstance(ticket, _Host)
         if outcome == FULL:

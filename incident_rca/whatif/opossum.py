@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from incident_rca.whatif.breakers import FULL, TIMEOUT
 from incident_rca.whatif.virtual_time import Timer, VirtualTime, cancel
@@ -29,6 +30,11 @@ class OpossumOptions:
     allow_warm_up: bool = False
 
 
+def kin_of(options: OpossumOptions) -> OpossumOptions:
+    """What options share with those that differ in the volume and the threshold alone."""
+    return replace(options, volume_threshold=0, error_threshold_percentage=0)
+
+
 class Opossum:
     """One opossum breaker: `heard` is told the name of each event, as its listeners are.
 
@@ -39,10 +45,14 @@ class Opossum:
     """
 
     __slots__ = (
+        "_below_threshold",
         "_clock",
         "_heard",
         "_interval_ms",
         "_is_warming_up",
+        "_least_threshold",
+        "_least_volume",
+        "_most_volume",
         "_options",
         "_probe_is_due",
         "_reset",
@@ -62,6 +72,9 @@ class Opossum:
         self._options = options
         self._heard = heard
         self._probe_is_due = False
+        self._least_volume: float = 0
+        self._least_threshold: float = 0
+        self._most_volume = self._below_threshold = math.inf
         self._reset: Timer | None = None
         self._totals = [0] * len(COUNTED)
         self._window = deque([0] * len(COUNTED) for _ in range(options.rolling_count_buckets))
@@ -101,21 +114,37 @@ class Opossum:
         elif outcome == FULL:
             self._count(_SEMAPHORE_REJECTIONS, "semaphoreLocked")
         self._count(_FAILURES, "failure")
-        if self._is_warming_up:
+        if self._is_warming_up or self.state == OPEN:
             return
         fires, failures = self._totals[_FIRES], self._totals[_FAILURES]
         if self.state != HALF_OPEN:
             if fires < self._options.volume_threshold:
+                self._least_volume = max(self._least_volume, fires + 1)
                 return
+            self._most_volume = min(self._most_volume, fires)
             # The fires may have left the window before their failures came.
-            rate = failures / fires * 100 if fires else float("inf")
+            rate = failures / fires * 100 if fires else math.inf
             if rate <= self._options.error_threshold_percentage:
+                self._least_threshold = max(self._least_threshold, rate)
                 return
+            self._below_threshold = min(self._below_threshold, rate)
         self._open()
 
+    def decides_alike(self, options: object) -> bool:
+        """Whether other options would have decided everything so far in the same way.
+
+        Those that differ in the volume and the threshold alone would, where each comparison that
+        was made comes out the same with theirs.
+        """
+        own = self._options
+        return (
+            isinstance(options, OpossumOptions)
+            and kin_of(options) == kin_of(own)
+            and self._least_volume <= options.volume_threshold <= self._most_volume
+            and self._least_threshold <= options.error_threshold_percentage < self._below_threshold
+        )
+
     def _open(self) -> None:
-        if self.state == OPEN:
-            return
         self.state = OPEN
         self._probe_is_due = False
         due = self._clock.now + self._options.reset_timeout_ms

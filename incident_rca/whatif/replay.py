@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from incident_rca.whatif.breakers import ERROR, FULL, OK, REFUSED, TIMEOUT, Guard
 from incident_rca.whatif.pool import Call, Pool
@@ -35,6 +36,13 @@ class Answers:
 
 def replay(traffic: Traffic, protection: Protection) -> Answers:
     """What would have happened to the recorded requests, by the model."""
+    return replay_for_all(traffic, protection)[0]
+
+
+def replay_for_all(
+    traffic: Traffic, protection: Protection
+) -> tuple[Answers, Callable[[Protection], bool]]:
+    """As `replay`, with what tells of which other protections the answers are as well."""
     run = _Run(traffic, protection)
     clock = run.clock
     for number, request in enumerate(traffic.requests):
@@ -45,7 +53,7 @@ def replay(traffic: Traffic, protection: Protection) -> Answers:
     full_ms, first_full_ms = run.pool.full_ms, run.pool.first_full_ms
     clock.run_until(traffic.end_ms + _AFTERMATH_MS)
     run.give_up()
-    return Answers(
+    answers = Answers(
         outcomes=tuple(run.outcomes),
         latencies_ms=tuple(run.latencies_ms),
         refused_healthy=run.refused_healthy,
@@ -53,6 +61,7 @@ def replay(traffic: Traffic, protection: Protection) -> Answers:
         first_full_ms=first_full_ms,
         full_ms=full_ms,
     )
+    return answers, run.answers_alike
 
 
 class _Run:
@@ -74,6 +83,15 @@ class _Run:
         asked = self._protection
         policy = policy_of(self.clock, asked.breaker)
         return Guard(self.clock, policy, timeout_ms=asked.deadline_ms, places=asked.places)
+
+    def answers_alike(self, other: Protection) -> bool:
+        """Whether the other protection would have answered every request in the same way."""
+        mine = self._protection
+        return replace(other, breaker=mine.breaker) == mine and all(
+            guard.policy.decides_alike(other.breaker)
+            for clients in self._guards
+            for guard in clients
+        )
 
     def arrive(self, number: int, request: Request) -> None:
         """A request arrives at the client whose turn it is."""

@@ -116,6 +116,9 @@ class Resilience4j:
     def succeeded(self, ticket: object) -> None:
         self._record(ticket, failed=False)
 
+    def decides_alike(self, options: object) -> bool:
+        return options == self._options
+
     def failed(self, ticket: object, outcome: str) -> None:
         self._record(ticket, failed=True)
 

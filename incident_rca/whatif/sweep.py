@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Any
 from incident_rca.errors import BadSettings
 from incident_rca.model import ReplayFigures, SweptAxis
 from incident_rca.whatif.figures import coarser, figures_of, steps_per_bar
+from incident_rca.whatif.opossum import OpossumOptions, kin_of
 from incident_rca.whatif.options import (
     DEADLINE,
     OWN,
@@ -26,7 +27,7 @@ from incident_rca.whatif.options import (
     written,
 )
 from incident_rca.whatif.protection import Protection
-from incident_rca.whatif.replay import replay
+from incident_rca.whatif.replay import replay_for_all
 from incident_rca.whatif.traffic import STEP_MS, Traffic, steps_in
 
 _DEADLINES = ("500ms", "1s", "2s", "5s", "10s")
@@ -121,23 +122,48 @@ def protection_at(base: Protection, settings: Mapping[str, str]) -> Protection:
 
 
 def sweep(traffic: Traffic, protections: Sequence[Protection], jobs: int) -> Iterator[Trial]:
-    """Yields the trial of each protection, in their order, from `jobs` processes."""
-    if jobs < 2 or len(protections) < 2 * _CHUNK:
-        yield from (trial(traffic, protection) for protection in protections)
+    """Yields the trial of each protection, from `jobs` processes, kin beside kin."""
+    groups = _groups(protections)
+    if jobs < 2 or len(groups) < 2:
+        for group in groups:
+            yield from trials(traffic, group)
         return
     # A fork of a process with threads, as DuckDB has, may never end.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as executor:
         try:
-            yield from executor.map(partial(trial, traffic), protections, chunksize=_CHUNK)
+            yield from itertools.chain.from_iterable(executor.map(partial(trials, traffic), groups))
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
 
 
+def _groups(protections: Iterable[Protection]) -> list[list[Protection]]:
+    """The protections, those together of which one replay may tell of others; else some at once."""
+    groups: dict[Protection | int, list[Protection]] = {}
+    for number, one in enumerate(protections):
+        if isinstance(one.breaker, OpossumOptions):
+            groups.setdefault(replace(one, breaker=kin_of(one.breaker)), []).append(one)
+        else:
+            groups.setdefault(number // _CHUNK, []).append(one)
+    return list(groups.values())
+
+
+def trials(traffic: Traffic, protections: Iterable[Protection]) -> list[Trial]:
+    """The trials of protections, each replayed unless another one's replay tells of it too."""
+    known: list[tuple[Callable[[Protection], bool], ReplayFigures]] = []
+    found = []
+    for protection in protections:
+        figures = next((f for answers_alike, f in known if answers_alike(protection)), None)
+        if figures is None:
+            answers, answers_alike = replay_for_all(traffic, protection)
+            figures = coarse(figures_of(traffic, answers))
+            known.append((answers_alike, figures))
+        found.append(Trial(protection=protection, figures=figures))
+    return found
+
+
 def trial(traffic: Traffic, protection: Protection) -> Trial:
     """One protection, replayed."""
-    return Trial(
-        protection=protection, figures=coarse(figures_of(traffic, replay(traffic, protection)))
-    )
+    return trials(traffic, [protection])[0]
 
 
 def coarse(figures: ReplayFigures) -> ReplayFigures:

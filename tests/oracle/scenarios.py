@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from incident_rca.whatif.breakers import ERROR, OK, Guard, Settle
+from incident_rca.whatif.breakers import ERROR, FULL, OK, REFUSED, Guard, Settle
 from incident_rca.whatif.opossum import Opossum, OpossumOptions
 from incident_rca.whatif.virtual_time import VirtualTime
 from tests.oracle.libraries import BESIDE_MODULES, run
@@ -89,12 +89,23 @@ def play_ours(played: Scenario) -> Json:
         def action(end: Settle) -> None:
             clock.at(clock.now + takes, end, ERROR if ends == "error" else OK)
 
-        guard.call(action, lambda _: None)
+        call(guard, action, lambda _: None)
 
     for at, takes, ends in played.calls:
         clock.at(at, fire, takes, ends)
     clock.run_until(played.until)
     return {"events": events, "counts": breaker.counts, "state": breaker.state}
+
+
+def call(guard: Guard, action: Callable[[Settle], None], settle: Settle) -> None:
+    """Runs `action` unless it is refused; `settle` hears once how the call ended."""
+    ticket = guard.admit()
+    if ticket is None:
+        settle(REFUSED)
+    elif not guard.takes_a_place(ticket):
+        settle(FULL)
+    else:
+        action(guard.ending(ticket, settle))
 
 
 def options_of(asked: Json) -> OpossumOptions:

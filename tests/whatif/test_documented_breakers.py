@@ -13,6 +13,7 @@ from incident_rca.whatif.protection import BreakerOptions, policy_of
 from incident_rca.whatif.resilience4j import Resilience4j, Resilience4jOptions
 from incident_rca.whatif.translation import Translated, as_opossum, as_resilience4j
 from incident_rca.whatif.virtual_time import VirtualTime
+from tests.oracle.scenarios import call
 
 Told = tuple[int, int, str]  # its instant, how many ms it takes, how it ends
 
@@ -27,7 +28,7 @@ def play(clock: VirtualTime, policy: Policy, calls: Iterable[Told], until: int) 
         def action(end: Settle) -> None:
             clock.at(clock.now + takes, end, ends)
 
-        guard.call(action, lambda outcome: ended.__setitem__(number, outcome))
+        call(guard, action, lambda outcome: ended.__setitem__(number, outcome))
 
     for number, (at, takes, ends) in enumerate(told):
         clock.at(at, fire, number, takes, ends)

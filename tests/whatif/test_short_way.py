@@ -15,7 +15,7 @@ from incident_rca.whatif.protection import BreakerOptions, Protection
 from incident_rca.whatif.replay import Answers, replay
 from incident_rca.whatif.resilience4j import Resilience4jOptions
 from incident_rca.whatif.traffic import Traffic
-from tests.whatif.traffics import grid, request, traffic
+from tests.whatif.traffics import TRAFFICS, grid
 
 
 def the_long_way(given_traffic: Traffic, protection: Protection) -> Answers:
@@ -24,29 +24,6 @@ def the_long_way(given_traffic: Traffic, protection: Protection) -> Answers:
         return replay(given_traffic, protection)
 
 
-# Few distinct instants and durations, so that calls, time-outs and releases meet in one ms.
-INSTANTS = st.integers(0, 60).map(lambda n: 500 * n)
-DURATIONS = st.sampled_from((1, 20, 500, 1_000, 2_500))
-REQUESTS = st.lists(
-    st.builds(
-        lambda at, route, takes, fails: request(at, route, takes, fails=fails),
-        INSTANTS,
-        st.integers(0, 1),
-        DURATIONS,
-        st.booleans(),
-    ),
-    max_size=60,
-)
-TRAFFICS = st.builds(
-    lambda requests, size, lock, kept, cut: traffic(
-        requests, pool_size=size, blocked=lock, kept_until_ms=kept, cut_ms=cut, end_ms=40_000
-    ),
-    REQUESTS,
-    st.integers(1, 6),
-    st.sampled_from(((), ((5_000, 12_000),), ((2_000, 4_000), (10_000, 25_000)))),
-    st.sampled_from((None, 30_000)),
-    st.sampled_from((None, 1_000, 5_000)),
-)
 OPTIONS: st.SearchStrategy[BreakerOptions | None] = st.sampled_from(
     (
         None,

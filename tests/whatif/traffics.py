@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from hypothesis import strategies as st
+
 from incident_rca.whatif.protection import Protection
 from incident_rca.whatif.sweep import axes_of, combinations, protection_at
 from incident_rca.whatif.traffic import Request, Traffic, TrafficRoute, steps_in
@@ -59,3 +61,28 @@ def without_limits(given: Traffic) -> Traffic:
 def grid(base: Protection, *values: str) -> list[Protection]:
     """Every protection of a sweep over a base."""
     return [protection_at(base, settings) for settings in combinations(axes_of(base, values))]
+
+
+# Few distinct instants and durations, so that calls, time-outs and releases meet in one ms.
+INSTANTS = st.integers(0, 60).map(lambda n: 500 * n)
+DURATIONS = st.sampled_from((1, 20, 500, 1_000, 2_500))
+REQUESTS = st.lists(
+    st.builds(
+        lambda at, route, takes, fails: request(at, route, takes, fails=fails),
+        INSTANTS,
+        st.integers(0, 1),
+        DURATIONS,
+        st.booleans(),
+    ),
+    max_size=60,
+)
+TRAFFICS = st.builds(
+    lambda requests, size, lock, kept, cut: traffic(
+        requests, pool_size=size, blocked=lock, kept_until_ms=kept, cut_ms=cut, end_ms=40_000
+    ),
+    REQUESTS,
+    st.integers(1, 6),
+    st.sampled_from(((), ((5_000, 12_000),), ((2_000, 4_000), (10_000, 25_000)))),
+    st.sampled_from((None, 30_000)),
+    st.sampled_from((None, 1_000, 5_000)),
+)
