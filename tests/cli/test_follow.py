@@ -18,7 +18,7 @@ from tests.cli.running import refused
 from tests.cli.services import Services, incident
 
 FOLLOW = ("run", "INC-2847", "--from", "2026-01-15T14:10:00Z", "--to", "now")
-EVERY = ("--follow", "--every", "1")
+EVERY = ("--follow", "--every", "1", "--no-charts")
 LONGEST_SECONDS = 90.0
 
 
@@ -85,6 +85,7 @@ def test_it_goes_on_until_the_outage_is_over(services: Services, tmp_path: Path)
         "trigger",
         "supported",
     )
+    assert not (tmp_path / "INC-2847" / "charts").exists()
     names = [source["name"] for source in late["sources"]]
     assert len(set(names)) == len(names) and not any(name.endswith("-2") for name in names)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["INC-2847", "incident-rca.toml"]

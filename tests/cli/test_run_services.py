@@ -160,6 +160,13 @@ def without_basis(hypotheses: Any) -> Any:
 # --- the same facts -----------------------------------------------------------------------------
 
 
+def test_a_run_leaves_the_charts_of_its_report(run: Run) -> None:
+    names = {path.name for path in (run.folder / "charts").iterdir()}
+    assert {"timeline.svg", "timeline.png", "error-types.svg", "blocking-tree.svg"} <= names
+    text = (run.folder / "report.md").read_text(encoding="utf-8")
+    assert all(f"](charts/{name})" in text for name in names)
+
+
 def test_it_ends_well_and_every_service_is_asked(run: Run, report: Json) -> None:
     assert run.ran.code == 0, run.ran.err
     states = {s["name"]: s["state"] for s in report["sources"]}
