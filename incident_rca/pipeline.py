@@ -21,6 +21,8 @@ from incident_rca.model import (
     SourceStatus,
     TimeWindow,
 )
+from incident_rca.pseudonyms import numbered
+from incident_rca.redact import redact_text
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 from incident_rca.typed_frames import as_schema
 from incident_rca.window import format_instant
@@ -41,7 +43,7 @@ def parse_raw(known: Format, raw: RawInput) -> Parsed:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise BadInput(
             f"{raw.path}: is damaged, or no {known.kind} after all "
-            f"({type(error).__name__}: {error})",
+            f"({type(error).__name__}: {redact_text(str(error))})",
             hint="fetch or copy the file again; `--as KIND` says what it is",
         ) from error
 
@@ -140,7 +142,7 @@ def analyse_case(folder: Path, progress: Progress = lambda _: None) -> Analysis:
     """The analysis of a case folder: a pure function of its files."""
     case, tables = build_tables(folder, progress)
     progress("analysing")
-    return analysed(folder, as_reported(case), tables)
+    return analysed(folder, *reported(case, tables))
 
 
 def analysed(folder: Path, case: Case, tables: Tables) -> Analysis:
@@ -151,6 +153,11 @@ def analysed(folder: Path, case: Case, tables: Tables) -> Analysis:
 
     observed = observe(case, tables)
     return replace(concluded(observed), what_if=kept_what_if(folder, observed[0]))
+
+
+def reported(case: Case, tables: Tables) -> tuple[Case, Tables]:
+    """The case as a report shows it, and its tables with the same numbers for what is hidden."""
+    return numbered(as_reported(case), tables)
 
 
 def as_reported(case: Case) -> Case:

@@ -14,8 +14,8 @@ from incident_rca.pipeline import (
     REPORT_MD,
     Progress,
     analysed,
-    as_reported,
     parse_sources,
+    reported,
 )
 from incident_rca.report.blocks import edited_blocks, generated_only
 from incident_rca.report.contract import to_json
@@ -44,7 +44,7 @@ def verify_case(folder: Path, progress: Progress = lambda _: None) -> tuple[Chec
     progress("parsing raw files again")
     sources, fresh = parse_sources(folder, case.sources, progress)
     checks += [_table_check(folder, name, getattr(fresh, name)) for name in TABLE_NAMES]
-    analysis = analysed(folder, as_reported(replace(case, sources=sources)), fresh)
+    analysis = analysed(folder, *reported(replace(case, sources=sources), fresh))
     return (*checks, *_report_checks(folder, analysis))
 
 
