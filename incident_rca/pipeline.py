@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from incident_rca import case as case_folder
 from incident_rca.case import failed
-from incident_rca.errors import BadInput, NoEvidence
+from incident_rca.errors import BadInput, IncidentRcaError, NoEvidence
 from incident_rca.formats import BY_KIND, FORMATS
 from incident_rca.formats.parsed import Format, Parsed, RawInput
 from incident_rca.model import (
@@ -22,7 +22,7 @@ from incident_rca.model import (
     TimeWindow,
 )
 from incident_rca.pseudonyms import numbered
-from incident_rca.redact import redact_text
+from incident_rca.redact import redact_query, redact_text
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 from incident_rca.typed_frames import as_schema
 from incident_rca.window import format_instant
@@ -37,15 +37,22 @@ Progress = Callable[[str], None]
 
 
 def parse_raw(known: Format, raw: RawInput) -> Parsed:
-    """The rows of a raw file; raises BadInput, naming it, where its shape is not its kind's."""
+    """The rows of a raw file; raises BadInput, naming it, where its shape is not its kind's.
+
+    What is said about the file, here or in the error, has no secret of it.
+    """
     try:
-        return known.parse(raw)
+        parsed = known.parse(raw)
+    except IncidentRcaError as error:
+        raise type(error)(redact_query(error.message), hint=error.hint) from error
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise BadInput(
             f"{raw.path}: is damaged, or no {known.kind} after all "
             f"({type(error).__name__}: {redact_text(str(error))})",
             hint="fetch or copy the file again; `--as KIND` says what it is",
         ) from error
+    damage, blind = redact_query(parsed.damage), redact_query(parsed.blind)
+    return replace(parsed, damage=damage, blind=blind)
 
 
 def parse_sources(

@@ -57,13 +57,13 @@ def _redacted_source(source: SourceStatus, of_text: Change, of_query: Change) ->
     return replace(
         source,
         name=of_text(source.name),
-        reason=of_text(source.reason),
-        # What they quote is to be asked or done again: without it nobody could.
-        hint=of_query(source.hint),
+        # What these quote is to be asked or done again, or is a name of our own.
         query=of_query(source.query),
-        blind=of_text(source.blind),
-        lacks=tuple(map(of_text, source.lacks)),
-        gaps=tuple(replace(gap, reason=of_text(gap.reason)) for gap in source.gaps),
+        hint=of_query(source.hint),
+        reason=of_query(source.reason),
+        blind=of_query(source.blind),
+        lacks=tuple(map(of_query, source.lacks)),
+        gaps=tuple(replace(gap, reason=of_query(gap.reason)) for gap in source.gaps),
         files=tuple(replace(file, path=of_text(file.path)) for file in source.files),
     )
 

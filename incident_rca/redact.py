@@ -13,6 +13,8 @@ from incident_rca.secret_shapes import (
     PLACEHOLDER,
     QUOTED_RULES,
     SECRET_RULES,
+    SHAPE_RULES,
+    SQL_SECRET_RULES,
     VALUE_RULES,
     StandIn,
     applied,
@@ -29,6 +31,8 @@ def by_kind(kind: str, _value: str) -> str:
 _SQL_TOKEN = re.compile(
     rf"""(?P<blank>\s+|--[^\r\n]*)
     | (?P<hidden>{PLACEHOLDER.pattern})
+    | (?P<unquoted>[0-9A-Fa-f]{{1,4}}(?::[0-9A-Fa-f]{{0,4}}){{3,8}}(?!\w)
+        |[\w.%+][\w.%+-]{{0,63}}+@(?:[\w-]+\.)+[^\W\d_][\w-]+)
     | (?P<comment>/\*)
     | (?P<string>(?:[uU]&|[bBeEnNxX])?')
     | (?P<dollar>\$(?:[^\W\d]\w*)?\$)
@@ -58,7 +62,7 @@ def redact_sql(text: str, stand_in: StandIn = by_kind) -> str:
     >>> redact_sql("SELECT * FROM t_2 WHERE a = 'it''s' AND b > 1.5 -- mine")
     'SELECT * FROM t_2 WHERE a = $1 AND b > $2'
     """
-    pieces = tuple(_sql_pieces(text))
+    pieces = tuple(_sql_pieces(applied(SHAPE_RULES, text, stand_in)))
     number = max((int(p[1:]) for kind, p, _ in pieces if kind == "parameter"), default=0)
     out: list[str] = []
     last = ""
@@ -75,7 +79,9 @@ def redact_sql(text: str, stand_in: StandIn = by_kind) -> str:
             out.append(" ")
         out.append(piece)
         last = piece[-1]
-    statement = _mask_identities(" ".join("".join(out).split()), stand_in)
+    statement = " ".join("".join(out).split())
+    # A line of another program may have been taken for one more line of the statement.
+    statement = _mask_identities(applied(SQL_SECRET_RULES, statement, stand_in), stand_in)
     return applied(ADDRESS_RULES, statement, stand_in)
 
 
@@ -122,7 +128,7 @@ def _sql_tokens(text: str) -> Iterator[tuple[str, str, int]]:
                 close = text.find(piece, at)
                 at = len(text) if close < 0 else close + len(piece)
                 yield "literal", "", at
-            case "number":
+            case "number" | "unquoted":
                 yield "literal", "", at
             case "parameter" if len(piece) - 1 > _PARAMETER_DIGITS:
                 yield "literal", "", at
@@ -200,6 +206,11 @@ def redact_query(text: str, stand_in: StandIn = by_kind) -> str:
     "fields @message | filter route = '/orders' and ip = '<ip>'"
     """
     return _settled(_without_identities, text, stand_in)
+
+
+def told(value: object, limit: int = 40) -> str:
+    """The beginning of a value of a raw file, redacted, for a message about it."""
+    return plain(redact_text(str(value)), limit)
 
 
 def _settled(redact: Callable[[str, StandIn], str], text: str, stand_in: StandIn) -> str:

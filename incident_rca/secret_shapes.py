@@ -149,12 +149,13 @@ _KEY_SHAPES = re.compile(
       | dckr_pat_[\w-]{20,} | do[opr]_v1_[0-9a-f]{40,} | hv[sbr]\.[\w-]{20,}
       | sk-(?:[a-z]{2,10}-)?[\w-]{20,} | shp[a-z]{2}_[0-9a-fA-F]{32} | lin_api_\w{20,}
       | key-[0-9a-f]{32} | sq0[a-z]{3}-[\w-]{20,} | [0-9]{8,10}:AA[\w-]{32,}
-    )(?![A-Za-z0-9])\$*""",
+    )(?![A-Za-z0-9])""",
     re.VERBOSE | re.ASCII,
 )
 
 
 # A custom verb of a path, as in `/v1/password:reset`.
+_COLUMN = re.compile(r"[A-Za-z_.\"()$,]+[0-9]{0,5}[),;]*|\$[0-9]+\S*")
 _VERB = re.compile(r"[A-Za-z]+(?=\?|\Z)")
 
 
@@ -169,6 +170,11 @@ def _hide_named(stand_in: StandIn, match: re.Match[str]) -> str:
         rest = match.group()[len(lead) + verb.end() :]
         return lead + verb[0] + _NAMED_SECRET.sub(partial(_hide_named, stand_in), rest)
     return f"{lead}{quote}{stand_in('secret', body)}{quote or value[len(body) :]}"
+
+
+def _hide_named_in_sql(stand_in: StandIn, match: re.Match[str]) -> str:
+    # `SET password = new.password` compares columns.
+    return match.group() if _COLUMN.fullmatch(match["value"]) else _hide_named(stand_in, match)
 
 
 def _stands_in_path(match: re.Match[str]) -> bool:
@@ -311,12 +317,16 @@ def _ipv6(groups: list[str]) -> str:
 
 
 _HIDE_SECRET = _lead_and("secret")
+_SECRET_NAMES = (
+    *("pass", "pwd", "secret", "token", "jwt", "key", "authoriz", "credential", "signature"),
+)
 
 # What stands in SQL too, where a quoted name holds it or a literal that was never quoted.
+SHAPE_RULES = (Rule(("",), _KEY_SHAPES, _whole("secret")),)
 KEY_RULES = (
     Rule(("://",), _URL_USER, _lead_and("secret", after="@")),
     Rule(("hooks.slack", "webhook"), _WEBHOOK, _HIDE_SECRET),
-    Rule(("",), _KEY_SHAPES, _whole("secret")),
+    *SHAPE_RULES,
 )
 EMAIL_RULES = (Rule(("@", "%40", "u0040", "&#64;"), _EMAIL, _hide_email),)
 ADDRESS_RULES = (
@@ -336,15 +346,17 @@ SECRET_RULES = (
     Rule(("authorization", "cookie", "x-"), _HEADER_PAIR, _HIDE_SECRET),
     Rule(("[",), _HEADER_LIST, _lead_and("secret", '"', '"')),
     Rule(("cookie",), _COOKIE, _hide_named),
-    Rule(
-        ("pass", "pwd", "secret", "token", "jwt", "key", "authoriz", "credential", "signature"),
-        _NAMED_SECRET,
-        _hide_named,
-    ),
+    Rule(_SECRET_NAMES, _NAMED_SECRET, _hide_named),
     Rule(("=", "%3d", '"', "'"), _SHORTLY_NAMED, _hide_named),
     Rule(("--", "-u ", "identified"), _COMMAND_OPTION, _HIDE_SECRET),
     Rule(("</",), _XML_ELEMENT, _HIDE_SECRET),
     Rule(("@tcp", "@unix"), _DRIVER_USER, _HIDE_SECRET),
+    Rule(("bearer",), _BEARER, _hide_bearer),
+    Rule(("basic",), _BASIC, _hide_basic),
+)
+SQL_SECRET_RULES = (
+    Rule(("cookie",), _COOKIE, _hide_named),
+    Rule(_SECRET_NAMES, _NAMED_SECRET, _hide_named_in_sql),
     Rule(("bearer",), _BEARER, _hide_bearer),
     Rule(("basic",), _BASIC, _hide_basic),
 )
