@@ -134,7 +134,8 @@ def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Cas
     sources = tuple(case_folder.check_files(folder, s) for s in case.sources)
     if all(s.state is SourceState.FAILED for s in sources):
         raise NoEvidence(
-            f"{folder}: no source can be read: " + "; ".join(s.reason for s in sources),
+            f"{folder}: no source can be read: "
+            + "; ".join(redact_query(s.reason) for s in sources),
             hint="restore the files of raw/, or import them again",
         )
     case = replace(case, sources=sources)

@@ -52,7 +52,8 @@ class Settings:
     `plausible_deadline_seconds`: a client deadline above it is none for a request that a user waits
     for. `clock_offset_seconds`: bounds of each system's clock against true time. What
     begins with `postgres_` says where its past is found and how its log is written, what begins
-    with `lint_` how migrations are run; 0 rows per second means that nobody measured.
+    with `lint_` how migrations are run; 0 rows per second means that nobody measured. `user_ids`
+    are patterns of what reports hide as the id of a user.
     """
 
     timezone: str = "UTC"
@@ -70,6 +71,7 @@ class Settings:
     lint_large_tables: Mapping[str, int] = field(
         default_factory=lambda: MappingProxyType({}), hash=False
     )
+    user_ids: tuple[str, ...] = ()
     clock_offset_seconds: Mapping[str, tuple[float, float]] = field(
         default_factory=_assumed_offsets, hash=False
     )
@@ -108,12 +110,13 @@ SCALARS: Mapping[str, tuple[tuple[str, ...], Reader]] = {
     "lint_lock_timeout_elsewhere": (("lint", "lock_timeout_elsewhere"), reading.boolean),
     "lint_index_rows_per_second": (("lint", "index_rows_per_second"), reading.integer),
     "lint_large_tables": (("lint", "large_tables"), reading.row_counts),
+    "user_ids": (("redaction", "user_ids"), reading.patterns),
 }
 _TOP = (
-    *("timezone", "analysis", "postgres", "lint", *SECTIONS),
+    *("timezone", "analysis", "postgres", "lint", "redaction", *SECTIONS),
     *("clock_offset_seconds", "services", "routes"),
 )
-_TABLES = ("analysis", "postgres", "lint")
+_TABLES = ("analysis", "postgres", "lint", "redaction")
 _SERVICE: Mapping[str, Reader] = {
     "grpc": reading.methods,
     "tables": reading.tables,
@@ -287,9 +290,11 @@ def _overrule(values: dict[str, Any], origins: dict[str, str], environ: Mapping[
 
 
 def _given_as_text(text: str, reader: Reader) -> object:
-    """A variable's text as its reader takes it: a list by its commas, a number, or as it is."""
+    """A variable's text as its reader takes it: a list, one pattern, a number, or as it is."""
     if reader is reading.instances:
         return text.split(",")
+    if reader is reading.patterns:
+        return [text]
     if reader is reading.boolean:
         return {"true": True, "false": False}.get(text, text)
     if reader not in (reading.integer, reading.seconds):

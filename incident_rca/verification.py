@@ -17,6 +17,7 @@ from incident_rca.pipeline import (
     parse_sources,
     reported,
 )
+from incident_rca.redact import redact_text
 from incident_rca.report.blocks import edited_blocks, generated_only
 from incident_rca.report.contract import to_json
 from incident_rca.report.markdown import to_markdown
@@ -38,7 +39,8 @@ def verify_case(folder: Path, progress: Progress = lambda _: None) -> tuple[Chec
     """Each file of the case against what it must be: hashes, tables, report.json, report.md."""
     case = case_folder.read_case(folder)
     files = [file for source in case.sources for file in source.files]
-    checks = [Check(file.path, case_folder.problem_of(folder, file)) for file in files]
+    problems = [(file.path, case_folder.problem_of(folder, file)) for file in files]
+    checks = [Check(redact_text(path), redact_text(problem)) for path, problem in problems]
     if any(c.problem for c in checks):
         return (*checks, Check(REPORT_JSON, "not compared: its raw files are not what they were"))
     progress("parsing raw files again")

@@ -266,10 +266,11 @@ def _sources(case: Case) -> object:
     """The sources as report.json has them."""
     from incident_rca.model import Analysis
     from incident_rca.pipeline import as_reported
+    from incident_rca.pseudonyms import redacted_case
     from incident_rca.report.contract import to_contract
 
     nothing_analysed = Analysis(
-        case=as_reported(case),
+        case=redacted_case(as_reported(case)),
         outage=None,
         baselines=(),
         requests=0,

@@ -44,6 +44,10 @@ def report(
         bool,
         typer.Option("--force", help="Take a window above 24 h; overwrite an edited report.md."),
     ] = False,
+    show_redactions: Annotated[
+        bool,
+        typer.Option("--show-redactions", help="Also print what is hidden: kinds, never values."),
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -62,6 +66,11 @@ def report(
         analysis = pipeline.analyse_case(case, step)
     pipeline.write_reports(case, analysis, force=force)
     show(case, analysis, as_json=as_json, quiet=quiet)
+    if show_redactions and not as_json:
+        from incident_rca.report.contract import to_contract
+        from incident_rca.report.redactions import screen
+
+        out().print(screen(to_contract(analysis)))
     raise typer.Exit(exit_code(analysis, fail_on))
 
 

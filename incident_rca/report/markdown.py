@@ -20,10 +20,11 @@ from incident_rca.model import (
 )
 from incident_rca.redact import plain
 from incident_rca.report import blocks, what_if, wording
-from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims
+from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims, to_contract
 from incident_rca.report.highlights import key_events, rows_on_screen
 from incident_rca.report.impact import measures
 from incident_rca.report.numbers import grouped, percent
+from incident_rca.report.redactions import in_words
 from incident_rca.report.safe_text import (
     NOTHING,
     Markdown,
@@ -133,6 +134,7 @@ def _view(analysis: Analysis) -> dict[str, Any]:
         "premise_ids": lambda premise: _premise_ids(analysis, premise),
         "trees": [code_block(blocking_tree(e, clock)) for e in analysis.lock_episodes],
         "call_codes": [_call_codes(shift) for shift in analysis.latency_shifts],
+        "hidden": in_words(to_contract(analysis)),
         "queries": [
             (source.name, code_block(source.query, LANGUAGES.get(source.system.value, "text")))
             for source in analysis.case.sources

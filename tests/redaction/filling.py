@@ -116,7 +116,11 @@ def filled(templates: Iterable[str], draw: Draw, seed: int, each: int) -> Iterat
 
 
 def left_of(secret: str, output: str) -> str:
-    """The longest piece of a secret that an output still has, "" below TELLING characters."""
+    """A piece of a secret that an output still has, "" where it has none."""
+    return next((piece for piece in pieces_of(secret) if piece in output), "")
+
+
+def pieces_of(secret: str) -> list[str]:
+    """Each piece of a secret that tells; a short secret is one."""
     size = min(TELLING, len(secret))
-    pieces = (secret[at : at + size] for at in range(len(secret) - size + 1))
-    return next((piece for piece in pieces if piece in output), "")
+    return [secret[at : at + size] for at in range(len(secret) - size + 1)]

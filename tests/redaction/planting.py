@@ -13,7 +13,7 @@ from typing import Any
 from incident_rca.model import Case
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 from tests.redaction import planted
-from tests.redaction.filling import left_of
+from tests.redaction.filling import TELLING, pieces_of
 
 _SQL = re.compile(r"\b(?:INSERT|CREATE|UPDATE|SELECT) ")
 _STEPS = tuple[str | int, ...]
@@ -45,8 +45,8 @@ class Garden:
 
     def left_in(self, texts: Sequence[str]) -> list[tuple[str, str]]:
         """Each secret that is left in one of the texts, and that text."""
-        whole = "\n".join(texts)
-        found = {piece for secret in self.secrets if (piece := left_of(secret, whole))}
+        seen = {text[at : at + TELLING] for text in set(texts) for at in range(len(text))}
+        found = {p for secret in self.secrets for p in pieces_of(secret) if p in seen}
         return [(piece, next(t for t in texts if piece in t)) for piece in sorted(found)]
 
 

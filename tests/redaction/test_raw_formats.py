@@ -88,7 +88,9 @@ def test_no_secret_of_a_column_comes_out(table: str, tmp_path: Path) -> None:
     given = ("statement", "trace_ids", "source", "file")
     taken = [c for c in texts if not c.endswith(given)]
     raw = RawInput(path=tmp_path, file="raw/10.1.2.3.log", source="ada@example.com", work=tmp_path)
-    others = {c: [1] for c, kind in SCHEMAS[table].items() if kind.endswith("[]")}
+    others: dict[str, object] = {
+        c: [1] for c, kind in SCHEMAS[table].items() if kind.endswith("[]")
+    }
     others |= dict.fromkeys(NEVER_NULL.get(table, ()), 1)
     row = others | {column: garden.behind("x") for column in taken}
     frame = frame_of(table, [row], raw)
