@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -49,11 +49,14 @@ def redacted_case(
         case,
         title=of_text(case.title),
         note=of_text(case.note),
-        sources=tuple(_redacted_source(source, of_text, of_query) for source in case.sources),
+        sources=tuple(redacted_source(source, of_text, of_query) for source in case.sources),
     )
 
 
-def _redacted_source(source: SourceStatus, of_text: Change, of_query: Change) -> SourceStatus:
+def redacted_source(
+    source: SourceStatus, of_text: Change = redact_text, of_query: Change = redact_query
+) -> SourceStatus:
+    """The source without secrets and personal data in its names, its query and its reasons."""
     return replace(
         source,
         name=of_text(source.name),
@@ -103,14 +106,23 @@ def _shown_frame(
     for column, duckdb_type in SCHEMAS[table].items():
         if duckdb_type != "VARCHAR":
             continue
-        texts = frame[column].dropna().unique()
-        if column in ("source", "file"):
-            new = {text: named(text) for text in texts}
-        else:
-            new = {text: shown(text) for text in texts if every_text or "#" in text}
-        if any(text != old for old, text in new.items()):
-            columns[column] = plain(frame[column]).map({t: new.get(t, t) for t in texts})
+        is_name = column in ("source", "file")
+        texts = _texts_of(frame[column], every_text=every_text or is_name)
+        new = {text: named(text) if is_name else shown(text) for text in texts}
+        new = {text: changed for text, changed in new.items() if changed != text}
+        if new:
+            values = plain(frame[column])
+            columns[column] = values.map(new).fillna(values)
     return as_schema(frame.assign(**columns), table) if columns else frame
+
+
+def _texts_of(values: pd.Series[Any], *, every_text: bool) -> Iterable[str]:
+    """The distinct texts in their order, or only those that may hold a mark."""
+    import pandas as pd
+
+    if every_text or isinstance(values.dtype, pd.CategoricalDtype):
+        return list(values.dropna().unique())
+    return dict.fromkeys(t for t in values.to_numpy() if isinstance(t, str) and "#" in t)
 
 
 class _Numbers:

@@ -95,9 +95,9 @@ _REDACTED_ELSEWHERE = frozenset(
     }
 )
 # Uuids, X-Ray roots, extended request ids and `session_of` say nothing of a person.
-_BARE_ID = re.compile(
-    r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(?:Root=)?1-[0-9a-f]{8}-[0-9a-f]{24}"
-    r"|[\w+/-]{15}=|[0-9]{1,10}(?:@[0-9TZ:-]{20})?"
+_BARE_IDS = re.compile(
+    r"(?:(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(?:Root=)?1-[0-9a-f]{8}-[0-9a-f]{24}"
+    r"|[\w+/-]{15}=|[0-9]{1,10}(?:@[0-9TZ:-]{20})?)\n)*+"
 )
 
 
@@ -107,12 +107,9 @@ def redacted(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     for column, duckdb_type in SCHEMAS[table].items():
         if duckdb_type == "VARCHAR" and column in frame and column not in _REDACTED_ELSEWHERE:
             texts = frame[column].dropna().unique()
-            columns[column] = frame[column].map({text: _redacted(text) for text in texts})
+            if not _BARE_IDS.fullmatch("\n".join([*texts, ""])):
+                columns[column] = frame[column].map({t: redact_text(t, mark) for t in texts})
     return frame.assign(**columns)
-
-
-def _redacted(text: str) -> str:
-    return text if _BARE_ID.fullmatch(text) else redact_text(text, mark)
 
 
 def frame_of(table: str, rows: Iterable[Mapping[str, Any]], raw: RawInput) -> pd.DataFrame:

@@ -98,7 +98,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Garden, dict
             run(command, case, *words)
     for name in ("report.md", "report.json"):
         outputs[name] = (case / name).read_text(encoding="utf-8")
-    run("import", folder / "INC-2", case / "raw" / "postgresql.jsonlog.gz", "--title", TITLE)
+    given = folder / "10.20.30.44 postgresql.jsonlog.gz"
+    shutil.copy(case / "raw" / "postgresql.jsonlog.gz", given)
+    garden.secrets.append("10.20.30.44")
+    for _ in range(2):
+        run("import", folder / "INC-2", given, "--title", TITLE)
+    run("import", folder / "INC-3", given, "--json")
     run("import", folder / "INC-2", case / "case.json")
     shutil.rmtree(case / "raw")
     run("verify", case, "--json")
