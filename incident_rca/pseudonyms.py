@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from incident_rca.model import Case, SourceStatus
-from incident_rca.redact import redact_query, redact_text
-from incident_rca.secret_shapes import KINDS
+from incident_rca.redact import by_kind, redact_query, redact_text
+from incident_rca.secret_shapes import KINDS, StandIn
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 from incident_rca.typed_frames import as_schema, plain
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MARK = re.compile(rf"<(?P<kind>{'|'.join(KINDS)})#[0-9a-f]{{12}}>")
+
+# What requests are counted by: they are counted together where only a hidden value differs.
+COUNTED_BY = frozenset({"route", "path"})
 
 
 def mark(kind: str, value: str) -> str:
@@ -79,19 +82,21 @@ def numbered(case: Case, tables: Tables) -> tuple[Case, Tables]:
     numbers = _Numbers()
     users = tuple(map(re.compile, case.user_ids))
 
-    def marked(text: str) -> str:
+    def without_users(text: str, stand_in: StandIn) -> str:
         for pattern in users:
-            text = pattern.sub(lambda found: mark("user", found[0]), text)
+            text = pattern.sub(lambda found: stand_in("user", found[0]), text)
         return text
 
     def shown(text: str) -> str:
-        return numbers.put_into(marked(text))
+        return numbers.put_into(without_users(text, mark))
 
     def named(text: str) -> str:
         return shown(redact_text(text, mark))
 
+    changes = dict.fromkeys(COUNTED_BY, lambda text: without_users(text, by_kind))
+    changes |= {"source": named, "file": named}
     frames = {
-        name: _shown_frame(getattr(tables, name), name, shown, named, every_text=bool(users))
+        name: _shown_frame(getattr(tables, name), name, shown, changes, every_text=bool(users))
         for name in TABLE_NAMES
     }
     of_query = partial(redact_query, stand_in=mark)
@@ -99,17 +104,23 @@ def numbered(case: Case, tables: Tables) -> tuple[Case, Tables]:
 
 
 def _shown_frame(
-    frame: pd.DataFrame, table: str, shown: Change, named: Change, *, every_text: bool
+    frame: pd.DataFrame,
+    table: str,
+    shown: Change,
+    others: Mapping[str, Change],
+    *,
+    every_text: bool,
 ) -> pd.DataFrame:
-    """The frame with each distinct text changed once; where nothing changes, itself."""
+    """The frame with each distinct text as shown, in some columns by other changes; where nothing
+    changes, itself.
+    """
     columns: dict[str, pd.Series[Any]] = {}
     for column, duckdb_type in SCHEMAS[table].items():
         if duckdb_type != "VARCHAR":
             continue
-        is_name = column in ("source", "file")
-        texts = _texts_of(frame[column], every_text=every_text or is_name)
-        new = {text: named(text) if is_name else shown(text) for text in texts}
-        new = {text: changed for text, changed in new.items() if changed != text}
+        change = others.get(column, shown)
+        texts = _texts_of(frame[column], every_text=every_text or column in others)
+        new = {text: changed for text in texts if (changed := change(text)) != text}
         if new:
             values = plain(frame[column])
             columns[column] = values.map(new).fillna(values)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incident_rca.model import Gap, System, TimeWindow
-from incident_rca.pseudonyms import mark
-from incident_rca.redact import redact_text
+from incident_rca.pseudonyms import COUNTED_BY, mark
+from incident_rca.redact import by_kind, redact_text
 from incident_rca.tables import SCHEMAS
 from incident_rca.typed_frames import as_schema
 
@@ -108,7 +108,9 @@ def redacted(frame: pd.DataFrame, table: str) -> pd.DataFrame:
         if duckdb_type == "VARCHAR" and column in frame and column not in _REDACTED_ELSEWHERE:
             texts = frame[column].dropna().unique()
             if not _BARE_IDS.fullmatch("\n".join([*texts, ""])):
-                columns[column] = frame[column].map({t: redact_text(t, mark) for t in texts})
+                stand_in = by_kind if column in COUNTED_BY else mark
+                new = {text: redact_text(text, stand_in) for text in texts}
+                columns[column] = frame[column].map(new)
     return frame.assign(**columns)
 
 
