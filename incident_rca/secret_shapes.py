@@ -67,7 +67,7 @@ _PRIVATE_KEY = re.compile(
     r"(?: BLOCK)?-----",
     re.DOTALL,
 )
-_SEPARATOR = r"[ \t]{0,3}(?:=>?|:(?!:)|->|%3[AD])[ \t]{0,3}\[?[ ]?"
+_SEPARATOR = r"[ \t]{0,3}(?:=>?|:(?!:)|->|%3[AD])(?:%22)?[ \t]{0,3}\[?[ ]?"
 _VALUE = r"""(?P<value>
       (?P<esc>\\{1,7})"(?:(?!(?P=esc)").)*+(?:(?P=esc)"|\Z)
     | "(?:[^"\\]|\\.)*+(?:"|\Z)
@@ -83,8 +83,15 @@ _NAMED_SECRET = re.compile(
         |authorization|credentials?|signature)
         (?:[_-]?(?:key|id|value|hash|base|salt|string|text|new|old|again|confirm(?:ation)?|[0-9]{{1,2}}
         )){{0,2}}
-        \\{{0,7}}["']?{_SEPARATOR}){_VALUE}""",
+        (?:\\{{0,7}}["']|%22)?{_SEPARATOR}){_VALUE}""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+# In a sentence only what looks drawn by chance is taken for what its name says.
+_TOLD_SECRET = re.compile(
+    r"""\b(?P<lead>(?i:password|passphrase|secret|token|api[ ]?key|credential)s?
+        (?:[ ]\w{1,20}){0,3}:?[ ])
+        (?P<value>(?=[^\s/]*[a-z])(?=[^\s/]*[A-Z])(?=[^\s/]*[0-9])[\w+=.~-][\w+/=.~-]{9,})""",
+    re.VERBOSE,
 )
 # Short names mean something else too: what they name is hidden only as a parameter or a JSON key.
 _SHORTLY_NAMED = re.compile(
@@ -347,6 +354,7 @@ SECRET_RULES = (
     Rule(("[",), _HEADER_LIST, _lead_and("secret", '"', '"')),
     Rule(("cookie",), _COOKIE, _hide_named),
     Rule(_SECRET_NAMES, _NAMED_SECRET, _hide_named),
+    Rule(("pass", "secret", "token", "key", "credential"), _TOLD_SECRET, _HIDE_SECRET),
     Rule(("=", "%3d", '"', "'"), _SHORTLY_NAMED, _hide_named),
     Rule(("--", "-u ", "identified"), _COMMAND_OPTION, _HIDE_SECRET),
     Rule(("</",), _XML_ELEMENT, _HIDE_SECRET),

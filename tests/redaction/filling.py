@@ -53,6 +53,8 @@ def secret(rng: Random, field: str) -> tuple[list[str], str]:
         case "literal":
             of = {"n": _name, "p": lambda r: planted.chars(r, 9), **planted.PERSONAL}
             value = planted.drawn(rng, of)
+        case "mixed":
+            value = f"a{planted.chars(rng, rng.randint(10, 40))}Z{rng.randint(0, 9)}"
         case "digits":
             value = str(rng.randint(10**8, 10**10))
         case "hex":

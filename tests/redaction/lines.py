@@ -122,6 +122,10 @@ TEXTS = (
     "refreshToken: '{named}', idToken: '{shaped}', sessionToken: \"{named}\"",
     "docker login -u svc --password {password} registry.example.com",
     "kubectl: error: token: {named}",
+    "WARN Authentication token expired: {mixed}",
+    "Retrying with key {shaped} and secret {mixed}",
+    "the password is {mixed}, said nobody",
+    "body=authToken%22%3A%22{named}%22%2C%22x%22",
     "next attempt with Authorization:Bearer%20{named}",
 )
 
