@@ -63,7 +63,8 @@ _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?"
     r"(?:-----END [A-Z ]{0,40}KEY(?: BLOCK)?-----|\Z)"
     # Of a key whose beginning was cut off, only its lines of base64 are left.
-    r"|(?:[A-Za-z0-9+/=]{16,80}(?:\s|\\r|\\n){1,4}){1,400}-----END [A-Z ]{0,40}PRIVATE KEY"
+    r"|(?<![A-Za-z0-9+/=])(?:[A-Za-z0-9+/=]{16,80}+(?:\s|\\r|\\n){1,4}+){1,80}+"
+    r"-----END [A-Z ]{0,40}PRIVATE KEY"
     r"(?: BLOCK)?-----",
     re.DOTALL,
 )
@@ -294,7 +295,9 @@ def _hide_ipv6(stand_in: StandIn, run: re.Match[str]) -> str:
     out: list[str] = []
     at = 0
     while at < len(groups):
-        for size in range(min(_MOST_GROUPS, len(groups) - at), _FEWEST_GROUPS - 1, -1):
+        # Three colons in a row begin no address.
+        most = _MOST_GROUPS if any(groups[at : at + _FEWEST_GROUPS]) else 0
+        for size in range(min(most, len(groups) - at), _FEWEST_GROUPS - 1, -1):
             if address := _ipv6(groups[at : at + size]):
                 out.append(stand_in("ip", address))
                 at += size
@@ -315,7 +318,9 @@ def _ipv6(groups: list[str]) -> str:
     address = ":".join(groups)
     # `a::b` is a cast or a name of a program more often than an address without any digit.
     is_likely = _DIGIT.search(address) or len(groups) >= _GROUPS_WITHOUT_DIGIT
-    if not is_likely or not all(_HEX_GROUP.fullmatch(g) for g in groups):
+    if not is_likely or address.count("::") > 1 or ":::" in address:
+        return ""
+    if not all(_HEX_GROUP.fullmatch(group) for group in groups):
         return ""
     try:
         return str(ipaddress.IPv6Address(address))

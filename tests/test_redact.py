@@ -306,6 +306,8 @@ def test_personal_data_goes_wherever_it_stands(before: str, datum: str) -> None:
             "\x1b]",
             "\x90",
         ),
+        *('cookie:["', "token a ", "SELECT x FROM ", "--key ", "</token>", "x-key", "a:b@tcp"),
+        *("private key " + ("A" * 64 + "\n") * 200, "%3a1", "sk-a", '=["a",'),
         *("-----BEGIN PRIVATE KEY-----", "value ", "eyJaaaaaa.", "'\n", "ip-1", "a%40", "x@y.zz."),
     ],
 )
