@@ -2,7 +2,7 @@
 
 The shapes of keys are those that their issuers document (a fixed prefix, an alphabet, a least
 length); names and separators are those of HTTP headers, JSON, query strings, command lines,
-libpq, JDBC and ODBC. Each rule is a pattern and what it makes of a match; `RULES` is in the order
+libpq, JDBC and ODBC. Each rule is a pattern and what it makes of a match; rules stand in the order
 in which they must run: a private key holds what looks like other secrets, a header holds quotes.
 """
 
@@ -162,8 +162,8 @@ _KEY_SHAPES = re.compile(
 )
 
 
-# A custom verb of a path, as in `/v1/password:reset`.
 _COLUMN = re.compile(r"[A-Za-z_.\"()$,]+[0-9]{0,5}[),;]*|\$[0-9]+\S*")
+# A custom verb of a path, as in `/v1/password:reset`.
 _VERB = re.compile(r"[A-Za-z]+(?=\?|\Z)")
 
 
@@ -181,7 +181,7 @@ def _hide_named(stand_in: StandIn, match: re.Match[str]) -> str:
 
 
 def _hide_named_in_sql(stand_in: StandIn, match: re.Match[str]) -> str:
-    # `SET password = new.password` compares columns.
+    # `SET password = new.password` names a column.
     return match.group() if _COLUMN.fullmatch(match["value"]) else _hide_named(stand_in, match)
 
 
