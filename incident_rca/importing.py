@@ -137,10 +137,11 @@ def with_declared_clock(source: SourceStatus, settings: Settings) -> SourceStatu
 
 
 def with_settings(case: Case, settings: Settings) -> Case:
-    """The case with the topology, thresholds and declared clock bounds of these settings."""
+    """The case with the topology, thresholds, user ids and clock bounds of these settings."""
     return replace(
         case,
         topology=settings.topology,
+        user_ids=settings.user_ids,
         thresholds=Thresholds(
             plausible_deadline_seconds=settings.plausible_deadline_seconds,
             large_table_rows=settings.large_table_rows,

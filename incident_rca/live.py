@@ -16,6 +16,7 @@ from incident_rca.formats.parsed import RawInput, utc_instant
 from incident_rca.model import Case, TimeWindow
 from incident_rca.model.live import LiveLocks
 from incident_rca.pipeline import joined_tables
+from incident_rca.pseudonyms import numbered
 from incident_rca.sources.lock_snapshots import (
     COLUMNS,
     Known,
@@ -113,9 +114,10 @@ def live_locks(records: list[Record], server: str, cure: str = "") -> LiveLocks:
     _, counted, seen = records
     raw = RawInput(path=Path(server), file=server, source=server, work=Path())
     frames = frames_of_records(records, raw)
-    tables = joined_tables({name: [frame] for name, frame in frames.items()})
     at = utc_instant(seen["locks_at"])
     window = TimeWindow(at - timedelta(microseconds=1), at + timedelta(seconds=1))
+    joined = joined_tables({name: [frame] for name, frame in frames.items()})
+    case, tables = numbered(Case(id=server, title="", window=window), joined)
     sessions = {row[0]: _session(row) for row in seen["sessions"]}
     is_blind = records[0]["visibility"] == "restricted"
     # A moment lies between the probe and the locks: who waits in these is who is shown.
@@ -131,7 +133,7 @@ def live_locks(records: list[Record], server: str, cure: str = "") -> LiveLocks:
         blockers=blockers(tables.locks, sessions, at),
         episodes=tuple(
             replace(e, held_end=replace(e.held_end, hi=None, reason="it is held now"))
-            for e in lock_episodes(Case(id=server, title="", window=window), tables)
+            for e in lock_episodes(case, tables)
         ),
         blind=HIDDEN if is_blind else "",
         cure=cure if is_blind else "",

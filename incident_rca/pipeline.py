@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from incident_rca import case as case_folder
 from incident_rca.case import failed
-from incident_rca.errors import BadInput, NoEvidence
+from incident_rca.errors import BadInput, IncidentRcaError, NoEvidence
 from incident_rca.formats import BY_KIND, FORMATS
 from incident_rca.formats.parsed import Format, Parsed, RawInput
 from incident_rca.model import (
@@ -21,6 +21,8 @@ from incident_rca.model import (
     SourceStatus,
     TimeWindow,
 )
+from incident_rca.pseudonyms import numbered
+from incident_rca.redact import redact_query, redact_text
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 from incident_rca.typed_frames import as_schema
 from incident_rca.window import format_instant
@@ -36,15 +38,22 @@ Progress = Callable[[str], None]
 
 
 def parse_raw(known: Format, raw: RawInput) -> Parsed:
-    """The rows of a raw file; raises BadInput, naming it, where its shape is not its kind's."""
+    """The rows of a raw file; raises BadInput, naming it, where its shape is not its kind's.
+
+    What is said about the file, here or in the error, has no secret of it.
+    """
     try:
-        return known.parse(raw)
+        parsed = known.parse(raw)
+    except IncidentRcaError as error:
+        raise type(error)(redact_query(error.message), hint=error.hint) from error
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise BadInput(
             f"{raw.path}: is damaged, or no {known.kind} after all "
-            f"({type(error).__name__}: {error})",
+            f"({type(error).__name__}: {redact_text(str(error))})",
             hint="fetch or copy the file again; `--as KIND` says what it is",
         ) from error
+    damage, blind = redact_query(parsed.damage), redact_query(parsed.blind)
+    return replace(parsed, damage=damage, blind=blind)
 
 
 def parse_sources(
@@ -126,7 +135,8 @@ def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Cas
     sources = tuple(case_folder.check_files(folder, s) for s in case.sources)
     if all(s.state is SourceState.FAILED for s in sources):
         raise NoEvidence(
-            f"{folder}: no source can be read: " + "; ".join(s.reason for s in sources),
+            f"{folder}: no source can be read: "
+            + "; ".join(redact_query(s.reason) for s in sources),
             hint="restore the files of raw/, or import them again",
         )
     case = replace(case, sources=sources)
@@ -141,7 +151,7 @@ def analyse_case(folder: Path, progress: Progress = lambda _: None) -> Analysis:
     """The analysis of a case folder: a pure function of its files."""
     case, tables = build_tables(folder, progress)
     progress("analysing")
-    return analysed(folder, as_reported(case), tables)
+    return analysed(folder, *reported(case, tables))
 
 
 def analysed(folder: Path, case: Case, tables: Tables) -> Analysis:
@@ -158,6 +168,11 @@ def analysed(folder: Path, case: Case, tables: Tables) -> Analysis:
         series=aligned_series(observed),
         sweep=kept_sweep(folder, observed[0]),
     )
+
+
+def reported(case: Case, tables: Tables) -> tuple[Case, Tables]:
+    """The case as a report shows it, and its tables with the same numbers for what is hidden."""
+    return numbered(as_reported(case), tables)
 
 
 def as_reported(case: Case) -> Case:

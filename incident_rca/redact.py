@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from incident_rca.secret_shapes import (
+    ADDRESS_RULES,
+    EMAIL_RULES,
+    KEY_RULES,
+    PLACEHOLDER,
+    QUOTED_RULES,
+    SECRET_RULES,
+    SHAPE_RULES,
+    SQL_SECRET_RULES,
+    VALUE_RULES,
+    StandIn,
+    applied,
+)
+
+
+def by_kind(kind: str, _value: str) -> str:
+    """A placeholder that says of a value only what it is."""
+    return f"<{kind}>"
+
 
 # --- SQL --------------------------------------------------------------------------------------
 
 _SQL_TOKEN = re.compile(
-    r"""(?P<blank>\s+|--[^\r\n]*)
+    rf"""(?P<blank>\s+|--[^\r\n]*)
+    | (?P<hidden>{PLACEHOLDER.pattern})
+    | (?P<unquoted>[0-9A-Fa-f]{{1,4}}(?::[0-9A-Fa-f]{{0,4}}){{3,8}}(?!\w)
+        |[\w.%+][\w.%+-]{{0,63}}+@(?:[\w-]+\.)+[^\W\d_][\w-]+)
     | (?P<comment>/\*)
     | (?P<string>(?:[uU]&|[bBeEnNxX])?')
     | (?P<dollar>\$(?:[^\W\d]\w*)?\$)
@@ -27,10 +49,11 @@ _ESCAPED_QUOTE_END = re.compile(r"(?:[^'\\]|\\.|'')*+'", re.DOTALL)
 _CONTINUED = re.compile(r"\s*'")
 _IDENTIFIER_END = re.compile(r'[^"]*+(?:""[^"]*+)*+"')
 _CUT_IDENTIFIER = re.compile(r'"[\w ]{0,63}')
+_COPY_DATA = re.compile(r"\bFROM\s+STDIN\b[^;]{0,200};[ \t]*\r?\n(?=.)", re.IGNORECASE | re.DOTALL)
 _PARAMETER_DIGITS = 5  # PostgreSQL knows 65,535 of them: more digits are data
 
 
-def redact_sql(text: str) -> str:
+def redact_sql(text: str, stand_in: StandIn = by_kind) -> str:
     """The statement with each literal as `$n`, without comments, its blanks collapsed.
 
     Parameters that it already has keep their numbers, new ones follow the highest. It takes any
@@ -39,11 +62,11 @@ def redact_sql(text: str) -> str:
     >>> redact_sql("SELECT * FROM t_2 WHERE a = 'it''s' AND b > 1.5 -- mine")
     'SELECT * FROM t_2 WHERE a = $1 AND b > $2'
     """
-    pieces = tuple(_sql_pieces(text))
-    number = max((int(p[1:]) for kind, p in pieces if kind == "parameter"), default=0)
+    pieces = tuple(_sql_pieces(applied(SHAPE_RULES, text, stand_in)))
+    number = max((int(p[1:]) for kind, p, _ in pieces if kind == "parameter"), default=0)
     out: list[str] = []
     last = ""
-    for kind, piece in pieces:
+    for kind, piece, _ in pieces:
         if kind == "comment":
             piece = " "
         elif kind == "literal":
@@ -56,7 +79,10 @@ def redact_sql(text: str) -> str:
             out.append(" ")
         out.append(piece)
         last = piece[-1]
-    return _mask_identities(" ".join("".join(out).split()))
+    statement = " ".join("".join(out).split())
+    # A line of another program may have been taken for one more line of the statement.
+    statement = _mask_identities(applied(SQL_SECRET_RULES, statement, stand_in), stand_in)
+    return applied(ADDRESS_RULES, statement, stand_in)
 
 
 def comments_of(text: str) -> tuple[str, ...]:
@@ -65,13 +91,24 @@ def comments_of(text: str) -> tuple[str, ...]:
     >>> comments_of("SELECT '/* no */' /* yes */ -- and this")
     ('/* yes */', '-- and this')
     """
-    return tuple(piece for kind, piece in _sql_pieces(text) if kind == "comment")
+    return tuple(piece for kind, piece, _ in _sql_pieces(text) if kind == "comment")
 
 
-def _sql_pieces(text: str) -> Iterator[tuple[str, str]]:
-    """The statement in (kind, text) pieces: `literal`, `parameter`, `comment`, `blank`, `word` or
-    `other`; a literal has no text.
+def _sql_pieces(text: str) -> Iterator[tuple[str, str, int]]:
+    """The statement in pieces: their kind, their text, and where each ends.
+
+    Kinds are `literal` (without its text), `parameter`, `comment`, `blank`, `word` and others. The
+    rows that follow a COPY are one literal.
     """
+    copied = _COPY_DATA.search(text)
+    for kind, piece, end in _sql_tokens(text):
+        if copied and end > copied.end():
+            yield "literal", "", len(text)
+            return
+        yield kind, piece, end
+
+
+def _sql_tokens(text: str) -> Iterator[tuple[str, str, int]]:
     at = 0
     while token := _SQL_TOKEN.match(text, at):
         kind, piece = str(token.lastgroup), token.group()
@@ -79,30 +116,30 @@ def _sql_pieces(text: str) -> Iterator[tuple[str, str]]:
         match kind:
             case "comment":
                 at = _comment_end(text, at)
-                yield "comment", text[token.start() : at]
+                yield "comment", text[token.start() : at], at
             case "blank" if piece.startswith("--"):
-                yield "comment", piece
+                yield "comment", piece, at
             case "blank":
-                yield "blank", " "
+                yield "blank", " ", at
             case "string":
                 at = _string_end(text, at, escaped=piece[0] in "eE")
-                yield "literal", ""
+                yield "literal", "", at
             case "dollar":
                 close = text.find(piece, at)
                 at = len(text) if close < 0 else close + len(piece)
-                yield "literal", ""
-            case "number":
-                yield "literal", ""
+                yield "literal", "", at
+            case "number" | "unquoted":
+                yield "literal", "", at
             case "parameter" if len(piece) - 1 > _PARAMETER_DIGITS:
-                yield "literal", ""
+                yield "literal", "", at
             case "quoted":
                 end = _IDENTIFIER_END.match(text, at)
                 start, at = token.start(), end.end() if end else len(text)
                 # Open to the end it may be a cut name, but also a quote that went astray.
                 is_name = end or _CUT_IDENTIFIER.fullmatch(text, start)
-                yield ("other", text[start:at]) if is_name else ("literal", "")
+                yield ("other", text[start:at], at) if is_name else ("literal", "", at)
             case _:
-                yield kind, piece
+                yield kind, piece, at
 
 
 def _comment_end(text: str, at: int) -> int:
@@ -127,165 +164,105 @@ def _string_end(text: str, at: int, *, escaped: bool) -> int:
 
 # --- log lines and free text ------------------------------------------------------------------
 
-_PLACEHOLDER = re.compile(r"<(?:card|email|ip|secret|value)>")
-_PRIVATE_KEY = re.compile(
-    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}KEY-----|\Z)", re.DOTALL
+# A statement in the middle of a text ends at a bracket that it did not open, at a semicolon, or
+# where PostgreSQL begins the next of its own lines.
+_STATEMENT = re.compile(
+    r"""\b(?:SELECT\s(?=[^;]{1,400}?\sFROM\s)|INSERT\s+INTO\s|UPDATE\s+[\w."]+\s+SET\s
+        |DELETE\s+FROM\s|MERGE\s+INTO\s|(?:ALTER|CREATE)\s+(?:ROLE|USER)\s|CALL\s+[\w."]+\(
+        |EXECUTE\s+\w+\s?\()""",
+    re.VERBOSE | re.IGNORECASE,
 )
-# The values of rows in PostgreSQL's DETAIL lines; they may hold parentheses themselves.
-_ROW_VALUES = re.compile(
-    r"(?P<lead>\) ?= ?|Failing row contains )\((?:"
-    r".*?\)(?=\s(?:already exists|is not present|is still referenced|is duplicated|conflicts))"
-    r"|.*\)|.*)",
-    re.DOTALL,
+_STATEMENT_WORDS = (
+    "from",
+    "insert",
+    "update",
+    "delete",
+    "merge",
+    "role",
+    "user",
+    "call",
+    "execute",
 )
-# PostgreSQL quotes names with ", but in these messages it quotes data.
-_BAD_VALUE = re.compile(
-    r"""(?P<lead>(?:invalid\ input\ (?:syntax|value)[^":]{0,80}|malformed\ \w{1,20}\ literal
-        |value\ out\ of\ range):\ |\bvalue\ )"[^"]*+(?:"|\Z)""",
-    re.VERBOSE,
-)
-_NAMED_SECRET = re.compile(
-    r"""(?P<lead>(?:pass(?:word|wd|phrase)|\bpwd|secret|token|(?:api|access|private)[ _-]?key
-        |authorization|credentials?|signature)
-        (?:[_-]?(?:key|id|value|hash))?
-        \\?["']?[ \t]{0,3}(?:=>?|:(?!:))[ \t]{0,3})
-        (?P<value>
-            \\"(?:[^"\\]|\\[^"])*+(?:\\"|\Z)
-          | "(?:[^"\\]|\\.)*+(?:"|\Z)
-          | '(?:[^'\\]|\\.|'')*+(?:'|\Z)
-          | (?:(?:basic|bearer|digest|token|aws4-hmac-sha256)[ ]{1,3})?
-            (?:[^\s&;"'\\]|\\(?!["']))+
-        )""",
-    re.VERBOSE | re.IGNORECASE | re.DOTALL,
-)
-_COOKIE = re.compile(r"""(?P<lead>\b(?:set-)?cookie["']?: ?["']?)[^"'\r\n]+""", re.IGNORECASE)
-_BEARER = re.compile(r"\b(?P<lead>bearer )[\w.~+/=-]{6,}", re.IGNORECASE)
-_QUOTED = re.compile(
-    r"""(?<!\w)(?:
-        [eE]'(?:[^'\\]|\\.|'')*+(?:'|\Z)
-      | (?:[uU]&|[bBnNxX])?'(?P<inner>[^']*+(?:''[^']*+)*+)(?:'|\Z)
-    )""",
-    re.VERBOSE | re.DOTALL,
-)
-_URL_USER = re.compile(r"""://[^\s'"<>]{1,512}@""")
-_KEY_SHAPES = re.compile(
-    r"""(?<![A-Za-z0-9])(?:
-        eyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?                     # JSON web tokens
-      | (?:AKIA|ASIA|AIDA|AROA)[A-Z0-9]{12,124}               # AWS
-      | (?:gh[pousr]|github_pat)_\w{20,} | glpat-[\w-]{20,}   # GitHub, GitLab
-      | xox[abeprs]-[\w-]{10,} | [rs]k_live_\w{10,}           # Slack, Stripe
-    )(?![A-Za-z0-9])\$*""",
-    re.VERBOSE | re.ASCII,
-)
-_EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]*\w(?:@|%40)(?:[\w-]+\.)+[^\W\d_][\w$-]+", re.IGNORECASE)
-# Digits inside a uuid or behind a decimal point are no card.
-_CARD = re.compile(
-    r"""(?<![0-9A-Za-z])(?<!\d\.)(?<![0-9A-Fa-f]{4}-)(?:
-        [2-6]\d{3}(?P<gap>[ -])\d{4}(?P=gap)\d{4}(?P=gap)\d{4}
-      | 3\d{3}(?P<gap2>[ -])\d{6}(?P=gap2)\d{4,5}
-      | [2-6]\d{12,18}
-    )(?![0-9A-Za-z]|-[0-9A-Fa-f]{4}|\.\d)""",
-    re.VERBOSE | re.ASCII,
-)
-_OCTET = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]?[0-9])"
-_IPV4 = re.compile(rf"(?<![0-9.vV])(?:{_OCTET}\.){{3}}{_OCTET}(?!\.?[0-9])")
-_IPV4_IN_NAME = re.compile(rf"(?<![\w-])ip(?:-{_OCTET}){{4}}(?![\w-])")
-_COLON_RUN = re.compile(r"(?<![\w.:])[\w.:]*[\w:]")
-_HEX_GROUP = re.compile(r"[0-9A-Fa-f]{0,4}")
-_DIGIT = re.compile(r"[0-9]")
-_MOST_GROUPS, _FEWEST_GROUPS = 9, 3  # of `1:2:3:4:5:6:7::` and of `::1`
+_NEXT_LINE = re.compile(r"\n(?:Process [0-9]+:|[A-Z]{4,12}:|\[)")
+_OPENING, _CLOSING = "([{", ")]}"
 
 
-def redact_text(text: str) -> str:
+def redact_text(text: str, stand_in: StandIn = by_kind) -> str:
     """The text with secrets, personal data and quoted values as `<secret>`, `<email>`, `<ip>`, ….
 
     Times, pids, versions of up to three parts, uuids and latencies stay. Redacting it again
-    changes nothing.
+    changes nothing. `stand_in` gives the placeholder of a kind and a value.
 
     >>> redact_text("10.0.0.1 user ada@example.com: token=abc, took 1.2 at 08:15:02")
     '<ip> user <email>: token=<secret>, took 1.2 at 08:15:02'
     """
+    return _settled(_redact_once, text, stand_in)
+
+
+def redact_query(text: str, stand_in: StandIn = by_kind) -> str:
+    """A query, or a command to copy, without secrets and personal data; what it quotes stays.
+
+    >>> redact_query("fields @message | filter route = '/orders' and ip = '10.0.0.1'")
+    "fields @message | filter route = '/orders' and ip = '<ip>'"
+    """
+    return _settled(_without_identities, text, stand_in)
+
+
+def told(value: object, limit: int = 40) -> str:
+    """The beginning of a value of a raw file, redacted, for a message about it."""
+    return plain(redact_text(str(value)), limit)
+
+
+def _settled(redact: Callable[[str, StandIn], str], text: str, stand_in: StandIn) -> str:
     # One replacement can lay bare the next; each pass hides more, so this ends.
-    while (hidden := _redact_once(text)) != text:
+    while (hidden := redact(text, stand_in)) != text:
         text = hidden
     return text
 
 
-def _redact_once(text: str) -> str:
-    text = _PRIVATE_KEY.sub("<secret>", text)
-    text = _ROW_VALUES.sub(r"\g<lead>(<value>)", text)
-    text = _BAD_VALUE.sub(r'\g<lead>"<value>"', text)
-    text = _NAMED_SECRET.sub(_hide_named, text)
-    text = _COOKIE.sub(r"\g<lead><secret>", text)
-    text = _BEARER.sub(r"\g<lead><secret>", text)
-    text = _QUOTED.sub(_hide_quoted, text)
-    text = _mask_identities(text)
-    text = _CARD.sub(_hide_card, text)
-    text = _IPV4.sub("<ip>", text)
-    text = _IPV4_IN_NAME.sub("<ip>", text)
-    return _COLON_RUN.sub(_hide_ipv6, text)
+def _redact_once(text: str, stand_in: StandIn) -> str:
+    text = applied(VALUE_RULES, _redact_statements(text, stand_in), stand_in)
+    text = applied(QUOTED_RULES, applied(SECRET_RULES, text, stand_in), stand_in)
+    return applied(ADDRESS_RULES, _mask_identities(text, stand_in), stand_in)
 
 
-def _mask_identities(text: str) -> str:
-    """What may be masked in SQL too, where it stands for a literal that was never quoted."""
-    text = _URL_USER.sub("://<secret>@", text)
-    text = _KEY_SHAPES.sub("<secret>", text)
-    # One may be glued to the next, and is seen only when that is gone.
-    while (hidden := _EMAIL.sub("<email>", text)) != text:
-        text = hidden
-    return text
+def _without_identities(text: str, stand_in: StandIn) -> str:
+    text = _mask_identities(applied(SECRET_RULES, text, stand_in), stand_in)
+    return applied(ADDRESS_RULES, text, stand_in)
 
 
-def _hide_named(match: re.Match[str]) -> str:
-    value = match["value"]
-    quote = next((q for q in ('\\"', '"', "'") if value.startswith(q)), "")
-    body = value.removeprefix(quote).removesuffix(quote) if quote else value.rstrip(",)]}")
-    if _PLACEHOLDER.fullmatch(body) or not (body or quote):
-        return match.group()
-    tail = quote or value[len(body) :]
-    return f"{match['lead']}{quote}<secret>{tail}"
-
-
-def _hide_quoted(match: re.Match[str]) -> str:
-    is_hidden = match["inner"] and _PLACEHOLDER.fullmatch(match["inner"])
-    return match.group() if is_hidden else "'<value>'"
-
-
-def _hide_card(match: re.Match[str]) -> str:
-    digits = [int(c) for c in match.group() if c.isdigit()]
-    doubled = [sum(divmod(2 * d, 10)) for d in digits[-2::-2]]
-    # A 2 starts cards from 2221 to 2720, and otherwise clock readings such as 20260115142301.
-    issued = digits[0] != 2 or (len(digits) == 16 and 2221 <= int(match.group()[:4]) <= 2720)
-    return "<card>" if issued and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0 else match.group()
-
-
-def _hide_ipv6(run: re.Match[str]) -> str:
-    """The run of words and colons with each IPv6 address in it hidden, the longest that fits."""
-    groups = run.group().split(":")
+def _redact_statements(text: str, stand_in: StandIn) -> str:
+    small = text.lower()
+    if not any(word in small for word in _STATEMENT_WORDS):
+        return text
     out: list[str] = []
     at = 0
-    while at < len(groups):
-        for size in range(min(_MOST_GROUPS, len(groups) - at), _FEWEST_GROUPS - 1, -1):
-            if _is_ipv6(groups[at : at + size]):
-                out.append("<ip>")
-                at += size
-                break
-        else:
-            out.append(groups[at])
-            at += 1
-    return ":".join(out)
+    while begun := _STATEMENT.search(text, at):
+        start, end = begun.start(), _statement_end(text, begun.start())
+        blank = " " if text[end - 1].isspace() and end < len(text) else ""
+        out += [text[at:start], redact_sql(text[start:end], stand_in), blank]
+        at = end
+    return "".join([*out, text[at:]]) if out else text
 
 
-def _is_ipv6(groups: list[str]) -> bool:
-    address = ":".join(groups)
-    # `a::b` is a cast or a name of a program more often than an address without any digit.
-    if not all(_HEX_GROUP.fullmatch(g) for g in groups) or not _DIGIT.search(address):
-        return False
-    try:
-        ipaddress.IPv6Address(address)
-    except ValueError:
-        return False
-    return True
+def _statement_end(text: str, start: int) -> int:
+    next_line = _NEXT_LINE.search(text, start)
+    limit = next_line.start() if next_line else len(text)
+    depth, before = 0, start
+    for kind, piece, end in _sql_tokens(text[start:limit]):
+        depth += (piece in _OPENING) - (piece in _CLOSING) if kind == "other" else 0
+        if depth < 0 or (kind == "other" and piece == ";"):
+            return before
+        before = start + end
+    return limit
+
+
+def _mask_identities(text: str, stand_in: StandIn) -> str:
+    text = applied(KEY_RULES, text, stand_in)
+    # One may be glued to the next, and is seen only when that is gone.
+    while (hidden := applied(EMAIL_RULES, text, stand_in)) != text:
+        text = hidden
+    return text
 
 
 # --- text for a reader ------------------------------------------------------------------------

@@ -57,7 +57,8 @@ class Settings:
     for. `clock_offset_seconds`: bounds of each system's clock against true time. What
     begins with `postgres_` says where its past is found and how its log is written, what begins
     with `lint_` how migrations are run; 0 rows per second means that nobody measured. What begins
-    with `tickets_` is where a ticket system's API is.
+    with `tickets_` is where a ticket system's API is. `user_ids` are patterns of what reports hide
+    as the id of a user.
     """
 
     timezone: str = "UTC"
@@ -79,6 +80,7 @@ class Settings:
     tickets_github: str = "https://api.github.com"
     tickets_pagerduty: str = "https://api.pagerduty.com"
     tickets_slack: str = "https://slack.com/api"
+    user_ids: tuple[str, ...] = ()
     clock_offset_seconds: Mapping[str, tuple[float, float]] = field(
         default_factory=_assumed_offsets, hash=False
     )
@@ -121,12 +123,13 @@ SCALARS: Mapping[str, tuple[tuple[str, ...], Reader]] = {
     "tickets_github": (("tickets", "github"), reading.secure_url),
     "tickets_pagerduty": (("tickets", "pagerduty"), reading.secure_url),
     "tickets_slack": (("tickets", "slack"), reading.secure_url),
+    "user_ids": (("redaction", "user_ids"), reading.patterns),
 }
 _TOP = (
-    *("timezone", "analysis", "postgres", "lint", "tickets", *SECTIONS),
+    *("timezone", "analysis", "postgres", "lint", "tickets", "redaction", *SECTIONS),
     *("clock_offset_seconds", "services", "routes"),
 )
-_TABLES = ("analysis", "postgres", "lint", "tickets")
+_TABLES = ("analysis", "postgres", "lint", "tickets", "redaction")
 _SERVICE: Mapping[str, Reader] = {
     "grpc": reading.methods,
     "tables": reading.tables,
@@ -300,9 +303,11 @@ def _overrule(values: dict[str, Any], origins: dict[str, str], environ: Mapping[
 
 
 def _given_as_text(text: str, reader: Reader) -> object:
-    """A variable's text as its reader takes it: a list by its commas, a number, or as it is."""
+    """A variable's text as its reader takes it: a list, one pattern, a number, or as it is."""
     if reader is reading.instances:
         return text.split(",")
+    if reader is reading.patterns:
+        return [text]
     if reader is reading.boolean:
         return {"true": True, "false": False}.get(text, text)
     if reader not in (reading.integer, reading.seconds):

@@ -71,6 +71,18 @@ def instances(value: object) -> tuple[str, ...]:
     return names
 
 
+def patterns(value: object) -> tuple[str, ...]:
+    found = texts(value)
+    for pattern in found:
+        try:
+            is_empty = re.search(pattern, "") is not None
+        except re.error as error:
+            raise Unfit(f"a list of regular expressions ({error})") from error
+        if is_empty:
+            raise Unfit("a list of regular expressions that match no empty text")
+    return found
+
+
 def timezone(value: object) -> str:
     name = text(value)
     try:

@@ -16,9 +16,10 @@ from incident_rca.pipeline import (
     REPORT_MD,
     Progress,
     analysed,
-    as_reported,
     parse_sources,
+    reported,
 )
+from incident_rca.redact import redact_text
 from incident_rca.replaying import KEPT_SWEEP, sweep_problem
 from incident_rca.report.blocks import edited_blocks, generated_only
 from incident_rca.report.charts import charts_of
@@ -43,17 +44,18 @@ def verify_case(folder: Path, progress: Progress = lambda _: None) -> tuple[Chec
     """Each file of the case against what it must be: hashes, tables, reports, charts."""
     case = case_folder.read_case(folder)
     files = [file for source in case.sources for file in source.files]
-    checks = [Check(file.path, case_folder.problem_of(folder, file)) for file in files]
+    problems = [(file.path, case_folder.problem_of(folder, file)) for file in files]
+    checks = [Check(redact_text(path), redact_text(problem)) for path, problem in problems]
     if any(c.problem for c in checks):
         return (*checks, Check(REPORT_JSON, "not compared: its raw files are not what they were"))
     progress("parsing raw files again")
     sources, fresh = parse_sources(folder, case.sources, progress)
     checks += [_table_check(folder, name, getattr(fresh, name)) for name in TABLE_NAMES]
-    reported = as_reported(replace(case, sources=sources))
-    problem = sweep_problem(folder, reported, fresh)
+    case, tables = reported(replace(case, sources=sources), fresh)
+    problem = sweep_problem(folder, case, tables)
     if problem is not None:
         checks.append(Check(KEPT_SWEEP, problem))
-    analysis = analysed(folder, reported, fresh)
+    analysis = analysed(folder, case, tables)
     return (*checks, *_report_checks(folder, analysis), *_page_checks(folder, analysis))
 
 

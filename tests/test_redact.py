@@ -149,7 +149,7 @@ def test_placeholders_are_numbered_in_order(text: str) -> None:
             "PGPASSWORD=<secret> AWS_SECRET_ACCESS_KEY=<secret>",
         ),
         ("password='it''s' x", "password='<secret>' x"),
-        ("ALTER ROLE a PASSWORD 'x'", "ALTER ROLE a PASSWORD '<value>'"),
+        ("ALTER ROLE a PASSWORD 'x'", "ALTER ROLE a PASSWORD $1"),
         ("postgres://ada:p@ss@db:5432/x", "postgres://<secret>@db:5432/x"),
         ("Cookie: sid=1; b=2\nx", "Cookie: <secret>\nx"),
         ("card 4111 1111 1111 1111 and 5555555555554444.", "card <card> and <card>."),
@@ -306,6 +306,8 @@ def test_personal_data_goes_wherever_it_stands(before: str, datum: str) -> None:
             "\x1b]",
             "\x90",
         ),
+        *('cookie:["', "token a ", "SELECT x FROM ", "--key ", "</token>", "x-key", "a:b@tcp"),
+        *("private key " + ("A" * 64 + "\n") * 200, "%3a1", "sk-a", '=["a",'),
         *("-----BEGIN PRIVATE KEY-----", "value ", "eyJaaaaaa.", "'\n", "ip-1", "a%40", "x@y.zz."),
     ],
 )

@@ -3,12 +3,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from incident_rca.errors import BadSettings, ExitCode
-from incident_rca.model import Basis, Route, Service
+from incident_rca.importing import with_settings
+from incident_rca.model import Basis, Case, Route, Service, TimeWindow
 from incident_rca.model.services import (
     AwsAccount,
     DatadogAccount,
@@ -17,6 +19,7 @@ from incident_rca.model.services import (
 )
 from incident_rca.settings import LoadedSettings, Settings, describe_settings, load_settings
 
+START = datetime(2026, 1, 15, 14, tzinfo=UTC)
 FULL = """\
 timezone = "Asia/Tokyo"
 
@@ -325,6 +328,22 @@ def test_the_environment_overrules_what_the_file_says_of_postgres(tmp_path: Path
     assert loaded.origins["postgres.recordings"] == str(tmp_path / "incident-rca.toml")
     rows = {key: value for key, value, _ in describe_settings(loaded, environ)}
     assert rows["postgres.performance_insights"] == "db-X, db-Y@us-east-1"
+
+
+def test_what_names_a_user_is_a_list_of_patterns(tmp_path: Path) -> None:
+    text = '[redaction]\nuser_ids = ["\\\\bu-[0-9]{3,5}\\\\b", "ACME-[0-9]+"]\n'
+    loaded = load(tmp_path, text)
+    assert loaded.settings.user_ids == (r"\bu-[0-9]{3,5}\b", "ACME-[0-9]+")
+    environ = {"INCIDENT_RCA_USER_IDS": "x[0-9]{1,3}"}
+    assert load(tmp_path, text, environ).settings.user_ids == ("x[0-9]{1,3}",)
+    case = Case(id="INC-1", title="", window=TimeWindow(START, START + timedelta(hours=1)))
+    assert with_settings(case, loaded.settings).user_ids == loaded.settings.user_ids
+
+
+@pytest.mark.parametrize("wrong", ['"u"', "[5]", '["("]', '["u*"]', '[""]'])
+def test_a_pattern_that_cannot_name_a_user_is_refused(tmp_path: Path, wrong: str) -> None:
+    error = refusal(tmp_path, f"[redaction]\nuser_ids = {wrong}")
+    assert "`redaction.user_ids`" in error.message and "line 2" in error.message
 
 
 @pytest.mark.parametrize(

@@ -118,13 +118,15 @@ def main() -> None:
                 stream.flush()
         os._exit(ExitCode.INTERRUPTED)
     except Exception as error:
+        from incident_rca.redact import redact_text
+
         where = error.__traceback__
         while where is not None and where.tb_next is not None:
             where = where.tb_next
         place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "unknown"
         err().print(
-            f"bug: {type(error).__name__}: {error} (at {place}, incident-rca {__version__}); "
-            "please report it with the command that you ran",
+            f"bug: {type(error).__name__}: {redact_text(str(error))} (at {place}, "
+            f"incident-rca {__version__}); please report it with the command that you ran",
             soft_wrap=True,
         )
         sys.exit(ExitCode.BUG)

@@ -241,14 +241,16 @@ def _instances(given: list[str] | None) -> tuple[str, ...]:
 
 def _tell(done: Collected, costs: Mapping[str, str], *, quiet: bool) -> None:
     from incident_rca.pipeline import with_gaps
+    from incident_rca.pseudonyms import redacted_source
     from incident_rca.redact import plain
 
     answered = {source.name for source in done.answered}
     for source in with_gaps(done.case).sources:
         if source.name in answered:
-            say(plain(_line(source, costs.get(source.name, "")), 2000), quiet=quiet)
-            if source.hint:
-                say(plain(f"hint:    {source.hint}", 2000), quiet=quiet)
+            shown = redacted_source(source)
+            say(plain(_line(shown, costs.get(source.name, "")), 2000), quiet=quiet)
+            if shown.hint:
+                say(plain(f"hint:    {shown.hint}", 2000), quiet=quiet)
     for name in done.known:
         say(f"known    {name} is in the case already", quiet=quiet)
     for name, reason in done.kept:
@@ -266,10 +268,11 @@ def _sources(case: Case) -> object:
     """The sources as report.json has them."""
     from incident_rca.model import Analysis
     from incident_rca.pipeline import as_reported
+    from incident_rca.pseudonyms import redacted_case
     from incident_rca.report.contract import to_contract
 
     nothing_analysed = Analysis(
-        case=as_reported(case),
+        case=redacted_case(as_reported(case)),
         outage=None,
         baselines=(),
         requests=0,

@@ -124,21 +124,28 @@ def log_reading(
 
 
 def _tell(done: Imported, *, quiet: bool) -> None:
-    for source in done.added:
+    from incident_rca.pseudonyms import redacted_source
+    from incident_rca.redact import redact_text
+
+    for source in map(redacted_source, done.added):
         rows = f"{source.rows:,} rows" + (f", {source.unparsed} unreadable" * bool(source.unparsed))
         reason = f": {source.reason}" if source.reason else ""
         say(f"{source.state:8} {source.name} ({source.kind}, {rows}){reason}", quiet=quiet)
     for name in done.already_there:
-        say(f"known    {name} is in the case already", quiet=quiet)
+        say(f"known    {redact_text(name)} is in the case already", quiet=quiet)
     for error in done.refused:
         tell(error)
 
 
 def _as_json(case: Path, done: Imported) -> dict[str, Any]:
+    from incident_rca.pseudonyms import redacted_source
+    from incident_rca.redact import redact_text
+
     keys = ("name", "kind", "state", "rows", "unparsed", "reason")
+    added = [redacted_source(source) for source in done.added]
     return {
         "case": str(case),
-        "added": [{key: getattr(source, key) for key in keys} for source in done.added],
-        "already_there": list(done.already_there),
+        "added": [{key: getattr(source, key) for key in keys} for source in added],
+        "already_there": [redact_text(name) for name in done.already_there],
         "refused": [error.message for error in done.refused],
     }

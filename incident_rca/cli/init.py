@@ -201,7 +201,7 @@ def _inferred(case: Path, *, quiet: bool) -> InferredTopology:
     with progress(quiet=quiet) as step:
         manifest, tables = pipeline.build_tables(case, step)
         step("inferring")
-        return infer_topology(pipeline.as_reported(manifest), tables)
+        return infer_topology(*pipeline.reported(manifest, tables))
 
 
 # --- the file ---------------------------------------------------------------------------------

@@ -61,6 +61,10 @@ def report(
     no_page: NoPage = False,
     profile: As = None,
     template: Template = None,
+    show_redactions: Annotated[
+        bool,
+        typer.Option("--show-redactions", help="Also print what is hidden: kinds, never values."),
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -88,6 +92,11 @@ def report(
     if profile or template:
         typer.echo(_document(case, analysis, profile, template, quiet=quiet), nl=False)
     show(case, analysis, as_json=as_json, quiet=quiet, has_data=bool(profile or template))
+    if show_redactions and not as_json:
+        from incident_rca.report.contract import to_contract
+        from incident_rca.report.redactions import screen
+
+        out().print(screen(to_contract(analysis)))
     raise typer.Exit(exit_code(analysis, fail_on))
 
 

@@ -145,7 +145,7 @@ def _replay(
     with progress(quiet=quiet) as step:
         known, tables = pipeline.build_tables(case, step)
         step("analysing")
-        observed = observe(pipeline.as_reported(known), tables)
+        observed = observe(*pipeline.reported(known, tables))
         evidence_ids = concluded(observed).evidence_ids
         step("replaying")
         found = what_if(observed[0], protection, pool_size)
@@ -169,7 +169,7 @@ def _traffic(case: Path, pool_size: int | None, *, quiet: bool) -> Traffic:
     with progress(quiet=quiet) as step:
         known, tables = pipeline.build_tables(case, step)
         step("reading the traffic")
-        return traffic_of(pipeline.as_reported(known), tables, pool_size)
+        return traffic_of(*pipeline.reported(known, tables), pool_size)
 
 
 def _export(

@@ -27,7 +27,7 @@ from incident_rca.formats.sql_answer import (
     within,
 )
 from incident_rca.model import System
-from incident_rca.redact import redact_text
+from incident_rca.redact import redact_text, told
 
 SERVICE = "cloudwatch_metrics"
 # Points of the last minutes are still being added to when they are asked for.
@@ -155,7 +155,7 @@ def _row(number: int, query: _Query, owner: str | None, at: datetime, value: flo
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"no number: {str(value)[:40]}")
+        raise ValueError(f"no number: {told(value)}")
     return float(value)
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from incident_rca.formats.known_metrics import KNOWN, Keys, Kind, KnownMetric
+from incident_rca.pseudonyms import mark
+from incident_rca.redact import redact_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,8 @@ def method_of(service: str | None, method: str | None) -> tuple[str | None, str 
         return service or None, None
     if method.casefold() in ("other", "_other"):
         return service or None, "_OTHER"
-    path = method.strip("/")
+    # Half a secret has no shape by which it could be known.
+    path = redact_text(method, mark).strip("/")
     before, slash, last = path.rpartition("/")
     if not slash and not service:
         before, _, last = path.rpartition(".")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from incident_rca.errors import BadInput
 from incident_rca.formats.known_metrics import KNOWN
 from incident_rca.formats.metric_names import known, suffix_unit
+from incident_rca.redact import told
 
 Basis = Literal["settings", "payload", "name", "suffix", "buckets"]
 
@@ -94,7 +95,7 @@ def _factor(text: str, metric: str) -> float:
     unit = _SPELLINGS.get(_spelled(text))
     if unit is None:
         raise BadInput(
-            f"the unit of {metric} is given as {text[:40]!r}, which is no unit of time known here",
+            f"the unit of {metric} is given as `{told(text)}`, which is no unit of time known here",
             hint="set it to one of s, ms, us, ns",
         )
     return _FACTORS[unit]
@@ -106,7 +107,7 @@ def _payload_factor(payload: str | Mapping[str, Any], metric: str) -> float | No
         return None if payload.strip().casefold() in _NOTHING_SAID else _factor(payload, metric)
     if payload.get("family") != "time":
         raise BadInput(
-            f"{metric} counts in {str(payload.get('name'))[:40]}, which is no time",
+            f"{metric} counts in {told(payload.get('name'))}, which is no time",
             hint="name a latency metric in `latency`, or set its `unit`",
         )
     scale = payload.get("scale_factor")

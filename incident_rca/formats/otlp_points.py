@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from incident_rca.formats.histograms import Histogram, checked
+from incident_rca.redact import told
 
 _NO_RECORDED_VALUE = 1
 _TEMPORALITIES: Mapping[Any, str] = {
@@ -62,10 +63,10 @@ def series_of(document: Mapping[str, Any]) -> Iterator[Series]:
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
     if value is not None and not isinstance(value, list):
-        raise ValueError(f"a list was expected, not {str(value)[:40]}")
+        raise ValueError(f"a list was expected, not {told(value)}")
     for item in value or ():
         if not isinstance(item, dict):
-            raise ValueError(f"an object was expected, not {str(item)[:40]}")
+            raise ValueError(f"an object was expected, not {told(item)}")
         yield item
 
 
@@ -177,14 +178,14 @@ def integer(value: Any) -> int:
     if isinstance(value, str) and len(value) <= 20:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**64:
-        raise ValueError(f"no whole number of 64 bits: {str(value)[:40]}")
+        raise ValueError(f"no whole number of 64 bits: {told(value)}")
     return value
 
 
 def number(value: Any) -> float:
     """A number, as a number or as a text (`"NaN"`, `"Infinity"`); else ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"no number: {str(value)[:40]}")
+        raise ValueError(f"no number: {told(value)}")
     return float(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incident_rca.model import Gap, System, TimeWindow
-from incident_rca.redact import redact_text
+from incident_rca.pseudonyms import COUNTED_BY, mark
+from incident_rca.redact import by_kind, redact_text
 from incident_rca.tables import SCHEMAS
 from incident_rca.typed_frames import as_schema
 
@@ -78,22 +80,24 @@ class Format:
     cannot_show: str = ""
 
 
-# Statements are redacted as SQL where they are parsed; ids say nothing of a person.
+# Statements are redacted as SQL where they are parsed, names of sources and files with the case;
+# trace ids have the shape of one.
 _REDACTED_ELSEWHERE = frozenset(
     {
         "source",
         "file",
-        "request_id",
-        "trace_id",
         "trace_ids",
         "waiter_trace_ids",
         "holder_trace_ids",
         "statement",
         "waiter_statement",
         "holder_statement",
-        "waiter_session",
-        "holder_session",
     }
+)
+# Uuids, X-Ray roots, extended request ids and `session_of` say nothing of a person.
+_BARE_IDS = re.compile(
+    r"(?:(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(?:Root=)?1-[0-9a-f]{8}-[0-9a-f]{24}"
+    r"|[\w+/-]{15}=|[0-9]{1,10}(?:@[0-9TZ:-]{20})?)\n)*+"
 )
 
 
@@ -103,7 +107,10 @@ def redacted(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     for column, duckdb_type in SCHEMAS[table].items():
         if duckdb_type == "VARCHAR" and column in frame and column not in _REDACTED_ELSEWHERE:
             texts = frame[column].dropna().unique()
-            columns[column] = frame[column].map({text: redact_text(text) for text in texts})
+            if not _BARE_IDS.fullmatch("\n".join([*texts, ""])):
+                stand_in = by_kind if column in COUNTED_BY else mark
+                new = {text: redact_text(text, stand_in) for text in texts}
+                columns[column] = frame[column].map(new)
     return frame.assign(**columns)
 
 

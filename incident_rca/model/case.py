@@ -122,7 +122,10 @@ _STAND_INS = frozenset({"load_balancer_log"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """The manifest of a case folder (case.json)."""
+    """The manifest of a case folder (case.json).
+
+    `user_ids` are patterns of what names a user; reports show a number in its place.
+    """
 
     id: str
     title: str
@@ -131,6 +134,7 @@ class Case:
     topology: Topology = Topology()
     thresholds: Thresholds = Thresholds()
     sources: tuple[SourceStatus, ...] = ()
+    user_ids: tuple[str, ...] = ()
     note: str = ""
     tool_version: str = ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,8 @@ from incident_rca.model.words import (
     System,
     Verdict,
 )
+
+_NUMBER_OF_HIDDEN = re.compile(r"(?<=[a-z])-[0-9]+>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,8 @@ class Evidence:
         """A hash of what was seen, when and where: it stays when other evidence comes."""
         bounds = [i.isoformat() if i else "open" for i in (self.at.lo, self.at.hi)]
         text = "\x1f".join([self.source, self.file, *bounds, self.seen])
+        # Other evidence may change the number of what was hidden.
+        text = _NUMBER_OF_HIDDEN.sub(">", text)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

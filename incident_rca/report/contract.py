@@ -18,7 +18,7 @@ from incident_rca.model import (
     Incident,
     SourceStatus,
 )
-from incident_rca.report import pareto, what_if
+from incident_rca.report import pareto, redactions, what_if
 from incident_rca.report.contract_episodes import (
     lock_episodes,
     pool_of,
@@ -42,7 +42,7 @@ def to_json(analysis: Analysis) -> str:
 
 def to_contract(analysis: Analysis) -> dict[str, Any]:
     """report.json as plain lists, dicts and numbers, in the order of the contract."""
-    return {
+    contract = {
         "schema_version": SCHEMA_VERSION,
         "tool_version": analysis.case.tool_version,
         "incident": _incident(analysis),
@@ -77,6 +77,7 @@ def to_contract(analysis: Analysis) -> dict[str, Any]:
         **what_if.in_contract(analysis),
         **pareto.in_contract(analysis),
     }
+    return contract | {"redactions": redactions.in_contract(redactions.redactions(contract))}
 
 
 def _share_of_outage(analysis: Analysis, seconds: float, incident: int = 1) -> int | float | None:

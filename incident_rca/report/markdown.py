@@ -39,13 +39,14 @@ from incident_rca.report.actions import actions
 from incident_rca.report.answers import answers
 from incident_rca.report.cascade import steps, sustained
 from incident_rca.report.charts.chart import Chart
-from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims
+from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims, to_contract
 from incident_rca.report.failure_modes import failure_modes, not_judged
 from incident_rca.report.glossary import terms_in
 from incident_rca.report.highlights import key_events, rows_on_screen
 from incident_rca.report.impact import measures
 from incident_rca.report.numbers import grouped, percent
 from incident_rca.report.options import options
+from incident_rca.report.redactions import in_words
 from incident_rca.report.safe_text import (
     NOTHING,
     Markdown,
@@ -206,6 +207,7 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         "tried": analysis.what_if,
         "trees": [code_block(blocking_tree(e, clock)) for e in analysis.lock_episodes],
         "call_codes": [_call_codes(shift) for shift in analysis.latency_shifts],
+        "hidden": in_words(to_contract(analysis)),
         "queries": [
             (source.name, code_block(source.query, LANGUAGES.get(source.system.value, "text")))
             for source in analysis.case.sources

@@ -209,6 +209,7 @@ CONTRACT: dict[str, Any] = {
     "contradictions": [{"statement": ANY, "evidence": ANY}],
     "findings": [{"rule": ANY, "severity": ANY, "statement": ANY, "remedy": ANY, "evidence": ANY}],
     "questions": ANY,
+    "redactions": ANY,
 }
 
 
