@@ -85,6 +85,7 @@ def _as_one(run: list[LockEpisode]) -> Turns:
             waiters_total=sum(e.waiters_total for e in run),
             waiter_ids=_united(e.waiter_ids for e in run),
             waits=sum(e.waits for e in run),
+            waited_until=max((e.waited_until for e in run if e.waited_until), default=None),
             waiter_seconds=sum(e.waiter_seconds for e in run),
             waiter_modes=_united(e.waiter_modes for e in run),
             waiter_applications=_united(e.waiter_applications for e in run),
