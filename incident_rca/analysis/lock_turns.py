@@ -64,7 +64,7 @@ def _runs(episodes: list[LockEpisode]) -> Iterator[list[LockEpisode]]:
 def _as_one(run: list[LockEpisode]) -> Turns:
     if len(run) == 1:
         return Turns(run[0], 1)
-    first = min(run, key=lambda e: (_begin(e), e.root_holder.session))
+    first = min(run, key=lambda e: (e.held_start.hi or _begin(e), e.root_holder.session))
     last = max(run, key=lambda e: (_end(e) is None, _end(e) or _begin(e), e.root_holder.session))
     main = max(run, key=lambda e: (e.waiter_seconds, e.root_holder.session))
     busiest = max(run, key=lambda e: (e.peak_waiters, e.root_holder.session))
