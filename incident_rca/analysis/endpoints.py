@@ -163,6 +163,7 @@ def _impact(
         incident_per_minute=now.per_minute,
         p99_ms=now.p99_ms,
         baseline_p99_ms=usual.p99_ms if usual else None,
+        is_failing=_is_failing(now, usual),
         impact=_rating(now, usual),
         evidence=_endpoint_evidence(
             rows, outage, failures, by_status, f"{method} {route}", now, usual
@@ -172,20 +173,29 @@ def _impact(
 
 def _rating(now: _Traffic, usual: _Traffic | None) -> Impact:
     """DESIGN: failed outranks starved outranks degraded outranks unaffected."""
-    if now.requests and now.failed / now.requests >= FAILED_SHARE:
+    if _has_failed(now):
         return Impact.FAILED
     if usual and _has_starved(now, usual):
         return Impact.STARVED
+    if _is_failing(now, usual) or (usual and _is_slower(now, usual)):
+        return Impact.DEGRADED
+    return Impact.UNAFFECTED
+
+
+def _has_failed(now: _Traffic) -> bool:
+    return bool(now.requests) and now.failed / now.requests >= FAILED_SHARE
+
+
+def _is_failing(now: _Traffic, usual: _Traffic | None) -> bool:
+    """Whether more failed than usual, and not by chance so many."""
     # Half a failure more than were seen, of a lead-up no shorter than what it is compared with.
     expected = 0.5
     if usual:
         expected *= min(1.0, now.minutes / usual.minutes)
         expected += usual.failed * now.minutes / usual.minutes
-    if now.failed and poisson_tail(now.failed, expected) < CHANCE:
-        return Impact.DEGRADED
-    if usual and _is_slower(now, usual):
-        return Impact.DEGRADED
-    return Impact.UNAFFECTED
+    return bool(now.failed) and (
+        _has_failed(now) or bool(poisson_tail(now.failed, expected) < CHANCE)
+    )
 
 
 def _has_starved(now: _Traffic, usual: _Traffic) -> bool:

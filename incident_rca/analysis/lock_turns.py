@@ -64,7 +64,7 @@ def _runs(episodes: list[LockEpisode]) -> Iterator[list[LockEpisode]]:
 def _as_one(run: list[LockEpisode]) -> Turns:
     if len(run) == 1:
         return Turns(run[0], 1)
-    first = min(run, key=lambda e: (_begin(e), e.root_holder.session))
+    first = min(run, key=lambda e: (e.held_start.hi or _begin(e), e.root_holder.session))
     last = max(run, key=lambda e: (_end(e) is None, _end(e) or _begin(e), e.root_holder.session))
     main = max(run, key=lambda e: (e.waiter_seconds, e.root_holder.session))
     busiest = max(run, key=lambda e: (e.peak_waiters, e.root_holder.session))
@@ -85,6 +85,7 @@ def _as_one(run: list[LockEpisode]) -> Turns:
             waiters_total=sum(e.waiters_total for e in run),
             waiter_ids=_united(e.waiter_ids for e in run),
             waits=sum(e.waits for e in run),
+            waited_until=max((e.waited_until for e in run if e.waited_until), default=None),
             waiter_seconds=sum(e.waiter_seconds for e in run),
             waiter_modes=_united(e.waiter_modes for e in run),
             waiter_applications=_united(e.waiter_applications for e in run),

@@ -189,6 +189,7 @@ def _episode(
         outcomes=dict(sorted(Counter(w.outcome for w in waits if w.outcome).items())),
         waiter_ids=_waiter_ids(edges),
         waits=_number(waits, edges),
+        waited_until=last,
         start_evidence=started,
         peak_evidence=peaked,
         end_evidence=ended,

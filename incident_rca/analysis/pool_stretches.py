@@ -49,7 +49,7 @@ def full_stretches(
     levels = Levels(starts, starts + width, in_use + waiting.to_numpy(dtype=float))
     is_full = in_use >= size
     # Fewer buckets than make a rise may be lost within one stretch.
-    gaps = np.diff(starts) > (FEWEST_BUCKETS - 0.5) * width
+    gaps = np.diff(starts) > (FEWEST_BUCKETS + 0.5) * width
     runs = _runs(is_full, gaps)
     _, rises = rises_of(levels)
     busy = [r for r in rises if is_full[r.first : r.last + 1].any()]

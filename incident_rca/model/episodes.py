@@ -41,6 +41,7 @@ class LockEpisode:
     stands in a circle. `outcomes` counts how the waits ended, as far as the server's log says.
     `waiter_ids` are the ids of requests that each waiting statement carries, of those that do.
     `waiters_total` are sessions; `waits` may be more: one of a pool waits again and again.
+    `waited_until` is the last instant at which a session is known to have waited.
     """
 
     database: str
@@ -63,6 +64,7 @@ class LockEpisode:
     outcomes: Mapping[str, int] = field(default_factory=dict, hash=False)
     waiter_ids: tuple[tuple[str, ...], ...] = ()
     waits: int = 0
+    waited_until: datetime | None = None
     start_evidence: tuple[Evidence, ...] = ()
     peak_evidence: tuple[Evidence, ...] = ()
     end_evidence: tuple[Evidence, ...] = ()
@@ -162,6 +164,8 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointImpact:
+    """What the outage did to a route; `is_failing`: more of its requests failed than usual."""
+
     method: str
     route: str
     requests: int
@@ -173,17 +177,13 @@ class EndpointImpact:
     incident_per_minute: float
     p99_ms: float | None
     baseline_p99_ms: float | None
+    is_failing: bool
     impact: Impact
     evidence: tuple[Evidence, ...]
 
     @property
     def name(self) -> str:
         return f"{self.method} {self.route}"
-
-    @property
-    def is_failing(self) -> bool:
-        """Whether more of its requests failed than usual: a failure now and then is none."""
-        return bool(self.failed) and self.impact is not Impact.UNAFFECTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

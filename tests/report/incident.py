@@ -381,6 +381,7 @@ def _endpoint(
         route=route,
         requests=requests,
         failed=failed,
+        is_failing=bool(failed),
         impact=impact,
         evidence=evidence,
         **given,

@@ -180,16 +180,18 @@ def _is_guess(seen: Observations, episode: LockEpisode) -> bool:
 def active_of(seen: Observations, episode: LockEpisode) -> tuple[datetime, datetime | None]:
     """When the lock made sessions wait; an end that is not recorded is its last sign.
 
-    It stays open only where that sign is as late as its source can show.
+    Of an end between two instants it is the middle, or when somebody still waited. It stays open
+    only where its last sign is as late as its source can show.
     """
     start, end = episode.held_start, episode.held_end
     is_narrow = start.lo is not None and start.hi is not None and start.hi - start.lo <= NARROW
     begun = start.middle if is_narrow else start.hi or start.first
     if end.hi is not None:
-        return begun, end.middle
+        return begun, min(end.hi, max(end.middle, episode.waited_until or end.middle))
+    last = max((at for at in (end.lo, episode.waited_until) if at is not None), default=None)
     covered = [s.covered.end for s in seen.sources_of(System.POSTGRES) if s.covered]
-    is_open = end.lo is None or (bool(covered) and end.lo >= max(covered) - NARROW)
-    return begun, None if is_open else end.lo
+    is_open = last is None or (bool(covered) and last >= max(covered) - NARROW)
+    return begun, None if is_open else last
 
 
 def _too_few(seen: Observations, episode: LockEpisode, path: DependencyPath) -> list[Claim]:
