@@ -3,7 +3,8 @@
 A parser cannot number what other files hold too. So it puts a mark there, the kind of a value and
 a hash of it (`<ip#9f2c41d07a3e>`), which stays in the tables. Of an address a hash is no secret:
 it could be found by trying. Before anything is analysed, and so before anything leaves the case
-folder, each mark becomes a number in the order in which the tables have them, which tells nothing.
+folder, each mark becomes a number, in the order in which manifest and tables have them, which
+tells nothing.
 """
 
 from __future__ import annotations
@@ -44,9 +45,7 @@ def mark(kind: str, value: str) -> str:
 Change = Callable[[str], str]
 
 
-def redacted_case(
-    case: Case, of_text: Change = redact_text, of_query: Change = redact_query
-) -> Case:
+def _redacted_case(case: Case, of_text: Change, of_query: Change) -> Case:
     """The case without secrets and personal data in what its sources and its user wrote."""
     return replace(
         case,
@@ -93,14 +92,16 @@ def numbered(case: Case, tables: Tables) -> tuple[Case, Tables]:
     def named(text: str) -> str:
         return shown(redact_text(text, mark))
 
+    # What the manifest says first, so that its numbers are the same without the tables.
+    of_query = partial(redact_query, stand_in=mark)
+    told = _redacted_case(case, named, lambda text: shown(of_query(text)))
     changes = dict.fromkeys(COUNTED_BY, lambda text: without_users(text, by_kind))
     changes |= {"source": named, "file": named}
     frames = {
         name: _shown_frame(getattr(tables, name), name, shown, changes, every_text=bool(users))
         for name in TABLE_NAMES
     }
-    of_query = partial(redact_query, stand_in=mark)
-    return redacted_case(case, named, lambda text: shown(of_query(text))), Tables(**frames)
+    return told, Tables(**frames)
 
 
 def _shown_frame(

@@ -267,12 +267,12 @@ def _line(source: SourceStatus, cost: str) -> str:
 def _sources(case: Case) -> object:
     """The sources as report.json has them."""
     from incident_rca.model import Analysis
-    from incident_rca.pipeline import as_reported
-    from incident_rca.pseudonyms import redacted_case
+    from incident_rca.pipeline import joined_tables, reported
     from incident_rca.report.contract import to_contract
 
+    told, _ = reported(case, joined_tables({}))
     nothing_analysed = Analysis(
-        case=redacted_case(as_reported(case)),
+        case=told,
         outage=None,
         baselines=(),
         requests=0,
