@@ -12,6 +12,7 @@ from incident_rca.analysis.names import counted
 from incident_rca.lock_modes import conflicts
 from incident_rca.model import Session
 from incident_rca.model.live import WayOut
+from incident_rca.secret_shapes import PLACEHOLDER
 from incident_rca.window import format_duration
 
 Row = Mapping[str, Any]
@@ -66,8 +67,8 @@ def _commands(root: Session, facts: Row, lock_types: Collection[str]) -> tuple[s
         return ()
     if root.pid == 0:
         name = root.session.removeprefix("prepared ")
-        # Its name was not to be read, or not in an encoding that we know.
-        if name.startswith("with virtual id ") or "\ufffd" in name:
+        # Its name was not to be read, not in an encoding that we know, or a part of it is hidden.
+        if name.startswith("with virtual id ") or "\ufffd" in name or PLACEHOLDER.search(name):
             return ()
         return (f"ROLLBACK PREPARED {_literal(name)};", f"COMMIT PREPARED {_literal(name)};")
     terminate = f"SELECT pg_terminate_backend({root.pid});"

@@ -249,8 +249,9 @@ def _tell(done: Collected, costs: Mapping[str, str], *, quiet: bool) -> None:
         if source.name in answered:
             shown = redacted_source(source)
             say(plain(_line(shown, costs.get(source.name, "")), 2000), quiet=quiet)
-            if shown.hint:
-                say(plain(f"hint:    {shown.hint}", 2000), quiet=quiet)
+            # A command to copy, with the address that was given on the command line.
+            if source.hint:
+                say(plain(f"hint:    {source.hint}", 2000), quiet=quiet)
     for name in done.known:
         say(f"known    {name} is in the case already", quiet=quiet)
     for name, reason in done.kept:

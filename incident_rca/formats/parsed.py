@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from incident_rca.model import Gap, System, TimeWindow
 from incident_rca.pseudonyms import COUNTED_BY, mark
-from incident_rca.redact import by_kind, redact_text
+from incident_rca.redact import by_kind, redact_query, redact_text
 from incident_rca.tables import SCHEMAS
 from incident_rca.typed_frames import as_schema
 
@@ -94,6 +94,8 @@ _REDACTED_ELSEWHERE = frozenset(
         "holder_statement",
     }
 )
+# The name of a prepared transaction is in it, which a command to end it must write.
+_NAMES_TO_COPY = frozenset({"waiter_session", "holder_session"})
 # Uuids, X-Ray roots, extended request ids and `session_of` say nothing of a person.
 _BARE_IDS = re.compile(
     r"(?:(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(?:Root=)?1-[0-9a-f]{8}-[0-9a-f]{24}"
@@ -109,7 +111,8 @@ def redacted(frame: pd.DataFrame, table: str) -> pd.DataFrame:
             texts = frame[column].dropna().unique()
             if not _BARE_IDS.fullmatch("\n".join([*texts, ""])):
                 stand_in = by_kind if column in COUNTED_BY else mark
-                new = {text: redact_text(text, stand_in) for text in texts}
+                redact = redact_query if column in _NAMES_TO_COPY else redact_text
+                new = {text: redact(text, stand_in) for text in texts}
                 columns[column] = frame[column].map(new)
     return frame.assign(**columns)
 

@@ -85,13 +85,20 @@ def test_with_yes_it_is_sent_and_then_updated(case: Path, tmp_path: Path, jira: 
 def test_a_part_that_failed_is_told_and_completed(
     case: Path, tmp_path: Path, jira: Lab, slack: Lab
 ) -> None:
-    jira.holder.largest_file = 50_000
+    jira.holder.largest_file = (case / "report.json").stat().st_size - 1
     environ = {**jira.variables, **slack.variables}
     words = ("--to", jira.to, "--to", slack.to, "--yes")
     ran = attach(tmp_path, *words, **environ)
     assert ran.code == 3
-    (failed,) = (line for line in ran.out.splitlines() if line.startswith("failed"))
-    assert "report.json" in failed and "status 413" in failed
+    failed = [line for line in ran.out.splitlines() if line.startswith("failed")]
+    large = [
+        path.relative_to(case).as_posix()
+        for path in (*case.glob("report.*"), *case.glob("charts/*"))
+        if path.stat().st_size > jira.holder.largest_file
+    ]
+    assert "report.json" in large and len(failed) == len(large)
+    for name, line in zip(sorted(large), sorted(failed), strict=True):
+        assert name in line and "status 413" in line
     assert "hint: too large for it" in ran.out
     assert "report.json" in dict(slack.files())
     jira.holder.largest_file = 1_000_000

@@ -93,7 +93,7 @@ def test_the_reports_show_the_fronts(kept: Path) -> None:
     told = json.loads((kept / pipeline.REPORT_JSON).read_text())["what_if_sweep"]
     assert (told["label"], told["settings_tried"]) == ("model, not evidence", 4)
     markdown = (kept / pipeline.REPORT_MD).read_text()
-    rows = table_rows(section(markdown, "Action items"))
+    rows = table_rows(section(markdown, "Options compared"))
     shown = [row for row in rows if row[0] in ("cancelled", "run on")]
     fronts = [
         (words, one)
