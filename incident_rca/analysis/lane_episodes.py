@@ -35,68 +35,29 @@ def episodes_of(observed: Sequence[Observations]) -> Episodes:
 
 def _of_incident(seen: Observations) -> Iterator[tuple[LaneName, Episode]]:
     for change in seen.changes:
-        yield (
-            LaneName.CHANGES,
-            Episode(
-                title=change.title, start=change.start, end=change.end, evidence=change.evidence
-            ),
-        )
+        yield LaneName.CHANGES, Episode(change.title, change.start, change.end, change.evidence)
     for shift in (*seen.latency_shifts, *seen.other_shifts):
-        yield (
-            LaneName.LATENCY,
-            Episode(
-                title=f"{shift.service}.{shift.method}: {shift.plateau_in_words}",
-                start=shift.onset,
-                end=shift.offset,
-                evidence=shift.evidence,
-            ),
-        )
+        title = f"{shift.service}.{shift.method}: {shift.plateau_in_words}"
+        yield LaneName.LATENCY, Episode(title, shift.onset, shift.offset, shift.evidence)
     if (pool := seen.pool) is not None:
-        yield (
-            LaneName.POOL,
-            Episode(
-                title=f"{pool.owner}: all {pool.size} in use",
-                start=pool.exhausted_at,
-                end=pool.exhausted_until,
-                evidence=pool.evidence,
-            ),
-        )
+        title = f"{pool.owner}: all {pool.size} in use"
+        until = pool.exhausted_until
+        yield LaneName.POOL, Episode(title, pool.exhausted_at, until, pool.evidence)
     if (outage := seen.outage) is not None:
-        yield (
-            LaneName.FAILURES,
-            Episode(
-                title=f"{outage.failures:,} requests failed",
-                start=outage.onset,
-                end=outage.end,
-                evidence=outage.evidence,
-            ),
-        )
+        title = f"{outage.failures:,} requests failed"
+        yield LaneName.FAILURES, Episode(title, outage.onset, outage.end, outage.evidence)
     for starved in seen.starvations:
-        yield (
-            LaneName.REQUESTS,
-            Episode(
-                title=f"{starved.name} stopped coming",
-                start=starved.onset,
-                end=starved.offset,
-                evidence=starved.evidence,
-            ),
-        )
+        title = f"{starved.name} stopped coming"
+        yield LaneName.REQUESTS, Episode(title, starved.onset, starved.offset, starved.evidence)
 
 
 def _locks(observed: Sequence[Observations]) -> Iterator[tuple[LaneName, Episode]]:
     known = dict.fromkeys(e for seen in observed for e in seen.lock_episodes)
     for turns in in_turns(known):
-        episode = turns.episode
-        holder = who(episode.root_holder) if turns.holders == 1 else f"{turns.holders} sessions"
-        yield (
-            LaneName.LOCK_WAITERS,
-            Episode(
-                title=f"{held_in(episode)} by {holder}",
-                start=episode.held_start,
-                end=episode.held_end,
-                evidence=episode.evidence,
-            ),
-        )
+        lock = turns.episode
+        holder = who(lock.root_holder) if turns.holders == 1 else f"{turns.holders} sessions"
+        title = f"{held_in(lock)} by {holder}"
+        yield LaneName.LOCK_WAITERS, Episode(title, lock.held_start, lock.held_end, lock.evidence)
 
 
 def time_of(window: TimeWindow, outage: ErrorBurst | None, episodes: Episodes) -> TimeWindow | None:

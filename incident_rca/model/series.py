@@ -41,7 +41,7 @@ class Series:
     evidence: tuple[Evidence, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Episode:
     """What lasted from `start` to `end` in a lane; an open end is one that was not seen."""
 
