@@ -16,7 +16,7 @@ from incident_rca.settings import Settings
 from incident_rca.tickets import markdown
 from incident_rca.tickets.delivery import Content, Post
 from incident_rca.tickets.packing import markdown_parts, packed, without_charts
-from incident_rca.tickets.system import System, bad_target, records, texts_of
+from incident_rca.tickets.system import System, bad_target, records, said_in
 from incident_rca.tickets.wire import Json, Request, Sender
 
 FORM = "github:owner/repo#12"
@@ -112,8 +112,7 @@ def _headers(given: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _explain(document: object) -> str:
-    given = document if isinstance(document, Mapping) else {}
-    return "; ".join(texts_of([given.get("message"), given.get("errors")]))
+    return said_in(document, "message", "errors")
 
 
 SYSTEM = System(

@@ -19,7 +19,7 @@ from incident_rca.report.summary import Code
 from incident_rca.settings import Settings
 from incident_rca.tickets.delivery import Content, Post
 from incident_rca.tickets.packing import packed
-from incident_rca.tickets.system import System, bad_target, records, texts_of
+from incident_rca.tickets.system import System, bad_target, records, said_in
 from incident_rca.tickets.wire import Attachment, Json, Request, Sender, Upload
 
 FORM = "jira:INC-2847"
@@ -172,8 +172,7 @@ def _headers(given: Mapping[str, str]) -> Mapping[str, str]:
 
 def _explain(document: object) -> str:
     """What Jira's ErrorCollection says."""
-    given = document if isinstance(document, Mapping) else {}
-    return "; ".join(texts_of([given.get("errorMessages"), given.get("errors")]))
+    return said_in(document, "errorMessages", "errors")
 
 
 SYSTEM = System(

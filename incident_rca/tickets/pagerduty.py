@@ -13,7 +13,7 @@ from incident_rca.report.digest import Digest, Section
 from incident_rca.settings import Settings
 from incident_rca.tickets.delivery import Content, Post
 from incident_rca.tickets.packing import packed
-from incident_rca.tickets.system import System, bad_target, records, texts_of
+from incident_rca.tickets.system import System, bad_target, records, said_in
 from incident_rca.tickets.wire import Json, Request, Sender
 
 FORM = "pagerduty:Q1A2B3C4D5E6F7"
@@ -110,7 +110,7 @@ def _explain(document: object) -> str:
     given = document if isinstance(document, Mapping) else {}
     error = given.get("error")
     named = error if isinstance(error, Mapping) else {"message": error}
-    return "; ".join(texts_of([named.get("message"), named.get("errors")]))
+    return said_in(named, "message", "errors")
 
 
 SYSTEM = System(

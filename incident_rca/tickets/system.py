@@ -48,6 +48,12 @@ def texts_of(value: object) -> list[str]:
     return []
 
 
+def said_in(document: object, *keys: str) -> str:
+    """What a service says of an error under these keys of its document, as one line."""
+    given = document if isinstance(document, Mapping) else {}
+    return "; ".join(texts_of([given.get(key) for key in keys]))
+
+
 def records(listed: list[Any], id: str = "id") -> list[Mapping[str, Any]]:
     """What an answer lists, as far as each has an id."""
     return [item for item in listed if isinstance(item, Mapping) and item.get(id)]
