@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -21,8 +22,8 @@ def frame(table: str, column: str, *texts: str, file: str = "raw/a") -> pd.DataF
     return frame_of(table, [{column: text} for text in texts], raw)
 
 
-def case(**given: object) -> Case:
-    return Case(id="INC-1", title="", window=WINDOW, **given)  # type: ignore[arg-type]
+def case(**given: Any) -> Case:
+    return Case(id="INC-1", title="", window=WINDOW, **given)
 
 
 def shown(made: Case, **frames: list[pd.DataFrame]) -> tuple[Case, Tables]:

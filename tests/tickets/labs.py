@@ -33,7 +33,8 @@ class Lab:
     @property
     def settings(self) -> Settings:
         url = self.service.url + ("/api" if self.name == "slack" else "")
-        return replace(Settings(), **{f"tickets_{self.name}": url})  # type: ignore[arg-type]
+        given: Mapping[str, Any] = {f"tickets_{self.name}": url}
+        return replace(Settings(), **given)
 
     @property
     def variables(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from incident_rca.attaching import Parcel, target_of
 from incident_rca.errors import BadSettings
 from incident_rca.report.digest import Digest, Section, digest, line_of, runs_of
-from incident_rca.report.summary import Code, Sentence
+from incident_rca.report.summary import Code
 from incident_rca.settings import Settings
 from incident_rca.tickets import SYSTEMS, system_of
 from incident_rca.tickets.delivery import Content, Post
@@ -133,7 +133,7 @@ def test_a_sentence_in_runs_is_the_sentence() -> None:
 
     shown: Any = Shown()
     runs = list(runs_of(shown))
-    assert "".join(runs) == Sentence.plain.fget(shown)  # type: ignore[attr-defined]
+    assert "".join(runs) == "Users of GET /{id} got 502, 1 of 2."
     assert [run for run in runs if isinstance(run, Code)] == ["GET /{id}"]
 
 

@@ -49,6 +49,10 @@ def write(url: str, *, repeatable: bool = False, **more: Any) -> Request:
     return Request(url=f"{url}/notes", repeatable=repeatable, **given)
 
 
+def _explain(document: object) -> str:
+    return "; ".join(texts_of(document))
+
+
 def sent(
     service: Service,
     *faults: Fault,
@@ -62,10 +66,9 @@ def sent(
     tally = Tally(clock, until=clock.monotonic() + seconds)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     with http.opened(service.url, headers=headers, environ=environ) as site:
-        explain = lambda document: "; ".join(texts_of(document))  # noqa: E731
         names = ("NOTES_TOKEN",)
         connection = Connection(
-            site, tally, names, explain, secrets=(TOKEN,), environ=environ or {}
+            site, tally, names, _explain, secrets=(TOKEN,), environ=environ or {}
         )
         return send(connection, request or write(service.url)), clock
 
