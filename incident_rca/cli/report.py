@@ -15,6 +15,7 @@ from incident_rca.cli.terminal import (
     Quiet,
     To,
     Zone,
+    err,
     out,
     print_json,
     progress,
@@ -96,7 +97,8 @@ def report(
         from incident_rca.report.contract import to_contract
         from incident_rca.report.redactions import screen
 
-        out().print(screen(to_contract(analysis)))
+        # The document alone is the data: what goes to a file or a pipe is nothing else.
+        (err() if profile or template else out()).print(screen(to_contract(analysis)))
     raise typer.Exit(exit_code(analysis, fail_on))
 
 

@@ -43,6 +43,13 @@ def test_a_template_is_printed_in_any_form(copy_small: CopyCase) -> None:
     assert (case / "report.md").read_text() == before
 
 
+def test_what_is_hidden_is_told_beside_the_document_not_in_it(copy_small: CopyCase) -> None:
+    folder = copy_small().parent
+    alone = run(folder, "report", "INC-1", "--profile", "plain")
+    told = run(folder, "report", "INC-1", "--profile", "plain", "--show-redactions")
+    assert told.out == alone.out and len(told.err) > len(alone.err)
+
+
 def test_a_template_with_an_error_is_refused_by_file_and_line(copy_small: CopyCase) -> None:
     case = copy_small()
     (case.parent / "own.md.j2").write_text("a\n{{ b }}\n")
