@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from incident_rca import case as case_folder
+from incident_rca.chart_files import CHARTS
 from incident_rca.errors import BadInput, BadSettings
 from incident_rca.model import Analysis
-from incident_rca.pipeline import REPORT_JSON, REPORT_MD
+from incident_rca.pipeline import REPORT_HTML, REPORT_JSON, REPORT_MD
 from incident_rca.report.contract import to_json
 from incident_rca.report.digest import digest
 from incident_rca.settings import Settings
@@ -24,8 +25,6 @@ from incident_rca.tickets.ledger import Entry, read_entry, write_entry
 from incident_rca.tickets.system import System
 from incident_rca.tickets.wire import Attachment, Connection, Request, Sender, rehearsing, send
 
-REPORT_HTML = "report.html"
-CHARTS = "charts"
 MEDIA_TYPES = {
     ".md": "text/markdown; charset=utf-8",
     ".html": "text/html; charset=utf-8",
