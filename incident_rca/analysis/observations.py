@@ -22,6 +22,7 @@ from incident_rca.analysis.lock_load import LockLoad, lock_loads
 from incident_rca.analysis.locks import lock_episodes
 from incident_rca.analysis.outage import failures_in, find_outages
 from incident_rca.analysis.pool import PoolGauges, find_pool, pool_gauges, pool_sizes
+from incident_rca.analysis.queue_flow import Recovery, recovery_of
 from incident_rca.analysis.sessions import StuckSessions, Terminations, stuck_sessions, terminations
 from incident_rca.analysis.shared_ids import link_of
 from incident_rca.analysis.starvation import starvations
@@ -86,6 +87,7 @@ class Observations:
     changes: tuple[Change, ...]
     lacking_log: LackingLog | None
     calls: tuple[CallCounts, ...]
+    recovery: Recovery | None = None
 
     @property
     def hit(self) -> tuple[EndpointImpact, ...]:
@@ -210,7 +212,7 @@ def _of_outage(seen: Observations, outage: ErrorBurst | None) -> Observations:
     )
     if pool is not None and not _meets(seen.part, pool.exhausted_at, pool.exhausted_until):
         pool = None
-    return replace(
+    found = replace(
         seen,
         outage=outage,
         latency_shifts=shifts,
@@ -221,6 +223,7 @@ def _of_outage(seen: Observations, outage: ErrorBurst | None) -> Observations:
         calls=call_counts(seen.case, seen.tables, seen.part, outage),
         pool=pool,
     )
+    return replace(found, recovery=recovery_of(found))
 
 
 def _of_its_time(

@@ -145,6 +145,16 @@ def pool_usage(case: Case, gauges: PoolGauges) -> Iterator[PoolUsage]:
             yield PoolUsage(owner=name, size=known.size, step=known.step, used=known.used)
 
 
+def waiting_callers(case: Case, gauges: PoolGauges, service: str) -> pd.DataFrame:
+    """The gauge of callers that wait for a connection of a service's pool: a row a bucket."""
+    rows = gauges.metrics.iloc[:0]
+    for owner, of_owner in _by_owner(gauges, "pending"):
+        known = owner_of(case, owner)
+        if (known.name if known else owner) == service:
+            rows = of_owner[of_owner["value"].notna()]
+    return rows
+
+
 def gauge_role(metric: str) -> str:
     """What a metric of a pool counts, by its name: `used`, `max`, `pending`, or "" for others."""
     return next((role for role, pattern in _ROLES if pattern.search(metric)), "")

@@ -24,6 +24,7 @@ def _events(seen: Observations) -> list[Event]:
         *_sessions(seen),
         *_latency(seen),
         *_pool(seen),
+        *_recovery(seen),
         *_gateway(seen),
         *_starvations(seen),
     ]
@@ -94,6 +95,13 @@ def _latency(seen: Observations) -> Iterator[Event]:
         if shift.offset.hi is not None:
             title = f"calls of {name} are as fast as before"
             yield _event(System.GRPC_METRICS, "latency_offset", shift.offset, title, shift.evidence)
+
+
+def _recovery(seen: Observations) -> Iterator[Event]:
+    if seen.recovery is not None:
+        found = seen.recovery
+        title = f"{found.in_words}; calls that queued before it stay slow"
+        yield _event(System.GRPC_METRICS, "capacity_back", found.at, title, found.evidence)
 
 
 def _pool(seen: Observations) -> Iterator[Event]:

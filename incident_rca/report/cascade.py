@@ -40,6 +40,7 @@ POOL = ("pool_full",)
 FAILS = ("failure_first",)
 STARVES = ("starved",)
 ENDS = (
+    "capacity_back",
     "lock_released",
     "sessions_terminated",
     "pool_freed",

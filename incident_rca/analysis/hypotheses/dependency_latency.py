@@ -30,9 +30,11 @@ from incident_rca.analysis.latency_cuts import gave_up_more
 from incident_rca.analysis.lock_watch import why_unwatched
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_service
+from incident_rca.analysis.queue_flow import Recovery
 from incident_rca.analysis.verdicts import Candidate, verdict_of
 from incident_rca.model import (
     Aspect,
+    Basis,
     Claim,
     Evidence,
     Hypothesis,
@@ -104,7 +106,10 @@ def _hidden_by_deadlines(cut_off: list[CallCounts]) -> Candidate:
 
 
 def _candidate(seen: Observations, shifts: list[LatencyShift]) -> Candidate:
-    """A method's candidate by all that measured it; its server says best when it was slow."""
+    """A method's candidate by all that measured it; its server says best when it was slow.
+
+    It acts for as long as calls were slow, but no longer than to the recovery of its service.
+    """
     shift = shifts[0]
     measured = next((s for s in shifts if _is_by_server(s.metric)), shift)
     path = path_from_service(seen, shift.service)
@@ -122,6 +127,10 @@ def _candidate(seen: Observations, shifts: list[LatencyShift]) -> Candidate:
     same = [s for s in shifts if s.metric == measured.metric]
     start = min(s.onset.first for s in same)
     ends = [s.offset.hi for s in same]
+    end = None if None in ends else max(end for end in ends if end)
+    if seen.recovery is not None and seen.recovery.service == shift.service:
+        claims = (*claims, _recovered(seen.recovery))
+        end = seen.recovery.at.middle
     return Candidate(
         hypothesis=Hypothesis(
             kind=Kind.DEPENDENCY_LATENCY,
@@ -135,11 +144,20 @@ def _candidate(seen: Observations, shifts: list[LatencyShift]) -> Candidate:
             claims=claims,
             confirm_by=f"Read a trace of one slow call of {name}: where did its time go?",
         ),
-        active=(start, None if None in ends else max(end for end in ends if end)),
+        active=(start, end),
         service=shift.service,
         routes=frozenset(e.name for e in path.failing) if path else frozenset(),
         hidden=_hidden(seen, shift, path),
     )
+
+
+def _recovered(recovery: Recovery) -> Claim:
+    """What it does not explain: calls that were slow when their service was not any more."""
+    text = (
+        f"{recovery.in_words}, as its queue shows, which held {recovery.waiting:,} calls then: "
+        "those that were slow from then on waited in it"
+    )
+    return claim_against(Aspect.RECOVERY, text, recovery.evidence, basis=Basis.INFERRED)
 
 
 def _queued(seen: Observations, measured: LatencyShift) -> tuple[Evidence, ...]:

@@ -17,6 +17,7 @@ from incident_rca.analysis.hypotheses.claims import (
 )
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_service
+from incident_rca.analysis.queue_flow import Recovery
 from incident_rca.analysis.verdicts import Candidate, verdict_of
 from incident_rca.model import Aspect, Basis, Claim, Hypothesis, Kind, Role, Stance, System, Verdict
 
@@ -58,6 +59,8 @@ def _none(seen: Observations) -> Candidates:
 def _candidate(seen: Observations, more: Amplification) -> Candidate:
     path = path_from_service(seen, more.service)
     claims = tuple(_claims(seen, more, path))
+    if seen.recovery is not None and seen.recovery.service == more.service:
+        claims = (*claims, _busy_for_nobody(seen.recovery))
     verdict = verdict_of(claims, needs_are_met=True)
     return Candidate(
         hypothesis=Hypothesis(
@@ -76,6 +79,15 @@ def _candidate(seen: Observations, more: Amplification) -> Candidate:
         service=more.service,
         routes=frozenset(e.name for e in path.failing) if path else frozenset(),
     )
+
+
+def _busy_for_nobody(recovery: Recovery) -> Claim:
+    text = (
+        f"{recovery.waiting:,} calls waited in the queue of {recovery.service}, of which no more "
+        f"than {recovery.wanted:,} can still have had a caller, and {recovery.in_words}: it worked "
+        "as before, for callers that had given up and called again"
+    )
+    return claim_for(Aspect.MECHANISM, text, recovery.evidence, basis=Basis.INFERRED)
 
 
 def _claims(seen: Observations, more: Amplification, path: DependencyPath | None) -> list[Claim]:
