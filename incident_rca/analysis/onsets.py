@@ -18,10 +18,14 @@ CEILING = 2 * ALARM
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Positions of the first and last event of a burst in the sorted events, inclusive."""
+    """Positions of the first and last event of a burst in the sorted events, inclusive.
+
+    `weak_until` is that of the last event of a weaker phase that it begins with, None without one.
+    """
 
     first: int
     last: int
+    weak_until: int | None = None
 
     @property
     def events(self) -> int:
@@ -53,18 +57,33 @@ def bursts_in(arrivals: Sequence[datetime], rate: float) -> tuple[Burst, ...]:
             statistic = max(0.0, statistic - fall * quiet_for)
         if statistic == 0.0:
             if alarmed:
-                found.append(_with_own_edges(arrivals, Burst(first, position - 1), rate))
+                found.append(_whole(arrivals, Burst(first, position - 1), rate))
             first, alarmed = position, False
         statistic = min(CEILING, statistic + 1.0)
         alarmed = alarmed or statistic >= ALARM
     if alarmed:
-        found.append(_with_own_edges(arrivals, Burst(first, len(arrivals) - 1), rate))
+        found.append(_whole(arrivals, Burst(first, len(arrivals) - 1), rate))
     return tuple(found)
 
 
 def _fall(burst_rate: float, quiet: float) -> float:
     """The CUSUM reference value between two Poisson rates (Lucas 1985)."""
     return (burst_rate - quiet) / math.log(burst_rate / quiet)
+
+
+def _whole(arrivals: Sequence[datetime], burst: Burst, rate: float) -> Burst:
+    """The burst cut to its own edges, with what beside these would be a burst by itself.
+
+    An outage may begin weakly, where few requests meet its cause, or end so.
+    """
+    core = _with_own_edges(arrivals, burst, rate)
+    before = bursts_in(arrivals[burst.first : core.first], rate)
+    behind = bursts_in(arrivals[core.last + 1 : burst.last + 1], rate)
+    return Burst(
+        burst.first + before[0].first if before else core.first,
+        core.last + 1 + behind[-1].last if behind else core.last,
+        core.first - 1 if before else None,
+    )
 
 
 def _with_own_edges(arrivals: Sequence[datetime], burst: Burst, rate: float) -> Burst:

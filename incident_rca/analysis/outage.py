@@ -104,12 +104,14 @@ def _onset(
     """When requests began to fail: not before the burst before this one was over.
 
     The quiet before it counts beside the usual rate, which is a guess where no baseline was asked.
+    Where a burst begins weakly, that phase alone tells when: what came later is another step.
     """
     zero = case.window.start
     before = [b.last for b in all_bursts if b.last < burst.first]
     skipped = max(before, default=-1) + 1
     quiet_from = arrivals[skipped - 1] if before else recorded_from(case)
-    seconds = np.array([(at - zero).total_seconds() for at in arrivals[skipped:]])
+    end = None if burst.weak_until is None else burst.weak_until + 1
+    seconds = np.array([(at - zero).total_seconds() for at in arrivals[skipped:end]])
     read = set(failures["source"].iloc[burst.first : burst.last + 1])
     resolutions = [s.resolution_seconds or 0.0 for s in case.sources if s.name in read]
     first = burst.first - skipped

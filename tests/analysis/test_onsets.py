@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
@@ -153,3 +153,27 @@ def test_a_large_mean_is_no_certainty(mean: float) -> None:
     """Far above its mean a count is as good as impossible, also where exp(-mean) is zero."""
     assert poisson_tail(int(mean * 2), mean) < 1e-6
     assert poisson_tail(int(mean), mean) == pytest.approx(0.5, abs=0.05)
+
+
+# --- phases ---------------------------------------------------------------------------------------
+
+
+@given(weak=st.integers(40, 80), is_first=st.booleans())
+def test_a_weaker_phase_beside_a_burst_belongs_to_it(weak: int, is_first: bool) -> None:
+    """One failure in two seconds, then six a second, or the other way round; then hours of quiet."""
+    gaps = [2.0] * weak + [1 / 6] * (10 * weak)
+    seconds = list(accumulate(gaps if is_first else reversed(gaps)))
+    found = bursts_in(times(-7200.0, *seconds, seconds[-1] + 7200.0), quiet_rate(290, 3600))
+    (burst,) = found
+    assert (burst.first, burst.last) == (1, 11 * weak)
+    if is_first:
+        assert burst.weak_until == pytest.approx(weak, abs=1)
+    else:
+        assert burst.weak_until is None
+
+
+@given(strong=st.integers(60, 300), noise=st.lists(st.floats(1, 25), min_size=1, max_size=7))
+def test_a_few_failures_before_a_burst_are_no_phase(strong: int, noise: list[float]) -> None:
+    before = sorted(-gap for gap in noise)
+    found = bursts_in(times(*before, *(n / 6 for n in range(strong))), quiet_rate(290, 3600))
+    assert [b.weak_until for b in found] == [None]

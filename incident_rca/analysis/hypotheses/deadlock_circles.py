@@ -21,9 +21,10 @@ from incident_rca.model import Aspect, Claim, Evidence, Hypothesis, Kind, LockEp
 
 # A deadlock ends one transaction: so many of the failing requests must have one, or it is a part.
 ENOUGH = 0.2
-# How long a circle stands by default before the server ends it (`deadlock_timeout`): who samples
+# How long a circle stands on average before the server ends it: its first wait began by default
+# one second before that (`deadlock_timeout`), and the circle closed at any time since. Who samples
 # less often sees a part of them.
-DEADLOCK_TIMEOUT_SECONDS = 1.0
+STANDS_SECONDS = 0.5
 CONFIRM_BY = (
     "Import the server's log of the window: its DETAIL lines name both statements of a deadlock."
 )
@@ -45,7 +46,7 @@ def _candidate(seen: Observations, name: str, circles: tuple[LockEpisode, ...]) 
     path = path_of_lock(seen, circles[0])
     failing = path.failing if path is not None else ()
     failed = sum(e.failed for e in failing)
-    likely = len(circles) * max(1.0, _interval_seconds(seen) / DEADLOCK_TIMEOUT_SECONDS)
+    likely = len(circles) * max(1.0, _interval_seconds(seen) / STANDS_SECONDS)
     is_enough = bool(failing) and likely >= ENOUGH * failed
     claims = tuple(_claims(seen, circles, path, is_enough=is_enough))
     return Candidate(
