@@ -160,7 +160,7 @@ def test_a_large_mean_is_no_certainty(mean: float) -> None:
 
 @given(weak=st.integers(40, 80), is_first=st.booleans())
 def test_a_weaker_phase_beside_a_burst_belongs_to_it(weak: int, is_first: bool) -> None:
-    """One failure in two seconds, then six a second, or the other way round; then hours of quiet."""
+    """One failure in two seconds, then six a second, or the other way round; then a long quiet."""
     gaps = [2.0] * weak + [1 / 6] * (10 * weak)
     seconds = list(accumulate(gaps if is_first else reversed(gaps)))
     found = bursts_in(times(-7200.0, *seconds, seconds[-1] + 7200.0), quiet_rate(290, 3600))
