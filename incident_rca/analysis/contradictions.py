@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.observations import Observations
-from incident_rca.analysis.traced import path_of_lock
+from incident_rca.analysis.paths import path_from_relation
+from incident_rca.analysis.traced import path_of_lock, traced_waits
 from incident_rca.lock_modes import ROW_EXCLUSIVE, blocks_reads, conflicts, in_words
 from incident_rca.model import Contradiction, EndpointImpact, LockEpisode
 
@@ -19,6 +20,7 @@ def contradictions(seen: Observations) -> tuple[Contradiction, ...]:
     """The contradictions that follow from this evidence, in the order of the cascade."""
     return (
         *_reads_behind_a_write_lock(seen),
+        *_paths_not_stated(seen),
         *_pool_and_latency(seen),
         *_status(seen),
         *_log_and_count(seen),
@@ -78,6 +80,26 @@ def _served_meanwhile(seen: Observations, episode: LockEpisode, endpoint: Endpoi
         & (gateway["status"] < 500)
     ]
     return int(served["requests"].sum())
+
+
+def _paths_not_stated(seen: Observations) -> Iterator[Contradiction]:
+    """Requests whose own ids show that they waited for a table that no line leads them to."""
+    if not seen.case.topology.is_stated:
+        return
+    for episode in seen.lock_episodes:
+        traced = traced_waits(seen, episode)
+        path = path_from_relation(seen, episode.relation, episode.waiter_applications)
+        stated = {e.name for e in path.endpoints} if path else set()
+        missing = [name for name in traced.routes if name not in stated]
+        if missing:
+            yield Contradiction(
+                statement=(
+                    f"{traced.in_words}, yet the topology states no path from "
+                    f"{' and '.join(missing)} to {episode.relation}: a line is missing in it, and "
+                    "what else it does not state may be so as well."
+                ),
+                evidence=(*traced.evidence, *(path.evidence if path else ())),
+            )
 
 
 def _pool_and_latency(seen: Observations) -> Iterator[Contradiction]:

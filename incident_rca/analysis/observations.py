@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from incident_rca.analysis.amplification import Amplification, amplifications
 from incident_rca.analysis.baselines import baselines
 from incident_rca.analysis.call_counts import CallCounts, call_counts
 from incident_rca.analysis.changes import Change, changes_in
@@ -87,6 +88,7 @@ class Observations:
     changes: tuple[Change, ...]
     lacking_log: LackingLog | None
     calls: tuple[CallCounts, ...]
+    amplified: tuple[Amplification, ...] = ()
     recovery: Recovery | None = None
 
     @property
@@ -223,6 +225,7 @@ def _of_outage(seen: Observations, outage: ErrorBurst | None) -> Observations:
         calls=call_counts(seen.case, seen.tables, seen.part, outage),
         pool=pool,
     )
+    found = replace(found, amplified=amplifications(found))
     return replace(found, recovery=recovery_of(found))
 
 

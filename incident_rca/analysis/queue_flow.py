@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from incident_rca.analysis.amplification import CHANCE, amplifications
+from incident_rca.analysis.amplification import CHANCE
 from incident_rca.analysis.evidence import rows_as_evidence
 from incident_rca.analysis.frames import pieces, places, renamed, seconds_of
 from incident_rca.analysis.latency import canonical_method
@@ -79,7 +79,7 @@ def recovery_of(seen: Observations) -> Recovery | None:
     queue = waiting_callers(seen.case, seen.gauges, pool.owner)
     if not waited or queue.empty:
         return None
-    storms = [a for a in amplifications(seen) if a.service == pool.owner]
+    storms = [a for a in seen.amplified if a.service == pool.owner]
     called = _calls_of(seen, pool.owner)
     if not storms or called.empty:
         return None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from incident_rca.analysis.shared_ids import link_of
 from incident_rca.model import Aspect, Basis, Kind, Role, Stance, Topology, Verdict
 from tests.analysis.cases import (
+    Row,
     blocked,
     claims_of,
     edge,
@@ -59,6 +60,20 @@ def test_ids_are_a_path_where_the_topology_names_none() -> None:
     apart = waits(relation="public.letters", waiter_application="mail", ids=False)
     found = the(analysed_lock(case, failures(), apart), Kind.LOCK_BLOCKING)
     assert (found.verdict, found.role) == (Verdict.CONTRADICTED, Role.COINCIDENT)
+
+
+def test_a_path_that_ids_prove_and_no_line_states_is_a_contradiction() -> None:
+    case = a_case()
+
+    def said(locks: list[Row]) -> list[str]:
+        found = analysed_lock(case, failures(), locks)
+        return [c.statement for c in found.contradictions if "states no path" in c.statement]
+
+    (statement,) = said(waits(relation="public.letters", waiter_application="mail"))
+    assert "no path from GET /items to public.letters" in statement
+    apart = waits(ids=False, relation="public.letters", waiter_application="mail")
+    assert not said(apart)
+    assert not said(waits())  # public.items, which the topology puts behind GET /items
 
 
 def test_sessions_that_take_turns_have_the_ids_of_all_their_waiters() -> None:

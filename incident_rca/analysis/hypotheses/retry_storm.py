@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from incident_rca.analysis.amplification import Amplification, amplifications
+from incident_rca.analysis.amplification import Amplification
 from incident_rca.analysis.evidence import setting_as_evidence
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
@@ -32,9 +32,8 @@ def hypotheses(seen: Observations) -> Candidates:
     if not seen.has_metrics() or not seen.has_requests():
         confirm = "Import the counts of the gRPC calls by method, beside the gateway's log."
         return (not_recorded(seen, Kind.RETRY_STORM, OBJECT, System.GRPC_METRICS, confirm),)
-    found = amplifications(seen)
-    if found:
-        return tuple(_candidate(seen, each) for each in found)
+    if seen.amplified:
+        return tuple(_candidate(seen, each) for each in seen.amplified)
     return _none(seen)
 
 
