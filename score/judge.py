@@ -170,9 +170,17 @@ def _seconds(at: datetime | None) -> float | None:
 def matched_onsets(
     plan: Plan, truth: Truth, analysis: Analysis
 ) -> Iterator[tuple[Onset, Span | None]]:
-    """Each true onset with the span that the analysis gives it; None where it found none."""
+    """Each true onset with the span that the analysis gives it; None where it found none.
+
+    What goes on and off within one rise is told as one: its span is that of the first of them.
+    """
+    given: set[tuple[str, str, Span]] = set()
     for onset in truth.onsets:
-        yield onset, _span_of(plan, onset, analysis)
+        span = _span_of(plan, onset, analysis)
+        is_new = span is not None and (onset.what, onset.object, span) not in given
+        if span is not None:
+            given.add((onset.what, onset.object, span))
+        yield onset, span if is_new else None
     for incident, number in incidents_met(plan, truth, analysis):
         onset = Onset(
             what="outage",
@@ -216,7 +224,7 @@ def _span_of(plan: Plan, onset: Onset, analysis: Analysis) -> Span | None:
         found = [(pool.exhausted_at, pool.exhausted_until)] if pool is not None and is_it else []
     shift = _shift(plan, analysis, onset.system)
     for start, end in found:
-        first, last = _seconds(start.hi or start.lo), _seconds(end.hi)
+        first, last = _seconds(start.first), _seconds(end.hi)
         if first is not None and first <= onset.until + shift and (last or inf) >= onset.at + shift:
             return start
     return None

@@ -97,10 +97,11 @@ def truth_of(plan: Plan, simulation: Simulation) -> Truth:
         r.arrival for r in simulation.trace.requests if r.status >= 500 and not r.is_noise
     )
     acts = [acting(plan, simulation.trace, n) for n in plan.culprits]
+    starts = [-inf, *(begin - 1 for begin, _ in acts[1:])][: len(acts)]
     ends = [*(begin for begin, _ in acts[1:]), inf][: len(acts)]
     incidents = [
-        _incident(plan, simulation, n, act, [a for a in failed if act[0] - 1 <= a < end])
-        for n, act, end in zip(plan.culprits, acts, ends, strict=True)
+        _incident(plan, simulation, n, act, [a for a in failed if start <= a < end])
+        for n, act, start, end in zip(plan.culprits, acts, starts, ends, strict=True)
     ]
     return Truth(
         incidents=tuple(i for i in incidents if i is not None),
@@ -134,6 +135,9 @@ def _incident(
     trigger = max(0.0, min(last, act[1]) - max(first, act[0]))
     expected = _expected(plan, cause, act, (first, last))
     if len(failed) < FEWEST_FAILURES or plan.observation.outside:
+        expected = Expected.OPEN
+    if first < act[0] - 1:
+        # A system that was near its limit failed by chance before its cause acted.
         expected = Expected.OPEN
     if isinstance(cause, CrossedRows) and not _by_deadlocks(simulation.trace, first, last):
         expected = Expected.OPEN

@@ -14,6 +14,7 @@ from incident_rca.analysis.findings import find_all
 from incident_rca.analysis.hypotheses import KINDS
 from incident_rca.analysis.hypotheses.unknown import of_the_rest
 from incident_rca.analysis.observations import Observations, observe
+from incident_rca.analysis.outage import longest_waited
 from incident_rca.analysis.phases import build_phases
 from incident_rca.analysis.questions import open_questions
 from incident_rca.analysis.roles import with_roles
@@ -92,7 +93,9 @@ def concluded(observed: Sequence[Observations]) -> Analysis:
 def _judged(seen: Observations) -> _Judged:
     """The hypotheses of every kind about one incident, with their roles and their seconds."""
     found = tuple(c for kind in KINDS for c in kind(seen))
-    candidates = with_roles(found, seen.outage.end.hi if seen.outage else None)
+    candidates = with_roles(
+        found, seen.outage.end.hi if seen.outage else None, longest_waited(seen.tables, seen.outage)
+    )
     explained, unexplained = attribute(candidates, seen.outage)
     rest = of_the_rest(seen, candidates, unexplained)
     hypotheses = tuple(

@@ -26,6 +26,8 @@ LOWER_QUARTILE_Z = 0.674
 BLIPS_LISTED = 50
 # A log that covers the window has its first request within this time.
 FIRST_REQUEST = timedelta(minutes=1)
+# One request that hung for much longer tells nothing of the others.
+USUALLY = 0.99
 # More than this share of all requests of a window fails in an outage, and not as usual.
 MOST_FAILED = 0.5
 
@@ -188,6 +190,14 @@ def recorded_until(case: Case) -> datetime:
     """Until when the window's requests are recorded."""
     ends = [s.covered.end for s in case.gateway_logs if s.covered]
     return min(case.window.end, max(ends, default=case.window.end))
+
+
+def longest_waited(tables: Tables, outage: ErrorBurst | None) -> timedelta:
+    """How long failed requests took at most, but for one in a hundred; 0 where nobody measured."""
+    if outage is None:
+        return timedelta(0)
+    took = failures_in(tables, outage)["latency_ms"].dropna().to_numpy(dtype=float)
+    return timedelta(milliseconds=float(np.quantile(took, USUALLY)) if len(took) else 0.0)
 
 
 def failures_in(tables: Tables, outage: ErrorBurst) -> pd.DataFrame:

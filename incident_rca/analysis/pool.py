@@ -202,7 +202,8 @@ def owner_of(case: Case, pool: str) -> Service | None:
 
 
 def _full(gauges: _Gauges, outage: ErrorBurst | None) -> FullStretch | None:
-    stretches = full_stretches(gauges.used, gauges.pending, gauges.size, gauges.step)
+    quiet_until = outage.start.lo if outage else None
+    stretches = full_stretches(gauges.used, gauges.pending, gauges.size, gauges.step, quiet_until)
     return of_outage(stretches, outage)
 
 

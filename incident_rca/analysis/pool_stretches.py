@@ -10,7 +10,13 @@ import numpy as np
 
 from incident_rca.analysis.evidence import instant
 from incident_rca.analysis.frames import seconds_of
-from incident_rca.analysis.latency_rises import FEWEST_BUCKETS, Levels, Rise, rises_of
+from incident_rca.analysis.latency_rises import (
+    FEWEST_BUCKETS,
+    Levels,
+    Rise,
+    beginning_of,
+    rises_of,
+)
 from incident_rca.model import ErrorBurst, Span
 
 if TYPE_CHECKING:
@@ -32,12 +38,17 @@ class FullStretch:
 
 
 def full_stretches(
-    used: pd.DataFrame, pending: pd.DataFrame, size: int, step: timedelta
+    used: pd.DataFrame,
+    pending: pd.DataFrame,
+    size: int,
+    step: timedelta,
+    quiet_until: datetime | None = None,
 ) -> tuple[FullStretch, ...]:
     """The stretches of `used` at the limit, by time; `pending` are the callers that waited.
 
     A busy pool touches its limit by chance while all is well. Where it does, it was exhausted only
     while the demand, the connections in use and the callers that wait for one, stood in a rise.
+    What is usual must lie before `quiet_until`, when requests began to fail: else no rise is known.
     """
     buckets = used.groupby("at", sort=True)["value"].max()
     if buckets.empty:
@@ -51,7 +62,9 @@ def full_stretches(
     # Fewer buckets than make a rise may be lost within one stretch.
     gaps = np.diff(starts) > (FEWEST_BUCKETS + 0.5) * width
     runs = _runs(is_full, gaps)
-    _, rises = rises_of(levels)
+    quiet = beginning_of(levels)
+    is_quiet = quiet_until is None or levels.ends[quiet - 1] <= quiet_until.timestamp()
+    rises = rises_of(levels)[1] if quiet and is_quiet else ()
     busy = [r for r in rises if is_full[r.first : r.last + 1].any()]
     if busy and any(_is_by_chance(run, busy) for run in runs):
         runs = [part for run in runs for rise in rises if (part := _within(run, rise)) is not None]

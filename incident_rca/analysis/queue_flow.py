@@ -70,7 +70,8 @@ def recovery_of(seen: Observations) -> Recovery | None:
     What was answered in a bucket is what was called in it less what the queue grew by. That holds
     only where calls stay queued when their callers have gone, which a queue that is longer than
     all callers that can still wait shows: their number is the rate of calls times how long one is
-    waited for (Little, Operations Research 1961).
+    waited for (Little, Operations Research 1961). A queue that shrinks from then on is the stall's
+    own, and what is slow in it the stall's: it would have ended by itself.
     """
     outage, pool = seen.outage, seen.pool
     if outage is None or outage.end.lo is None or pool is None:
@@ -89,7 +90,7 @@ def recovery_of(seen: Observations) -> Recovery | None:
         return None
     place = _step_up(steps.answered)
     before, after = steps.answered[:place], steps.answered[place:]
-    if not _is_recovery(before, after, steps.width, *known):
+    if not _is_recovery(before, after, steps.width, *known) or np.median(steps.grown[place:]) < 0:
         return None
     at = Span(steps.at(place - 1), steps.at(place + 1), "the buckets beside the change")
     wanted = float(steps.called.mean()) / steps.width * max(waited)
@@ -155,6 +156,7 @@ class _Steps:
     width: float
     called: Floats
     queued: Floats
+    grown: Floats
     answered: Floats
 
     def at(self, position: int) -> datetime:
@@ -187,13 +189,14 @@ def _steps(called: pd.DataFrame, queue: pd.DataFrame, outage: ErrorBurst) -> _St
     queued = waiting.to_numpy(dtype=float)
     known = waiting.index[1:][chosen]
     of_bucket = calls[known].to_numpy(dtype=float)
-    answered = np.clip(of_bucket - np.diff(queued)[chosen], 0.0, of_bucket)
+    grown = np.diff(queued)[chosen]
     return _Steps(
         tuple(at.to_pydatetime() for at in known),
         width.total_seconds(),
         of_bucket,
         queued[1:][chosen],
-        answered,
+        grown,
+        np.clip(of_bucket - grown, 0.0, of_bucket),
     )
 
 

@@ -31,11 +31,15 @@ SUSTAINERS = frozenset({Kind.POOL_EXHAUSTION, Kind.RETRY_STORM})
 
 
 def with_roles(
-    candidates: Sequence[Candidate], last_failure: datetime | None = None
+    candidates: Sequence[Candidate],
+    last_failure: datetime | None = None,
+    patience: timedelta = timedelta(0),
 ) -> tuple[Candidate, ...]:
     """The candidates, in their order, with the roles that they have beside each other.
 
     What goes on behind the last failure keeps nothing going; None where failures have not ended.
+    Neither does what was only left by a trigger: requests that waited as it ended may fail for as
+    long as requests have `patience`, and so may those that queued behind them.
 
     A candidate that came as `coincident`, `ruled_out` or `contributing` for good keeps its role:
     only those that came as `trigger` or `sustainer` are compared.
@@ -44,7 +48,8 @@ def with_roles(
     for candidate in sorted(candidates, key=_by_depth):
         if candidate.hypothesis.role is Role.TRIGGER and _starts(candidate, triggers, candidates):
             triggers.append(candidate)
-    return tuple(_with_role(c, triggers, last_failure) for c in candidates)
+    failing_until = None if last_failure is None else last_failure - patience
+    return tuple(_with_role(c, triggers, failing_until) for c in candidates)
 
 
 def _by_depth(candidate: Candidate) -> tuple[bool, int, int, float, str]:
@@ -110,12 +115,12 @@ def _is_near(other: Candidate, candidate: Candidate) -> bool:
 
 
 def _with_role(
-    candidate: Candidate, triggers: Sequence[Candidate], last_failure: datetime | None
+    candidate: Candidate, triggers: Sequence[Candidate], failing_until: datetime | None
 ) -> Candidate:
     role = candidate.hypothesis.role
     if role is Role.TRIGGER and not any(candidate is t for t in triggers):
         role = _beside(candidate)
-    elif role is Role.SUSTAINER and not _outlasts(candidate, triggers, last_failure):
+    elif role is Role.SUSTAINER and not _outlasts(candidate, triggers, failing_until):
         role = Role.CONTRIBUTING
     return replace(candidate, hypothesis=replace(candidate.hypothesis, role=role))
 
@@ -131,7 +136,7 @@ def _beside(candidate: Candidate) -> Role:
 
 
 def _outlasts(
-    candidate: Candidate, triggers: Sequence[Candidate], last_failure: datetime | None
+    candidate: Candidate, triggers: Sequence[Candidate], failing_until: datetime | None
 ) -> bool:
     """Whether its state went on when each trigger was over; more traffic lasts as long as it.
 
@@ -145,7 +150,7 @@ def _outlasts(
         is_surge = trigger.hypothesis.kind is Kind.TRAFFIC_SURGE
         if is_surge:
             continue
-        if not _is_later(until, over) or (last_failure and not _is_later(last_failure, over)):
+        if not _is_later(until, over) or (failing_until and not _is_later(failing_until, over)):
             return False
     return True
 

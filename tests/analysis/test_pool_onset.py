@@ -12,6 +12,7 @@ from tests.analysis.cases import (
     OUTAGE,
     Row,
     analysed,
+    at,
     blocked,
     claims_of,
     counted,
@@ -184,3 +185,11 @@ def test_a_pool_that_mostly_idled_has_no_usual_demand_to_rise_above() -> None:
     """In use in the first buckets, then not at all until it is full."""
     values = [1.0 if n < 6 else 0.0 if value == 5 else value for n, value in enumerate(FULL)]
     assert seconds_of(pool_of(gauge(values)).exhausted_at) == [20, 30]
+
+
+def test_what_is_usual_is_not_read_from_an_outage() -> None:
+    """Requests fail from 0 s on: what a window has that begins 30 s before tells of no quiet."""
+    in_window = [row for row in busy(BUSY, waits_from=60) if row["at"] >= at(-30)]
+    case = made_case(window=(-30.0, 600.0))
+    pool = analysed(case, failures=OUTAGE, gateway=counted(OUTAGE), metrics=in_window).pool
+    assert pool is not None and pool.exhausted_at.first <= at(10)

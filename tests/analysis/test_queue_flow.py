@@ -131,6 +131,7 @@ def test_buckets_that_were_lost_are_not_read_as_an_empty_queue() -> None:
     "waiting",
     [
         pytest.param(queue(calls(), answers(30)), id="less than usual is answered to the end"),
+        pytest.param(queue(calls(), answers(190)), id="the queue shrinks by itself"),
         pytest.param([None for _ in BUCKETS], id="nobody counted who waits"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from itertools import combinations
 
 import pytest
@@ -290,3 +291,17 @@ def test_more_of_one_system_is_one_system() -> None:
     assert len(the(whole, Kind.LOCK_BLOCKING).systems) == 2
     assert verdict_of(whole, Kind.LOCK_BLOCKING) is Verdict.SUPPORTED
     assert verdict_of(partial, Kind.LOCK_BLOCKING) is Verdict.INSUFFICIENT
+
+
+@pytest.mark.parametrize("kind", sorted(SUSTAINERS))
+@pytest.mark.parametrize(("patience", "is_sustainer"), [(0, True), (19, True), (21, False)])
+def test_what_fails_no_longer_than_requests_wait_was_kept_going_by_nothing(
+    kind: Kind, patience: float, is_sustainer: bool
+) -> None:
+    """The trigger is over at 60 s, the last failing request arrives 20 s later."""
+    found = with_roles(
+        [candidate(Kind.LOCK_BLOCKING), candidate(kind, Role.SUSTAINER, until=90.0)],
+        at(80.0),
+        timedelta(seconds=patience),
+    )
+    assert (found[1].hypothesis.role is Role.SUSTAINER) is is_sustainer

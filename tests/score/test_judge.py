@@ -13,7 +13,7 @@ from incident_rca.model import Aspect, Claim, Kind, Role, Span, Stance, Verdict
 from score.blame import Blame, asserted
 from score.cases import Told, told
 from score.evidence import collected
-from score.judge import judged, named_by
+from score.judge import judged, matched_onsets, named_by
 from score.manifest import instant
 from score.plans import SCENES
 from score.truth import Expected, TrueIncident, truth_of
@@ -176,3 +176,26 @@ def test_the_truth_says_abstain_where_the_gateways_log_is_missing() -> None:
     assert [i.expected for i in lock_case().truth.incidents] == [Expected.NAME]
     assert [i.expected for i in truth.incidents] == [Expected.ABSTAIN]
     assert asserted(analyse(evidence.case, evidence.tables)) == ()
+
+
+def test_a_rise_is_the_span_of_the_first_of_what_it_holds_only() -> None:
+    found = lock_case()
+    truth = found.truth
+    latency = next(o for o in truth.onsets if o.what == "latency")
+    again = replace(latency, at=latency.at + 5, since=latency.since + 5)
+    twice = replace(truth, onsets=(*truth.onsets, again))
+    spans = [s for o, s in matched_onsets(found.plan, twice, found.analysis) if o is again]
+    assert spans == [None]
+    alone = replace(truth, onsets=(again,))
+    assert dict(matched_onsets(found.plan, alone, found.analysis))[again] is not None
+
+
+def test_what_failed_before_its_cause_acted_is_nobodys_to_name() -> None:
+    found = lock_case()
+    evidence = collected(found.plan)
+    served = evidence.simulation.trace.requests
+    early = next(r for r in served if r.status >= 500 and not r.is_noise)
+    served.append(replace(early, arrival=found.plan.causes[0].start - 60))
+    (incident,) = truth_of(found.plan, evidence.simulation).incidents
+    assert incident.expected is Expected.OPEN
+    assert incident.outage[0] == found.plan.causes[0].start - 60
