@@ -253,6 +253,14 @@ def write_reports(
             (folder / REPORT_HTML).unlink(missing_ok=True)
 
 
+def written_in(folder: Path) -> Mapping[str, str]:
+    """Where each output of a report lies that the case has, by what it is."""
+    from incident_rca.chart_files import CHARTS
+
+    places = {"Report": REPORT_MD, "Page": REPORT_HTML, "Charts": CHARTS, "Data": REPORT_JSON}
+    return {name: str(folder / at) for name, at in places.items() if (folder / at).exists()}
+
+
 def is_complete(case: Case) -> bool:
     """Whether every configured source answered in full (an empty answer is an answer)."""
     complete = (SourceState.OK, SourceState.EMPTY, SourceState.SKIPPED)

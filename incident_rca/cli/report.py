@@ -135,15 +135,17 @@ def show(
     case: Path, analysis: Analysis, *, as_json: bool, quiet: bool, has_data: bool = False
 ) -> None:
     """Prints the summary of a report unless other data was printed, or the report as JSON."""
-    from incident_rca.pipeline import REPORT_MD
+    from incident_rca.pipeline import written_in
     from incident_rca.report.contract import to_contract
-    from incident_rca.report.terminal import summary
+    from incident_rca.report.terminal_summary import summary
     from incident_rca.window import describe_window
 
     if as_json:
         print_json(to_contract(analysis))
     elif not quiet and not has_data:
-        out().print(summary(analysis, report_path=str(case / REPORT_MD)))
+        console = out()
+        is_ascii = console.options.ascii_only
+        console.print(summary(analysis, written_in(case), console.width, is_ascii=is_ascii))
     if not analysis.case.topology:
         say(
             "hint: this case has no topology, so no verdict is above weak; the open questions of "
