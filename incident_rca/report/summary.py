@@ -193,12 +193,13 @@ def _other_endpoints(analysis: Analysis) -> Sentence | None:
     for impact, words in (
         (Impact.FAILED, "also failed"),
         (Impact.STARVED, "stopped receiving requests"),
-        (Impact.DEGRADED, "was degraded"),
-        (Impact.UNAFFECTED, "was not affected"),
+        (Impact.DEGRADED, "{was} degraded"),
+        (Impact.UNAFFECTED, "{was} not affected"),
     ):
         group = [e for e in others if e.impact is impact]
         if group:
-            phrases.append(_listed(group) + " " + words)
+            was = "was" if len(group) == 1 else "were"
+            phrases.append(f"{_listed(group)} {words.format(was=was)}")
             for endpoint in group:
                 values.append(Code(endpoint.name))
                 if endpoint.failed:
@@ -332,13 +333,14 @@ def _no_outage(analysis: Analysis) -> tuple[Sentence, ...]:
                 evidence,
             ),
         )
+    burst = ", in no burst." if analysis.failed_requests else "."
     return (
         Sentence(
-            "No outage was found from {} to {}: {} of {} requests failed (HTTP 5xx), in no burst.",
+            "No outage was found from {} to {}: {} of {} requests failed (HTTP 5xx)" + burst,
             (
                 f"{analysis.case.window.start:%Y-%m-%d %H:%M:%S}",
                 f"{analysis.case.window.end:%Y-%m-%d %H:%M:%S} UTC",
-                grouped(analysis.failed_requests),
+                grouped(analysis.failed_requests) if analysis.failed_requests else "none",
                 grouped(analysis.requests),
             ),
             evidence,
@@ -369,6 +371,6 @@ def _gateway_was_read(analysis: Analysis) -> bool:
 
 
 def _something_seen(analysis: Analysis) -> tuple[Evidence, ...]:
-    seen = [e for endpoint in analysis.endpoints for e in endpoint.evidence]
+    seen = [*analysis.looked_at, *(e for p in analysis.endpoints for e in p.evidence)]
     seen += [e for baseline in analysis.baselines for e in baseline.evidence]
     return tuple(dict.fromkeys(seen or analysis.evidence[:3]))
