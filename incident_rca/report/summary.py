@@ -23,7 +23,14 @@ from incident_rca.model import (
     Verdict,
 )
 from incident_rca.report.numbers import grouped, percent, stretch
-from incident_rca.report.wording import SYSTEM_NAMES, Clock, by_status, explains, sources_count
+from incident_rca.report.wording import (
+    SYSTEM_NAMES,
+    Clock,
+    by_status,
+    explains,
+    other_outage,
+    sources_count,
+)
 from incident_rca.window import format_duration
 
 _COST = {
@@ -70,7 +77,9 @@ class Warned:
 
 
 def sentences(analysis: Analysis) -> tuple[Sentence, ...]:
-    """What users saw, what may have started it, what kept it going, what is open; at most six."""
+    """What users saw, what may have started it, what kept it going, what is open; at most six, and
+    one more for each further outage.
+    """
     outage = analysis.outage
     if outage is None:
         return _no_outage(analysis)
@@ -81,6 +90,10 @@ def sentences(analysis: Analysis) -> tuple[Sentence, ...]:
         _trigger(analysis, outage),
         _sustainer(analysis),
         _state(analysis, outage),
+        *(
+            Sentence("Apart from it, {}.", (other_outage(analysis, other),), other.outage.evidence)
+            for other in analysis.other_incidents
+        ),
     ]
     return tuple(sentence for sentence in made if sentence is not None)
 
@@ -231,7 +244,7 @@ def _before(analysis: Analysis, outage: ErrorBurst) -> Sentence | None:
         (
             stretch(seconds),
             grouped(sum(b.records for b in used)),
-            ", ".join(map(str, statuses)),
+            " or ".join(map(str, statuses)),
         ),
         tuple(e for b in used for e in b.evidence),
     )

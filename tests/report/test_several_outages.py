@@ -1,4 +1,4 @@
-"""The impact table tells of the outage that it stands for."""
+"""What is told of one outage where the window has several."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from incident_rca.model import Analysis
 from incident_rca.report.impact import measures
+from incident_rca.report.summary import sentences
 from tests.report.incident import about_another_outage, span
 
 
@@ -47,3 +48,9 @@ def test_a_method_that_two_metrics_measured_is_named_by_each(analysis: Analysis)
     assert len(set(named)) == len(named) >= 2
     assert any("by grpc.server.duration" in m for m in named)
     assert not any(f"{first.method} by " in m for m in metrics_of(analysis))
+
+
+def test_the_summary_names_every_outage(analysis: Analysis) -> None:
+    *first, last = sentences(about_another_outage(analysis))
+    assert first and "Apart from it, outage 2, 14:50:00" in last.plain
+    assert not any("Apart from it" in sentence.plain for sentence in sentences(analysis))
