@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incident_rca import case as case_folder
+from incident_rca.chart_painter import Picture
 
 if TYPE_CHECKING:
     from incident_rca.report.charts.chart import Chart
@@ -17,8 +18,8 @@ CHARTS = "charts"
 _OURS = re.compile(r"(timeline(-\d+)?|error-types|blocking-tree)\.(svg|png)")
 
 
-def write_charts(folder: Path, charts: Sequence[Chart]) -> None:
-    """Writes the SVG and PNG of each chart into charts/; those of an earlier report go.
+def write_charts(folder: Path, charts: Sequence[Chart], pictures: Sequence[Picture]) -> None:
+    """Writes the picture of each chart into charts/, as SVG and PNG; earlier reports' charts go.
 
     Files of other names stay.
     """
@@ -29,18 +30,11 @@ def write_charts(folder: Path, charts: Sequence[Chart]) -> None:
     for path in sorted(target.glob("*")):
         if path not in kept and _OURS.fullmatch(path.name):
             path.unlink()
-    for chart in charts:
-        _write(target, chart)
+    for chart, (svg, png) in zip(charts, pictures, strict=True):
+        case_folder.write_text(target / f"{chart.name}.svg", svg)
+        case_folder.write_bytes(target / f"{chart.name}.png", png)
     if target.is_dir() and not any(target.iterdir()):
         target.rmdir()
-
-
-def _write(target: Path, chart: Chart) -> None:
-    from incident_rca.report.charts.drawing import to_png, to_svg
-
-    svg = to_svg(chart.spec)
-    case_folder.write_text(target / f"{chart.name}.svg", svg)
-    case_folder.write_bytes(target / f"{chart.name}.png", to_png(svg))
 
 
 def problems_of(folder: Path, charts: Sequence[Chart]) -> Iterator[tuple[str, str]]:

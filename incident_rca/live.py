@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incident_rca.analysis.live_locks import blockers
+from incident_rca.analysis.lock_places import placed
 from incident_rca.analysis.locks import lock_episodes
 from incident_rca.errors import Unreachable
 from incident_rca.formats.lock_recording import HIDDEN, frames_of_records
@@ -133,7 +134,7 @@ def live_locks(records: list[Record], server: str, cure: str = "") -> LiveLocks:
         blockers=blockers(tables.locks, sessions, at),
         episodes=tuple(
             replace(e, held_end=replace(e.held_end, hi=None, reason="it is held now"))
-            for e in lock_episodes(case, tables)
+            for e in lock_episodes(case, tables, placed(case, tables))
         ),
         blind=HIDDEN if is_blind else "",
         cure=cure if is_blind else "",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incident_rca import case as case_folder
 from incident_rca.case import failed
+from incident_rca.chart_painter import Draw, draw_here, painter
 from incident_rca.errors import BadInput, IncidentRcaError, NoEvidence
 from incident_rca.formats import BY_KIND, FORMATS
 from incident_rca.formats.parsed import Format, Parsed, RawInput
@@ -193,6 +195,24 @@ def _cannot_show(source: SourceStatus) -> str:
     return "; ".join(fact for fact in facts if fact)
 
 
+def report_case(
+    folder: Path,
+    progress: Progress = lambda _: None,
+    *,
+    force: bool = False,
+    with_charts: bool = True,
+    with_page: bool = True,
+) -> Analysis:
+    """The analysis of a case folder, of which its reports are written as `write_reports` does."""
+    with painter() if with_charts else nullcontext(draw_here) as draw:
+        analysis = analyse_case(folder, progress)
+        progress("writing")
+        write_reports(
+            folder, analysis, force=force, with_charts=with_charts, with_page=with_page, draw=draw
+        )
+    return analysis
+
+
 def write_reports(
     folder: Path,
     analysis: Analysis,
@@ -200,6 +220,7 @@ def write_reports(
     force: bool = False,
     with_charts: bool = True,
     with_page: bool = True,
+    draw: Draw = draw_here,
 ) -> None:
     """Writes report.json, report.md, the charts that it shows and report.html, if to have these.
 
@@ -215,18 +236,29 @@ def write_reports(
     from incident_rca.report.page.document import to_html
 
     charts = charts_of(analysis) if with_charts else ()
+    pictures = draw([chart.spec for chart in charts])
     fresh = to_markdown(analysis, charts)
     written = folder / REPORT_MD
     if written.is_file() and not force:
         fresh = merge(written.read_text(encoding="utf-8"), fresh)
+    page = to_html(analysis) if with_page else None
+    drawn = pictures()
     with case_folder.locked(folder):
         case_folder.write_text(folder / REPORT_JSON, to_json(analysis))
-        write_charts(folder, charts)
+        write_charts(folder, charts, drawn)
         case_folder.write_text(written, fresh)
-        if with_page:
-            case_folder.write_text(folder / REPORT_HTML, to_html(analysis))
+        if page is not None:
+            case_folder.write_text(folder / REPORT_HTML, page)
         else:
             (folder / REPORT_HTML).unlink(missing_ok=True)
+
+
+def written_in(folder: Path) -> Mapping[str, str]:
+    """Where each output of a report lies that the case has, by what it is."""
+    from incident_rca.chart_files import CHARTS
+
+    places = {"Report": REPORT_MD, "Page": REPORT_HTML, "Charts": CHARTS, "Data": REPORT_JSON}
+    return {name: str(folder / at) for name, at in places.items() if (folder / at).exists()}
 
 
 def is_complete(case: Case) -> bool:

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TypeVar
 
 from incident_rca.analysis.attribution import attribute, seconds_of
+from incident_rca.analysis.calm import looked_at
 from incident_rca.analysis.contradictions import contradictions
 from incident_rca.analysis.evidence import short_ids
 from incident_rca.analysis.findings import find_all
@@ -79,6 +80,7 @@ def concluded(observed: Sequence[Observations]) -> Analysis:
         hypotheses=hypotheses,
         unexplained_seconds=main.unexplained_seconds,
         states=tuple(_named(s, hypotheses) for j in judged for s in j.states),
+        looked_at=looked_at(seen),
         contradictions=_together(contradictions(j.seen) for j in judged),
         findings=_together(find_all(j.seen) for j in judged),
         questions=_together(open_questions(j.seen, j.candidates) for j in judged),
@@ -160,6 +162,7 @@ def _cited(analysis: Analysis) -> Iterator[Evidence]:
         *(item.evidence for item in (analysis.outage, analysis.pool) if item),
         analysis.outage.blips if analysis.outage else (),
         *(incident.outage.evidence for incident in others),
+        analysis.looked_at,
         *(baseline.evidence for baseline in analysis.baselines),
         *(endpoint.evidence for endpoint in analysis.endpoints),
         *(endpoint.evidence for incident in others for endpoint in incident.endpoints),

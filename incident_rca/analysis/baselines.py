@@ -83,8 +83,10 @@ def _by_status(rows: pd.DataFrame) -> Mapping[int, int]:
 def _in_words(failed: Mapping[int, int]) -> str:
     """What failed, and that no 502 did where none did.
 
-    >>> _in_words({500: 3})
-    '3 with status 500, no 502'
+    >>> _in_words({500: 3}), _in_words({})
+    ('3 with status 500, no 502', 'none with status 5xx')
     """
+    if not failed:
+        return "none with status 5xx"
     parts = [f"{n} with status {status}" for status, n in sorted(failed.items())]
     return ", ".join([*parts, *([] if 502 in failed else ["no 502"])])

@@ -68,11 +68,11 @@ def _excerpt(rows: pd.DataFrame, number: str) -> tuple[str, ...]:
     order = np.argsort(numbers, kind="stable")
     columns = [column for column in rows if column in _KNOWN_COLUMNS and column not in _ORIGIN]
     texts = []
-    for some in (order[:EXCERPT_FIRST], order[EXCERPT_FIRST:][-1:]):
-        for position, *cells in values(rows.iloc[some], number, *columns):
-            named = zip(columns, cells, strict=True)
-            shown = " ".join(f"{c}={_cell(v)}" for c, v in named if _is_shown(v))
-            texts.append(plain(f"{position}: {shown}", LONGEST_EXCERPT))
+    some = [*order[:EXCERPT_FIRST], *order[EXCERPT_FIRST:][-1:]]
+    for position, *cells in values(rows.iloc[some], number, *columns):
+        named = zip(columns, cells, strict=True)
+        shown = " ".join(f"{c}={_cell(v)}" for c, v in named if _is_shown(v))
+        texts.append(plain(f"{position}: {shown}", LONGEST_EXCERPT))
     return tuple(texts)
 
 

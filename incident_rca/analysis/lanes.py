@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from incident_rca.analysis.frames import pieces, seconds_of
-from incident_rca.analysis.lock_places import placed
 from incident_rca.analysis.lock_watch import watched_stretches
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.pool import pool_usage
@@ -54,7 +53,7 @@ def buckets(rows: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
 
 def waits_by_relation(seen: Observations) -> Waits:
     """The waits for each relation by its name, those that were waited for longest first."""
-    locks = placed(seen.case, seen.tables)
+    locks = seen.locks
     waiting = locks[(locks["edge"] != "none") & locks["waiter"].notna()]
     several = waiting["database"].nunique() > 1
     found = []

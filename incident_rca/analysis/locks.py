@@ -11,7 +11,6 @@ from incident_rca.analysis import lock_bounds, lock_evidence
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.frames import distinct, pieces, values
 from incident_rca.analysis.lock_graph import UNKNOWN, with_roots
-from incident_rca.analysis.lock_places import placed
 from incident_rca.analysis.lock_words import ROW_TYPES
 from incident_rca.analysis.waits import Wait, peak_of, waits_of
 from incident_rca.model import Case, Evidence, LockEpisode, Session, Span, System
@@ -32,9 +31,11 @@ NOBODY = Session(
 )
 
 
-def lock_episodes(case: Case, tables: Tables) -> tuple[LockEpisode, ...]:
-    """One episode a root holder, relation and stretch of time; the longest queue first."""
-    locks = placed(case, tables)
+def lock_episodes(case: Case, tables: Tables, locks: pd.DataFrame) -> tuple[LockEpisode, ...]:
+    """One episode a root holder, relation and stretch of time; the longest queue first.
+
+    `locks` is the table of locks as `placed` gives it.
+    """
     locks = locks[(locks["at"] >= case.window.start) & (locks["at"] < case.window.end)]
     locks = locks.assign(slack=_slack(case, locks))
     waiting = _explained(with_roots(locks[locks["edge"] != "none"]))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+
+from incident_rca.model import LatencyShift
 
 _COMMON = frozenset({"service", "svc", "api", "app", "db", "pool", "server", "client", "grpc"})
 
@@ -20,6 +23,18 @@ def words(name: str) -> frozenset[str]:
 def may_be_one(a: str, b: str) -> bool:
     """Whether two names share a telling word."""
     return bool(words(a) & words(b))
+
+
+def named_shifts(shifts: Sequence[LatencyShift]) -> Iterator[tuple[LatencyShift, str]]:
+    """Each shift with the name of its method, and of its metric where several measured the method:
+    client and server both time the same calls.
+    """
+    metrics: dict[str, set[str]] = {}
+    for shift in shifts:
+        metrics.setdefault(f"{shift.service}.{shift.method}", set()).add(shift.metric)
+    for shift in shifts:
+        name = f"{shift.service}.{shift.method}"
+        yield shift, f"{name} by {shift.metric}" if len(metrics[name]) > 1 else name
 
 
 def counted(number: int, noun: str) -> str:

@@ -20,6 +20,7 @@ from incident_rca.analysis.gateway_failures import with_execution_logs
 from incident_rca.analysis.latency import Latencies, latencies
 from incident_rca.analysis.load_balancer import promoted
 from incident_rca.analysis.lock_load import LockLoad, lock_loads
+from incident_rca.analysis.lock_places import placed
 from incident_rca.analysis.locks import lock_episodes
 from incident_rca.analysis.outage import failures_in, find_outages
 from incident_rca.analysis.pool import PoolGauges, find_pool, pool_gauges, pool_sizes
@@ -61,7 +62,8 @@ class Observations:
     """What was seen of one incident, and of the whole window where there is none.
 
     `part` is the part of the window that is this incident's own: from the end of the one before it
-    to the start of the one behind it. `tables` hold requests and server events of that part. Of a
+    to the start of the one behind it. `tables` hold requests and server events of that part, and
+    `locks` is their table of locks as `placed` gives it. Of a
     series that rose several times `latency_shifts` has what meets the outage, if anything does, and
     `other_shifts` the rest: nothing is concluded from calls that were slow at another time.
     """
@@ -71,6 +73,7 @@ class Observations:
     part: TimeWindow
     incident: int
     tables: Tables
+    locks: pd.DataFrame
     gauges: PoolGauges
     outage: ErrorBurst | None
     endpoints: tuple[EndpointImpact, ...]
@@ -149,19 +152,20 @@ def observe(case: Case, tables: Tables) -> tuple[Observations, ...]:
     tables = _inside(case.window, promoted(case, tables))
     outages = find_outages(case, tables)
     gauges = pool_gauges(tables.metrics)
-    locks, found = lock_episodes(case, tables), latencies(case, tables)
+    locks, found = placed(case, tables), latencies(case, tables)
     whole = Observations(
         case=case,
         clocks=clocks,
         part=case.window,
         incident=1,
         tables=tables,
+        locks=locks,
         gauges=gauges,
         outage=None,
         endpoints=(),
         error_types=(),
         baselines=(),
-        lock_episodes=locks,
+        lock_episodes=lock_episodes(case, tables, locks),
         lock_loads=lock_loads(case, tables),
         latencies=found,
         latency_shifts=found.shifts,

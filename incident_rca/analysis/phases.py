@@ -24,7 +24,11 @@ def build_phases(seen: Observations, candidates: tuple[Candidate, ...]) -> tuple
     began = min(trigger[0], failure) if trigger else failure
     last = sustainer or trigger
     over = max(last[1], outage.end.first) if last and last[1] else outage.end.first
-    full = min(over, seen.pool.exhausted_at.middle) if seen.pool else failure
+    pool = seen.pool
+    # One that was free again before the first failure is what another outage left behind.
+    if pool and pool.exhausted_until.hi and pool.exhausted_until.hi < failure:
+        pool = None
+    full = min(over, pool.exhausted_at.middle) if pool else failure
     usual = max([over, *(s.offset.hi for s in seen.latency_shifts if s.offset.hi)])
     edges: list[tuple[str, datetime, datetime | None, tuple[Evidence, ...]]] = [
         ("lead_up", seen.case.window.start, began, baseline),
@@ -34,7 +38,7 @@ def build_phases(seen: Observations, candidates: tuple[Candidate, ...]) -> tuple
             "sustained",
             max(full, failure),
             None if outage.ongoing else over,
-            seen.pool.evidence if seen.pool else outage.evidence,
+            pool.evidence if pool else outage.evidence,
         ),
         ("recovery", over, usual, outage.evidence),
     ]

@@ -56,7 +56,7 @@ def _unconfirmed(seen: Observations) -> Iterator[str]:
     if named:
         yield (
             f"Is what the topology says of {', '.join(named)} so? It is inferred, and no verdict "
-            "that rests on it is above weak. Who knows takes `inferred = true` out of "
+            "that rests on it is above weak. Who knows takes the line inferred = true out of "
             "incident-rca.toml and reports again with --config."
         )
 

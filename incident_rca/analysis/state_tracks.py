@@ -21,7 +21,6 @@ from incident_rca.analysis.evidence import (
 from incident_rca.analysis.frames import distinct, pieces, values
 from incident_rca.analysis.hypotheses.lock_blocking import active_of
 from incident_rca.analysis.latency import AGGREGATES, canonical_method
-from incident_rca.analysis.lock_places import placed
 from incident_rca.analysis.lock_turns import in_turns
 from incident_rca.analysis.lock_watch import watched_stretches
 from incident_rca.analysis.observations import Observations
@@ -118,7 +117,7 @@ def _locks(seen: Observations, moments: Sequence[datetime]) -> tuple[Track, Trac
 
 def _waiting(seen: Observations, moments: Sequence[datetime]) -> list[float | None]:
     """How many sessions waited for a lock at each moment."""
-    locks = placed(seen.case, seen.tables)
+    locks = seen.locks
     waits = waits_of(locks[(locks["edge"] != "none") & locks["waiter"].notna()])
     starts, ends = sorted(w.start for w in waits), sorted(w.until for w in waits)
     return [float(bisect_right(starts, at) - bisect_right(ends, at)) for at in moments]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from incident_rca.analysis.lock_words import held_in, who
+from incident_rca.analysis.names import named_shifts
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.outage import failures_in_no_burst
 from incident_rca.model import Event, Evidence, LockEpisode, Span, System
@@ -86,8 +87,7 @@ def _sessions(seen: Observations) -> Iterator[Event]:
 
 
 def _latency(seen: Observations) -> Iterator[Event]:
-    for shift in (*seen.latency_shifts, *seen.other_shifts):
-        name = f"{shift.service}.{shift.method}"
+    for shift, name in named_shifts((*seen.latency_shifts, *seen.other_shifts)):
         title = (
             f"calls of {name} begin to hang (seen when they end, {shift.plateau_in_words} later)"
         )

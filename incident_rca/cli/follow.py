@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,39 +20,56 @@ EVERY_SECONDS = 30.0
 
 
 def until_over(folder: Path, when: When, where: Where, how: How, every_seconds: float) -> Analysis:
-    """The last analysis, once the outage is over.
+    """The last analysis, once the outage is over; only its report has charts.
 
-    Ends at Ctrl-C as well: the case then holds what the last round wrote. Raises BadWindow where
-    the window does not end now.
+    Ends at Ctrl-C as well: the case then holds what the last round saw. Raises BadWindow where the
+    window does not end now.
     """
-    from incident_rca import pipeline
-    from incident_rca.report import followed
-    from incident_rca.window import format_instant
-
     if when.end not in (None, "now") or not (when.last or when.start):
         raise BadWindow(
             "--follow needs a window that ends now", hint="give --from 14:10 --to now, or --last 1h"
         )
+    last: Analysis | None = None
+    try:
+        for analysis in _rounds(folder, when, where, how, every_seconds):
+            before, last = last, analysis
+            _tell(before, analysis, quiet=how.quiet)
+    except KeyboardInterrupt:
+        _draw(folder, last, how)
+        raise
+    assert last is not None
+    _draw(folder, last, how)
+    return last
+
+
+def _draw(folder: Path, last: Analysis | None, how: How) -> None:
+    from incident_rca import pipeline
+
+    if last is not None and how.with_charts:
+        pipeline.write_reports(folder, last, force=how.force, with_page=how.with_page)
+
+
+def _rounds(
+    folder: Path, when: When, where: Where, how: How, every_seconds: float
+) -> Iterator[Analysis]:
+    """The analysis of each round that had anything, until it is over."""
+    from incident_rca import pipeline
+    from incident_rca.report import followed
+    from incident_rca.window import format_instant
+
     clock = SystemClock()
     start = collect.window_asked(folder, when, settings(how.config)).start
     begin = replace(when, start=format_instant(start), end="now", last=None)
-    before: Analysis | None = None
     while True:
         started = clock.monotonic()
         done = collect.fetch(folder, begin, where, replace(how, quiet=True))
         if collect.exit_code(done.case) is not ExitCode.NO_EVIDENCE:
-            analysis = pipeline.analyse_case(folder)
-            pipeline.write_reports(
-                folder,
-                analysis,
-                force=how.force,
-                with_charts=how.with_charts,
-                with_page=how.with_page,
+            analysis = pipeline.report_case(
+                folder, force=how.force, with_charts=False, with_page=how.with_page
             )
-            _tell(before, analysis, quiet=how.quiet)
-            before = analysis
+            yield analysis
             if followed.is_over(analysis):
-                return analysis
+                return
         else:
             say(f"{clock.now():%H:%M:%S} UTC  no source has anything of this window yet")
         clock.sleep(max(0.0, every_seconds - (clock.monotonic() - started)))

@@ -86,10 +86,9 @@ def report(
         window = window_of(start, end, loaded, tz, force=force)
         change_case(case, settings=loaded.settings if config else None, window=window)
     with progress(quiet=quiet) as step:
-        analysis = pipeline.analyse_case(case, step)
-    pipeline.write_reports(
-        case, analysis, force=force, with_charts=not no_charts, with_page=not no_page
-    )
+        analysis = pipeline.report_case(
+            case, step, force=force, with_charts=not no_charts, with_page=not no_page
+        )
     if profile or template:
         typer.echo(_document(case, analysis, profile, template, quiet=quiet), nl=False)
     show(case, analysis, as_json=as_json, quiet=quiet, has_data=bool(profile or template))
@@ -136,15 +135,17 @@ def show(
     case: Path, analysis: Analysis, *, as_json: bool, quiet: bool, has_data: bool = False
 ) -> None:
     """Prints the summary of a report unless other data was printed, or the report as JSON."""
-    from incident_rca.pipeline import REPORT_MD
+    from incident_rca.pipeline import written_in
     from incident_rca.report.contract import to_contract
-    from incident_rca.report.terminal import summary
+    from incident_rca.report.terminal_summary import summary
     from incident_rca.window import describe_window
 
     if as_json:
         print_json(to_contract(analysis))
     elif not quiet and not has_data:
-        out().print(summary(analysis, report_path=str(case / REPORT_MD)))
+        console = out()
+        is_ascii = console.options.ascii_only
+        console.print(summary(analysis, written_in(case), console.width, is_ascii=is_ascii))
     if not analysis.case.topology:
         say(
             "hint: this case has no topology, so no verdict is above weak; the open questions of "

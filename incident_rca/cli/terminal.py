@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,8 +47,11 @@ def out() -> Console:
     """The console for data."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
-    return Console(soft_wrap=False, highlight=False, markup=False, width=width)
+    # Of a dumb terminal rich would not ask how wide it is.
+    size = shutil.get_terminal_size((PIPED_WIDTH, 25))
+    return Console(
+        soft_wrap=False, highlight=False, markup=False, width=size.columns, height=size.lines
+    )
 
 
 def err() -> Console:

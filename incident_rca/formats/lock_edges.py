@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from incident_rca.formats.holder_statements import SeenStatements
 from incident_rca.formats.lock_tags import ROW_LOCKS, described, tag_of
@@ -22,8 +23,7 @@ Row = dict[str, Any]
 _HOLDS_ROWS = frozenset({"r", "p", "m", "f", "t"})
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """Who holds or waits: a process with its parallel workers, or a prepared transaction."""
 
     pid: int
@@ -223,7 +223,7 @@ def _waiter(snapshot: Snapshot, owner: Owner, lock: Row, statements: SeenStateme
     session = snapshot.sessions.get(owner.pid, {})
     return {
         "waiter_pid": owner.pid,
-        "waiter_session": session_of(owner.pid, _instant(session.get("backend_start"))),
+        "waiter_session": _session_of(owner, session.get("backend_start")),
         "waiter_application": _application(session),
         "waiter_mode": lock["mode"],
         "waiter_statement": statements.clean(session.get("query")),
@@ -238,10 +238,9 @@ def _holder(
     """Who holds, or waits ahead. The lock was taken after its transaction began: `held_since`."""
     session = snapshot.sessions.get(owner.pid, {})
     statement = statements.of_holder(session, lock["mode"], lock["locktype"], place["relation"])
-    backend_start = _instant(session.get("backend_start"))
     return {
         "holder_pid": owner.pid,
-        "holder_session": session_of(owner.pid, backend_start, owner.prepared),
+        "holder_session": _session_of(owner, session.get("backend_start")),
         "holder_application": _application(session),
         "holder_mode": lock["mode"],
         "holder_mode_basis": "granted" if lock["granted"] else "requested",
@@ -259,5 +258,15 @@ def _application(session: Row) -> str | None:
     return name or (kind if kind != "client backend" else None)
 
 
+# A long queue is in each of many snapshots with the same sessions and the same instants.
+_KNOWN = 1 << 14
+
+
+@lru_cache(_KNOWN)
+def _session_of(owner: Owner, backend_start: str | None) -> str:
+    return session_of(owner.pid, _instant(backend_start), owner.prepared)
+
+
+@lru_cache(_KNOWN)
 def _instant(text: str | None) -> datetime | None:
     return utc_instant(text) if text else None

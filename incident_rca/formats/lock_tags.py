@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any
 
 # PostgreSQL documentation, "pg_locks": two rows are about one lock where all of these agree.
@@ -24,10 +25,8 @@ _TYPES = {"spectoken": "speculative token"}
 
 Tag = tuple[Any, ...]
 
-
-def tag_of(lock: Mapping[str, Any]) -> Tag:
-    """The values of TAG in a row of pg_locks."""
-    return tuple(lock[column] for column in TAG)
+tag_of: Callable[[Mapping[str, Any]], Tag] = itemgetter(*TAG)
+"""The values of TAG in a row of pg_locks."""
 
 
 def described(lock: Mapping[str, Any]) -> str:

@@ -52,8 +52,9 @@ class Analysis:
     `failures_not_logged` is how many more the gateway counted than its log holds: then that no
     failure is seen does not mean that none was. `clocks` are those of its sources: the times of the
     case and of all that is in here are as they say, moved where a clock was surely off. `states`
-    are the seconds of each outage. `series` are what was measured, over the whole window and then
-    over the time of each outage that is much shorter.
+    are the seconds of each outage. `looked_at` is what was read where no outage was found. `series`
+    are what was measured, over the whole window and then over the time of each outage that is much
+    shorter.
     """
 
     case: Case
@@ -75,6 +76,7 @@ class Analysis:
     hypotheses: tuple[Hypothesis, ...]
     unexplained_seconds: float
     states: tuple[Stretch, ...] = ()
+    looked_at: tuple[Evidence, ...] = ()
     contradictions: tuple[Contradiction, ...]
     findings: tuple[Finding, ...]
     questions: tuple[str, ...]

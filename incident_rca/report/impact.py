@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+from incident_rca.analysis.names import named_shifts
 from incident_rca.model import (
     Analysis,
     Baseline,
@@ -13,6 +14,7 @@ from incident_rca.model import (
     Kind,
     LockEpisode,
     Role,
+    Span,
     Verdict,
 )
 from incident_rca.report.numbers import grouped, percent, stretch
@@ -40,7 +42,10 @@ class Measure:
 
 
 def measures(analysis: Analysis) -> tuple[Measure, ...]:
-    """The rows of the impact table; none for what was not seen."""
+    """The rows of the impact table; none for what was not seen in the time of the outage.
+
+    Of several outages that is the largest: what was slow or blocked in another one is not its own.
+    """
     return (*_failures(analysis), *_latency(analysis), *_locks(analysis), *_pool(analysis))
 
 
@@ -108,17 +113,26 @@ def _failures(analysis: Analysis) -> list[Measure]:
     ]
 
 
+def _meets(analysis: Analysis, start: Span, end: Span) -> bool:
+    """Whether it reaches into the largest outage; always, where there is no other outage."""
+    outage = analysis.outage
+    if outage is None or not analysis.other_incidents:
+        return True
+    until, over = end.hi or end.lo, outage.end.hi or analysis.case.window.end
+    return start.first <= over and (until is None or until >= outage.onset.first)
+
+
 def _latency(analysis: Analysis) -> list[Measure]:
+    shifts = [s for s in analysis.latency_shifts if _meets(analysis, s.onset, s.offset)]
+    # Client and server measure the same calls: then each is named by its metric.
     return [
         Measure(
-            _AGGREGATES.get(shift.aggregate, "Latency of {}").format(
-                f"{shift.service}.{shift.method}"
-            ),
+            _AGGREGATES.get(shift.aggregate, "Latency of {}").format(name),
             NOTHING if shift.baseline_p99_ms is None else f"{shift.baseline_p99_ms:,.0f} ms",
             shift.plateau_in_words,
             shift.evidence,
         )
-        for shift in analysis.latency_shifts
+        for shift, name in named_shifts(shifts)
     ]
 
 
@@ -146,12 +160,16 @@ def _blamed(analysis: Analysis) -> list[LockEpisode]:
         for claim in h.claims
         for evidence in claim.evidence
     }
-    return [episode for episode in analysis.lock_episodes if cited & set(episode.evidence)]
+    return [
+        e
+        for e in analysis.lock_episodes
+        if cited & set(e.evidence) and _meets(analysis, e.held_start, e.held_end)
+    ]
 
 
 def _pool(analysis: Analysis) -> list[Measure]:
     pool = analysis.pool
-    if pool is None:
+    if pool is None or not _meets(analysis, pool.exhausted_at, pool.exhausted_until):
         return []
     return [
         Measure(

@@ -53,6 +53,7 @@ from incident_rca.report.safe_text import (
     code_block,
     code_span,
     escape,
+    with_code,
 )
 from incident_rca.report.state_rows import state_rows
 from incident_rca.report.summary import (
@@ -135,7 +136,12 @@ def _environment(loader: BaseLoader) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"code": _code, "short": plain, "sentence": wording.as_sentence}
+    environment.filters |= {
+        "code": _code,
+        "quoted": with_code,
+        "short": plain,
+        "sentence": wording.as_sentence,
+    }
     return environment
 
 

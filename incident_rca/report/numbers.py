@@ -30,11 +30,13 @@ def share(part: float, whole: float) -> int | float | None:
 
 
 def stretch(seconds: float) -> str:
-    """A long time in hours or minutes, for a reader who wants its size.
+    """A time in hours, minutes or seconds, for a reader who wants its size.
 
-    >>> stretch(87_120), stretch(780)
-    ('24.2 hours', '13 minutes')
+    >>> stretch(87_120), stretch(780), stretch(9)
+    ('24.2 hours', '13 minutes', '9 seconds')
     """
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
     return f"{seconds / 3600:.1f} hours" if seconds >= 7200 else f"{seconds / 60:.0f} minutes"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from incident_rca.redact import plain
 
@@ -33,6 +34,8 @@ _LINE_START = re.compile(
     """,
     re.X,
 )
+# A command of ours in a sentence; what else stands between backticks may be a text of a log.
+_COMMAND = re.compile("`(incident-rca [^`]+)`")
 _ORDERED = re.compile(r"(\d{1,9})([.)])(?=\s|$)")
 
 
@@ -84,6 +87,33 @@ def code_span(text: str, *, in_table: bool = True) -> Markdown:
     pad = " " if content.startswith("`") or content.endswith("`") else ""
     shown = content.replace("|", "\\|") if in_table else content
     return Markdown(f"{fence}{pad}{shown}{pad}{fence}")
+
+
+def quoted(text: str) -> Iterator[tuple[str, bool]]:
+    """The pieces of a sentence, and which of them are commands of ours between backticks.
+
+    >>> list(quoted("run `incident-rca lint`, or `x`"))
+    [('run ', False), ('incident-rca lint', True), (', or `x`', False)]
+    """
+    for position, piece in enumerate(_COMMAND.split(text)):
+        if piece:
+            yield piece, position % 2 == 1
+
+
+def with_code(text: str) -> Markdown:
+    """A sentence as `escape` has it, and commands of ours in it as code.
+
+    >>> print(with_code("run `incident-rca lint *.sql` *now*"))
+    run `incident-rca lint *.sql` \\*now\\*
+    """
+    shown = (code_span(piece) if is_code else _inside(piece) for piece, is_code in quoted(text))
+    return Markdown("".join(shown))
+
+
+def _inside(piece: str) -> str:
+    # Between code the blanks at both ends are those between words.
+    lead, tail = piece[:1].isspace(), piece[-1:].isspace() and bool(piece.strip())
+    return f"{' ' * lead}{escape(piece)}{' ' * tail}"
 
 
 def code_block(text: str, language: str = "text") -> Markdown:

@@ -23,7 +23,14 @@ from incident_rca.model import (
     Verdict,
 )
 from incident_rca.report.numbers import grouped, percent, stretch
-from incident_rca.report.wording import SYSTEM_NAMES, Clock, by_status, explains, sources_count
+from incident_rca.report.wording import (
+    SYSTEM_NAMES,
+    Clock,
+    by_status,
+    explains,
+    other_outage,
+    sources_count,
+)
 from incident_rca.window import format_duration
 
 _COST = {
@@ -70,7 +77,9 @@ class Warned:
 
 
 def sentences(analysis: Analysis) -> tuple[Sentence, ...]:
-    """What users saw, what may have started it, what kept it going, what is open; at most six."""
+    """What users saw, what may have started it, what kept it going, what is open; at most six, and
+    one more for each further outage.
+    """
     outage = analysis.outage
     if outage is None:
         return _no_outage(analysis)
@@ -81,6 +90,10 @@ def sentences(analysis: Analysis) -> tuple[Sentence, ...]:
         _trigger(analysis, outage),
         _sustainer(analysis),
         _state(analysis, outage),
+        *(
+            Sentence("Apart from it, {}.", (other_outage(analysis, other),), other.outage.evidence)
+            for other in analysis.other_incidents
+        ),
     ]
     return tuple(sentence for sentence in made if sentence is not None)
 
@@ -193,12 +206,13 @@ def _other_endpoints(analysis: Analysis) -> Sentence | None:
     for impact, words in (
         (Impact.FAILED, "also failed"),
         (Impact.STARVED, "stopped receiving requests"),
-        (Impact.DEGRADED, "was degraded"),
-        (Impact.UNAFFECTED, "was not affected"),
+        (Impact.DEGRADED, "{was} degraded"),
+        (Impact.UNAFFECTED, "{was} not affected"),
     ):
         group = [e for e in others if e.impact is impact]
         if group:
-            phrases.append(_listed(group) + " " + words)
+            was = "was" if len(group) == 1 else "were"
+            phrases.append(f"{_listed(group)} {words.format(was=was)}")
             for endpoint in group:
                 values.append(Code(endpoint.name))
                 if endpoint.failed:
@@ -230,7 +244,7 @@ def _before(analysis: Analysis, outage: ErrorBurst) -> Sentence | None:
         (
             stretch(seconds),
             grouped(sum(b.records for b in used)),
-            ", ".join(map(str, statuses)),
+            " or ".join(map(str, statuses)),
         ),
         tuple(e for b in used for e in b.evidence),
     )
@@ -332,13 +346,14 @@ def _no_outage(analysis: Analysis) -> tuple[Sentence, ...]:
                 evidence,
             ),
         )
+    burst = ", in no burst." if analysis.failed_requests else "."
     return (
         Sentence(
-            "No outage was found from {} to {}: {} of {} requests failed (HTTP 5xx), in no burst.",
+            "No outage was found from {} to {}: {} of {} requests failed (HTTP 5xx)" + burst,
             (
                 f"{analysis.case.window.start:%Y-%m-%d %H:%M:%S}",
                 f"{analysis.case.window.end:%Y-%m-%d %H:%M:%S} UTC",
-                grouped(analysis.failed_requests),
+                grouped(analysis.failed_requests) if analysis.failed_requests else "none",
                 grouped(analysis.requests),
             ),
             evidence,
@@ -369,6 +384,6 @@ def _gateway_was_read(analysis: Analysis) -> bool:
 
 
 def _something_seen(analysis: Analysis) -> tuple[Evidence, ...]:
-    seen = [e for endpoint in analysis.endpoints for e in endpoint.evidence]
+    seen = [*analysis.looked_at, *(e for p in analysis.endpoints for e in p.evidence)]
     seen += [e for baseline in analysis.baselines for e in baseline.evidence]
     return tuple(dict.fromkeys(seen or analysis.evidence[:3]))

@@ -1,8 +1,7 @@
-"""The analysis as rich renderables: what is read first, the timeline, a hypothesis, the sources."""
+"""The analysis as rich renderables: the timeline, what held, a hypothesis with its rows."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
@@ -16,9 +15,7 @@ from incident_rca.model import (
     Event,
     Evidence,
     Hypothesis,
-    Impact,
     Role,
-    Severity,
     SourceState,
     Stance,
     System,
@@ -27,29 +24,18 @@ from incident_rca.model import (
 from incident_rca.redact import plain
 from incident_rca.report import wording
 from incident_rca.report.contract import numbered_claims
-from incident_rca.report.numbers import grouped, percent
 from incident_rca.report.sparklines import sparklines
 from incident_rca.report.state_rows import state_rows
-from incident_rca.report.summary import best_of, has_support, sentences, warnings
-from incident_rca.window import format_duration
 
-ENDPOINTS_SHOWN = 5
-ERROR_TYPES_SHOWN = 6
-HYPOTHESES_SHOWN = 6
-RULES_SHOWN = 4
 IDS_SHOWN = 3
 TIME_WIDTH = 11
 # Five columns of less are too narrow for most words.
 WIDTH_OF_COLUMNS = 100
+# The times and the systems take 27, and words need as many.
+WIDTH_OF_TABLE = 60
 COLUMNS = (System.POSTGRES, System.GRPC_METRICS, System.GATEWAY, System.CHANGES, System.SETTINGS)
 
-_IMPACT_STYLE = {
-    Impact.FAILED: "bold red",
-    Impact.STARVED: "red",
-    Impact.DEGRADED: "yellow",
-    Impact.UNAFFECTED: "green",
-}
-_VERDICT_STYLE = {
+VERDICT_STYLE = {
     Verdict.SUPPORTED: "bold green",
     Verdict.WEAK: "yellow",
     Verdict.INSUFFICIENT: "dim",
@@ -64,18 +50,6 @@ _STATE_STYLE = {
 }
 
 
-def summary(analysis: Analysis, *, report_path: str) -> RenderableType:
-    """The screen that an engineer reads first."""
-    parts: list[RenderableType] = [*_heading(analysis), Text()]
-    if analysis.endpoints:
-        parts += [_endpoints(analysis)]
-    parts += [*_error_types(analysis), Text()]
-    if analysis.hypotheses:
-        parts += [_hypotheses(analysis), Text()]
-    parts += [_facts(analysis, report_path)]
-    return Group(*parts)
-
-
 def timeline(analysis: Analysis, width: int = 100, *, is_ascii: bool = False) -> RenderableType:
     """The series as lines on one axis, as wide as the terminal, above the merged timeline.
 
@@ -83,7 +57,12 @@ def timeline(analysis: Analysis, width: int = 100, *, is_ascii: bool = False) ->
     """
     drawn = sparklines(analysis, width, is_ascii=is_ascii)
     lines = [Text(line, no_wrap=True) for line in drawn]
-    events = _by_system(analysis) if width >= WIDTH_OF_COLUMNS else _below_each_other(analysis)
+    if width >= WIDTH_OF_COLUMNS:
+        events: RenderableType = _by_system(analysis)
+    elif width >= WIDTH_OF_TABLE:
+        events = _below_each_other(analysis)
+    else:
+        events = _list(analysis)
     return Group(*lines, Text(), events) if lines else events
 
 
@@ -113,12 +92,28 @@ def _below_each_other(analysis: Analysis) -> Table:
     return table
 
 
-def _timeline_table(analysis: Analysis) -> Table:
-    """A table that begins with the time, and says below which systems have no event."""
+def _list(analysis: Analysis) -> Group:
+    """The merged timeline for a phone: each event below its time and its system."""
+    clock = wording.Clock.of(analysis)
+    parts: list[RenderableType] = []
+    for event in analysis.timeline:
+        parts += [
+            Text(f"{clock.span(event.at)}  {wording.SYSTEM_NAMES[event.system]}", style="bold"),
+            Padding(_event(analysis, event), (0, 0, 0, 2)),
+        ]
+    return Group(*parts, Text(_caption(analysis), style="dim italic"))
+
+
+def _caption(analysis: Analysis) -> str:
+    """The zone of the times, and which systems have no event."""
     told = {event.system for event in analysis.timeline}
     silent = [wording.SYSTEM_NAMES[s] for s in COLUMNS[:4] if s not in told]
-    caption = f"UTC. No event from: {', '.join(silent)}." if silent else "UTC."
-    table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
+    return f"UTC. No event from: {', '.join(silent)}." if silent else "UTC."
+
+
+def _timeline_table(analysis: Analysis) -> Table:
+    """A table that begins with the time, and says below which systems have no event."""
+    table = Table(box=None, pad_edge=False, caption=_caption(analysis), caption_justify="left")
     table.add_column("time", no_wrap=True)
     return table
 
@@ -146,7 +141,7 @@ def chain(analysis: Analysis) -> Table:
         role = h.role.value.replace("_", " ")
         if analysis.other_incidents:
             role = f"{role}, outage {h.incident}"
-        verdict = Text(h.verdict.value, style=_VERDICT_STYLE[h.verdict])
+        verdict = Text(h.verdict.value, style=VERDICT_STYLE[h.verdict])
         table.add_row(Text(h.id), Text(role), verdict, said.append(ids, style="dim"))
     return table
 
@@ -170,7 +165,7 @@ def explanation(
     title = f"{hypothesis.id}  {hypothesis.kind.value}  {plain(hypothesis.object)}"
     role = wording.role_words(analysis, hypothesis)
     verdict = Text("verdict ").append(
-        hypothesis.verdict.value, style=_VERDICT_STYLE[hypothesis.verdict]
+        hypothesis.verdict.value, style=VERDICT_STYLE[hypothesis.verdict]
     )
     verdict.append(f": {wording.VERDICT_MEANINGS[hypothesis.verdict]}")
     explained = wording.explains(analysis, hypothesis.explains_seconds, hypothesis.incident)
@@ -194,117 +189,6 @@ def explanation(
         parts += [Text(), Text("What would change the verdict:")]
         parts += [Padding(Text(plain(text, 600)), (0, 0, 0, 2)) for text in would_change]
     return Group(*parts)
-
-
-def _heading(analysis: Analysis) -> list[RenderableType]:
-    case, outage, clock = analysis.case, analysis.outage, wording.Clock.of(analysis)
-    window = f"{case.window.start:%Y-%m-%d} {clock.window(case.window)} UTC"
-    when = f"Window {window} ({format_duration(case.window.seconds)})"
-    if outage is not None:
-        end = ", still going on" if outage.ongoing else f" to {clock.span(outage.end)}, over"
-        length = format_duration(outage.duration_seconds)
-        when += f"   Outage {length}: {clock.span(outage.start)}{end}"
-    said = [Text(plain(sentence.plain, 300)) for sentence in sentences(analysis)[:1]]
-    return [
-        Text(f"{plain(case.id, 40)}  {plain(case.title, 120)}".rstrip(), style="bold"),
-        Text(when),
-        *(said or [Text("This case holds no evidence, so nothing can be said.")]),
-    ]
-
-
-def _endpoints(analysis: Analysis) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("endpoint", overflow="fold")
-    table.add_column("requests", justify="right", no_wrap=True)
-    table.add_column("failed", justify="right", no_wrap=True)
-    table.add_column("impact", overflow="fold")
-    for endpoint in analysis.endpoints[:ENDPOINTS_SHOWN]:
-        table.add_row(
-            Text(plain(endpoint.name, 100)),
-            Text(grouped(endpoint.requests)),
-            Text(wording.failed_of(endpoint)),
-            Text(wording.impact_words(endpoint), style=_IMPACT_STYLE[endpoint.impact]),
-        )
-    if len(analysis.endpoints) > ENDPOINTS_SHOWN:
-        table.add_row(Text(_more(len(analysis.endpoints) - ENDPOINTS_SHOWN), style="dim"))
-    return table
-
-
-def _error_types(analysis: Analysis) -> list[RenderableType]:
-    if not analysis.error_types:
-        return []
-    shown = analysis.error_types[:ERROR_TYPES_SHOWN]
-    table = Table(box=None, pad_edge=False)
-    table.add_column("error type", overflow="fold")
-    table.add_column("status", no_wrap=True)
-    table.add_column("count", justify="right", no_wrap=True)
-    table.add_column("share", justify="right", no_wrap=True)
-    for error in shown:
-        share = percent(error.share)
-        row = (plain(error.type, 100), str(error.status), grouped(error.count), share)
-        table.add_row(*map(Text, row))
-    if len(analysis.error_types) > len(shown):
-        table.add_row(Text(_more(len(analysis.error_types) - len(shown)), style="dim"))
-    return [Text(), table]
-
-
-def _hypotheses(analysis: Analysis) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    table.add_column("hypothesis, about", overflow="fold", ratio=1)
-    table.add_column("role", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("sources", justify="right", no_wrap=True)
-    table.add_column("explains", justify="right", no_wrap=True)
-    for hypothesis in analysis.hypotheses[:HYPOTHESES_SHOWN]:
-        table.add_row(
-            Text(hypothesis.id),
-            Text(f"{hypothesis.kind.value}, {plain(hypothesis.object, 100)}"),
-            Text(hypothesis.role.value.replace("_", " ")),
-            Text(hypothesis.verdict.value, style=_VERDICT_STYLE[hypothesis.verdict]),
-            Text(str(len(hypothesis.systems))),
-            Text(f"{grouped(hypothesis.explains_seconds)} s"),
-        )
-    if len(analysis.hypotheses) > HYPOTHESES_SHOWN:
-        more = _more(len(analysis.hypotheses) - HYPOTHESES_SHOWN)
-        table.add_row(Text(), Text(more, style="dim"))
-    return table
-
-
-def _facts(analysis: Analysis, report_path: str) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, style="bold")
-    table.add_column(overflow="fold")
-    if not has_support(analysis):
-        table.add_row("No cause", Text("No hypothesis is supported by the data."))
-    for label, role in (("Candidate", Role.TRIGGER), ("Kept going", Role.SUSTAINER)):
-        if (best := best_of(analysis, role)) is not None:
-            table.add_row(label, Text(f"{best.id}: {plain(best.statement, 300)}"))
-    for other in analysis.other_incidents:
-        table.add_row("Apart from it", Text(wording.other_outage(analysis, other)))
-    if analysis.outage is not None:
-        unexplained = wording.explains(analysis, analysis.unexplained_seconds)
-        table.add_row("Unexplained", Text(unexplained))
-    if analysis.contradictions:
-        first = plain(analysis.contradictions[0].statement, 260)
-        number = len(analysis.contradictions)
-        table.add_row("Does not fit", Text(f"{number}; first: {first}" if number > 1 else first))
-    if analysis.findings:
-        table.add_row("Findings", _findings(analysis))
-    for gap in warnings(analysis):
-        text = f"{plain(gap.name, 60)}: {plain(gap.state, 100)}. Cost: {plain(gap.cost, 160)}"
-        table.add_row(Text("Warning", style="bold yellow"), Text(text))
-    table.add_row("Report", Text(plain(report_path, 300)))
-    return table
-
-
-def _findings(analysis: Analysis) -> Text:
-    counts = Counter(finding.severity for finding in analysis.findings)
-    tally = ", ".join(f"{counts[s]} {s.value}" for s in Severity if counts[s])
-    ordered = sorted(analysis.findings, key=lambda f: wording.SEVERITY_ORDER.index(f.severity))
-    rules = Counter(plain(finding.rule, 60) for finding in ordered)
-    named = (f"{rule} ({n})" if n > 1 else rule for rule, n in list(rules.items())[:RULES_SHOWN])
-    return Text(f"{tally}: {', '.join(named)}")
 
 
 def _event(analysis: Analysis, event: Event) -> Text:
@@ -336,7 +220,3 @@ def _evidence(
         return
     for row in evidence.excerpt:
         yield Padding(Text(plain(row, 420), style="dim"), (0, 0, 0, 4))
-
-
-def _more(number: int) -> str:
-    return f"+ {number} more in the report"

@@ -18,7 +18,7 @@ from tests.cli.running import refused
 from tests.cli.services import Services, incident
 
 FOLLOW = ("run", "INC-2847", "--from", "2026-01-15T14:10:00Z", "--to", "now")
-EVERY = ("--follow", "--every", "1", "--no-charts")
+EVERY = ("--follow", "--every", "1")
 LONGEST_SECONDS = 90.0
 
 
@@ -59,6 +59,10 @@ def report_of(folder: Path) -> dict[str, Any]:
     return found
 
 
+def charts_of(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "INC-2847" / "charts").glob("*")}
+
+
 def test_it_goes_on_until_the_outage_is_over(services: Services, tmp_path: Path) -> None:
     services.settings(tmp_path)
     services.set_clock(on_the_day("14:30:00"))
@@ -66,6 +70,7 @@ def test_it_goes_on_until_the_outage_is_over(services: Services, tmp_path: Path)
         no = next_answer(answers, "No")
         early = report_of(tmp_path)
         assert early["outage"]["ongoing"] and early["outage"]["end"][1] is None
+        assert not charts_of(tmp_path), "drawn while the outage goes on"
 
         services.set_clock(on_the_day("14:49:00"))
         perhaps = next_answer(answers, "As far as the log goes, yes")
@@ -85,7 +90,7 @@ def test_it_goes_on_until_the_outage_is_over(services: Services, tmp_path: Path)
         "trigger",
         "supported",
     )
-    assert not (tmp_path / "INC-2847" / "charts").exists()
+    assert "timeline.svg" in charts_of(tmp_path)
     names = [source["name"] for source in late["sources"]]
     assert len(set(names)) == len(names) and not any(name.endswith("-2") for name in names)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["INC-2847", "incident-rca.toml"]
@@ -100,6 +105,7 @@ def test_interrupted_it_leaves_a_case_that_can_be_read(services: Services, tmp_p
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     services.forget()
+    assert "timeline.svg" in charts_of(tmp_path)
     assert services.run(tmp_path, "verify", "INC-2847").code == 0
     again = services.run(tmp_path, "report", "INC-2847")
     assert again.code in (0, 3), again.err

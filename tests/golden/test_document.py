@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from incident_rca.cli.explain import explain
-from incident_rca.report import terminal
+from incident_rca.report import terminal, terminal_summary
 from tests.cli.running import run
 from tests.golden import raw
 from tests.golden.raw import Json
@@ -211,7 +211,7 @@ def outputs(demo: Demo) -> dict[str, str]:
     return {
         "report.md": demo.markdown,
         "report.json": json.dumps(demo.report, ensure_ascii=False),
-        "summary": rendered(terminal.summary(demo.analysis, report_path="report.md")),
+        "summary": rendered(terminal_summary.summary(demo.analysis, {"Report": "report.md"})),
         "timeline": rendered(terminal.timeline(demo.analysis)),
         "charts": "".join(
             path.read_text(encoding="utf-8") for path in (demo.folder / "charts").glob("*.svg")

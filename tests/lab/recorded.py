@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from incident_rca import pipeline
+from incident_rca.analysis.lock_places import placed
 from incident_rca.analysis.locks import lock_episodes
 from incident_rca.cli.clock import SystemClock
 from incident_rca.importing import import_files
@@ -55,7 +56,8 @@ def episodes_of(
     case, tables = pipeline.build_tables(folder)
     assert isinstance(case, Case)
     # A log whose prefix has no %d does not name the database.
-    return tuple(e for e in lock_episodes(case, tables) if e.database in (database, ""))
+    found = lock_episodes(case, tables, placed(case, tables))
+    return tuple(e for e in found if e.database in (database, ""))
 
 
 @contextmanager

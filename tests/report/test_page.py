@@ -201,3 +201,12 @@ def test_the_decisions_after_a_failed_call_take_the_way_that_was_seen(page: Elem
     assert taken.text.startswith("No") and no_deadline.all("a", "ev")
     retries = ways["Do callers try again and multiply the load"]
     assert retries.all("p", "taken") == [] and "not recorded" in retries.text
+
+
+def test_a_command_in_a_remedy_is_code(whole: Analysis) -> None:
+    first, *rest = whole.findings
+    said = replace(first, remedy="Run `incident-rca <b>c</b> && d`, or `e`")
+    shown = read(to_html(replace(whole, findings=(said, *rest))))
+    (cell,) = [c for c in shown.all("td") if c.text.startswith("Run ")]
+    assert [code.text for code in cell.all("code")] == ["incident-rca <b>c</b> && d"]
+    assert cell.text.startswith("Run incident-rca <b>c</b> && d, or `e`.")

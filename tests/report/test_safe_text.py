@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from incident_rca.report.safe_text import clean, code_block, code_span, escape
+from incident_rca.report.safe_text import clean, code_block, code_span, escape, with_code
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 NASTY = st.text(
@@ -105,3 +105,17 @@ def test_the_start_of_a_line_is_never_markup(text: str) -> None:
 
 def test_a_query_keeps_its_lines_and_indentation() -> None:
     assert code_block("a\n  b\n\nc\n", "sql") == "```sql\na\n  b\n\nc\n```"
+
+
+@given(NASTY, NASTY, NASTY)
+def test_a_command_in_a_sentence_is_code_and_the_rest_shows_itself(
+    before: str, inside: str, after: str
+) -> None:
+    before, inside, after = (text.replace("`", "") for text in (before, inside, after))
+    _, _, cell, _ = cells_of(with_code(f"say {before} `incident-rca x{inside}` {after}"))
+    assert {child.type for child in cell} <= {"text", "text_special", "code_inline"}
+    assert "code_inline" in {
+        child.type for child in cell if child.content == clean(f"incident-rca x{inside}")
+    }
+    whole = clean(f"say {before} incident-rca x{inside} {after}")
+    assert shown(cell).replace(" ", "") == whole.replace(" ", "")

@@ -39,7 +39,8 @@ def error_types(analysis: Analysis) -> Chart | None:
     axis = TimeAxis(aligned.window)
     lane = aligned.lane(LaneName.ERROR_TYPES)
     highest = max(v for s in lane.series for v in s.values if v is not None)
-    counted = {s.name: _counted(s, _counts(analysis)) for s in lane.series}
+    outage = "the largest outage" if analysis.other_incidents else "the outage"
+    counted = {s.name: _counted(s, _counts(analysis), outage) for s in lane.series}
     marks: list[Spec] = []
     top = _HEAD
     for series in lane.series:
@@ -75,8 +76,9 @@ def _counts(analysis: Analysis) -> Mapping[str, int]:
     return counts
 
 
-def _counted(series: Series, counts: Mapping[str, int]) -> str:
+def _counted(series: Series, counts: Mapping[str, int], outage: str) -> str:
     number = counts.get(series.name, 0)
     if not number:
-        return "none in the outage"
-    return f"{grouped(number)}, {percent(number / sum(counts.values()))} of those that failed"
+        return f"none in {outage}"
+    share = percent(number / sum(counts.values()))
+    return f"{grouped(number)}, {share} of those that failed in {outage}"

@@ -47,7 +47,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"lines": lines, "plain": plain, "sentence": as_sentence}
-    environment.filters |= {"marked": _marked, "said": _said}
+    environment.filters |= {"marked": _marked, "quoted": _quoted, "said": _said}
     return environment
 
 
@@ -56,6 +56,11 @@ def _environment() -> Environment:
 @pass_context
 def _marked(context: Context, text: str) -> Markup:
     return _first_uses(context).marked(text)
+
+
+@pass_context
+def _quoted(context: Context, text: str) -> Markup:
+    return _first_uses(context).quoted(text)
 
 
 @pass_context

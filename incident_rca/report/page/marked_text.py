@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from incident_rca.redact import plain
 from incident_rca.report import glossary
-from incident_rca.report.safe_text import NOTHING, clean
+from incident_rca.report.safe_text import NOTHING, clean, quoted
 from incident_rca.report.summary import Code, Sentence
 
 _TERM = Markup('<a class="term" href="#g-{}">{}</a>')
@@ -25,6 +25,14 @@ class FirstUses:
     def marked(self, text: str) -> Markup:
         """The text as `visible` has it, each term that is new in it as a link to its meaning."""
         return Markup("").join(self._piece(piece) for piece in glossary.pieces(visible(text)))
+
+    def quoted(self, text: str) -> Markup:
+        """A sentence as `marked` has it, and commands of ours in it as code."""
+        shown = (
+            code(piece, len(piece)) if is_code else self.marked(piece)
+            for piece, is_code in quoted(text)
+        )
+        return Markup("").join(shown)
 
     def _piece(self, piece: glossary.Piece) -> Markup:
         if piece.term is None or piece.term.name in self.seen:
