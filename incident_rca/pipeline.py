@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +20,13 @@ from incident_rca.model import (
     SourceStatus,
     TimeWindow,
 )
+from incident_rca.one_writer import locked
 from incident_rca.pseudonyms import numbered
 from incident_rca.redact import redact_query, redact_text
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 from incident_rca.typed_frames import as_schema
 from incident_rca.window import format_instant
+from incident_rca.work_folder import work_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,10 +63,10 @@ def parse_sources(
     """The sources and the tables of their raw files; one that cannot be parsed is `failed`."""
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLE_NAMES}
     known: list[SourceStatus] = []
-    with tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
+    with work_folder() as work:
         for source in sources:
             try:
-                parsed = list(_parse_source(folder, source, Path(work), progress))
+                parsed = list(_parse_source(folder, source, work, progress))
             except BadInput as error:
                 known.append(failed(source, error.message, error.hint))
                 continue
@@ -129,6 +130,31 @@ def append_tables(folder: Path, case: Case, added: Mapping[str, Parsed]) -> None
 def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Case, Tables]:
     """The case with its sources as they stand now, and its tables, made anew if they are stale.
 
+    Raises NoEvidence where every source failed, and CaseInUse where another process writes to it.
+    """
+    case = _as_it_stands(folder)
+    if case_folder.tables_are_current(folder, case.sources):
+        tables = case_folder.read_tables(folder)
+        # A writer may have begun meanwhile: then some of them are of other sources.
+        if case_folder.tables_are_current(folder, case.sources):
+            return case, tables
+    with locked(folder):
+        return _built(folder, progress)
+
+
+def _built(folder: Path, progress: Progress) -> tuple[Case, Tables]:
+    """What build_tables gives, while nobody else writes."""
+    case = _as_it_stands(folder)
+    if case_folder.tables_are_current(folder, case.sources):
+        return case, case_folder.read_tables(folder)
+    sources, tables = parse_sources(folder, case.sources, progress)
+    case_folder.write_tables(folder, tables, sources)
+    return replace(case, sources=sources), tables
+
+
+def _as_it_stands(folder: Path) -> Case:
+    """The case, with `failed` for each source whose files are not what was collected.
+
     Raises NoEvidence where every source failed.
     """
     case = case_folder.read_case(folder)
@@ -139,12 +165,7 @@ def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Cas
             + "; ".join(redact_query(s.reason) for s in sources),
             hint="restore the files of raw/, or import them again",
         )
-    case = replace(case, sources=sources)
-    if case_folder.tables_are_current(folder, sources):
-        return case, case_folder.read_tables(folder)
-    sources, tables = parse_sources(folder, sources, progress)
-    case_folder.write_tables(folder, tables, sources)
-    return replace(case, sources=sources), tables
+    return replace(case, sources=sources)
 
 
 def analyse_case(folder: Path, progress: Progress = lambda _: None) -> Analysis:
@@ -152,6 +173,27 @@ def analyse_case(folder: Path, progress: Progress = lambda _: None) -> Analysis:
     case, tables = build_tables(folder, progress)
     progress("analysing")
     return analysed(folder, *reported(case, tables))
+
+
+def report_case(
+    folder: Path,
+    *,
+    force: bool = False,
+    with_charts: bool = True,
+    with_page: bool = True,
+    progress: Progress = lambda _: None,
+) -> Analysis:
+    """The analysis of a case folder, and its reports written, with nobody else writing meanwhile.
+
+    Raises as build_tables and write_reports do.
+    """
+    case_folder.read_case(folder)
+    with locked(folder):
+        case, tables = _built(folder, progress)
+        progress("analysing")
+        analysis = analysed(folder, *reported(case, tables))
+        write_reports(folder, analysis, force=force, with_charts=with_charts, with_page=with_page)
+    return analysis
 
 
 def analysed(folder: Path, case: Case, tables: Tables) -> Analysis:
@@ -203,6 +245,7 @@ def write_reports(
 ) -> None:
     """Writes report.json, report.md, the charts that it shows and report.html, if to have these.
 
+    The caller holds the case for writing.
     What people wrote between the generated blocks of report.md is kept. A page or a chart that is
     not to be had is removed: it would tell of an earlier run. Raises EditedReport where a generated
     block was edited, unless `force`.
@@ -219,14 +262,13 @@ def write_reports(
     written = folder / REPORT_MD
     if written.is_file() and not force:
         fresh = merge(written.read_text(encoding="utf-8"), fresh)
-    with case_folder.locked(folder):
-        case_folder.write_text(folder / REPORT_JSON, to_json(analysis))
-        write_charts(folder, charts)
-        case_folder.write_text(written, fresh)
-        if with_page:
-            case_folder.write_text(folder / REPORT_HTML, to_html(analysis))
-        else:
-            (folder / REPORT_HTML).unlink(missing_ok=True)
+    case_folder.write_text(folder / REPORT_JSON, to_json(analysis))
+    write_charts(folder, charts)
+    case_folder.write_text(written, fresh)
+    if with_page:
+        case_folder.write_text(folder / REPORT_HTML, to_html(analysis))
+    else:
+        (folder / REPORT_HTML).unlink(missing_ok=True)
 
 
 def is_complete(case: Case) -> bool:

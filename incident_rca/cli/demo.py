@@ -38,8 +38,7 @@ def demo(
 
     case = prepare_demo(into, sample)
     with progress(quiet=quiet) as step:
-        analysis = pipeline.analyse_case(case, step)
-    pipeline.write_reports(case, analysis)
+        analysis = pipeline.report_case(case, progress=step)
     show(case, analysis, as_json=as_json, quiet=quiet)
     say(
         f"""

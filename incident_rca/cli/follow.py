@@ -40,10 +40,8 @@ def until_over(folder: Path, when: When, where: Where, how: How, every_seconds: 
         started = clock.monotonic()
         done = collect.fetch(folder, begin, where, replace(how, quiet=True))
         if collect.exit_code(done.case) is not ExitCode.NO_EVIDENCE:
-            analysis = pipeline.analyse_case(folder)
-            pipeline.write_reports(
+            analysis = pipeline.report_case(
                 folder,
-                analysis,
                 force=how.force,
                 with_charts=how.with_charts,
                 with_page=how.with_page,

@@ -86,10 +86,9 @@ def report(
         window = window_of(start, end, loaded, tz, force=force)
         change_case(case, settings=loaded.settings if config else None, window=window)
     with progress(quiet=quiet) as step:
-        analysis = pipeline.analyse_case(case, step)
-    pipeline.write_reports(
-        case, analysis, force=force, with_charts=not no_charts, with_page=not no_page
-    )
+        analysis = pipeline.report_case(
+            case, force=force, with_charts=not no_charts, with_page=not no_page, progress=step
+        )
     if profile or template:
         typer.echo(_document(case, analysis, profile, template, quiet=quiet), nl=False)
     show(case, analysis, as_json=as_json, quiet=quiet, has_data=bool(profile or template))

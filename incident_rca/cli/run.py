@@ -99,12 +99,10 @@ def _once(folder: Path, when: options.When, where: options.Where, how: options.H
         say("No source had anything of this window: there is nothing to report.", quiet=how.quiet)
         raise typer.Exit(ExitCode.NO_EVIDENCE)
     with progress(quiet=how.quiet) as step:
-        analysis = pipeline.analyse_case(folder, step)
-    pipeline.write_reports(
-        folder,
-        analysis,
-        force=how.force,
-        with_charts=how.with_charts,
-        with_page=how.with_page,
-    )
-    return analysis
+        return pipeline.report_case(
+            folder,
+            force=how.force,
+            with_charts=how.with_charts,
+            with_page=how.with_page,
+            progress=step,
+        )
