@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from incident_rca import case as case_folder
 from incident_rca.chart_files import CHARTS
 from incident_rca.errors import BadInput, BadSettings
 from incident_rca.model import Analysis
+from incident_rca.one_writer import locked
 from incident_rca.pipeline import REPORT_HTML, REPORT_JSON, REPORT_MD
 from incident_rca.report.contract import to_json
 from incident_rca.report.digest import digest
@@ -136,7 +136,7 @@ def attach(
     tally = Tally(clock, again="attach again")
     tally.begin(timeout_seconds)
     with ExitStack() as stack:
-        stack.enter_context(case_folder.locked(parcel.folder))
+        stack.enter_context(locked(parcel.folder))
         sender = target.system.sender or _connected(stack, target, environ, tally)
         yield from _delivery(
             parcel,

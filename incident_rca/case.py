@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, count
@@ -17,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from incident_rca import __version__
-from incident_rca.errors import BadInput, CaseInUse, NewerCase, NoSuchCase
+from incident_rca.errors import BadInput, NewerCase, NoSuchCase
 from incident_rca.formats.duckdb_session import open_session
 from incident_rca.formats.kept_rows import kept_rows
 from incident_rca.model import Case, RawFile, SourceState, SourceStatus
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 from incident_rca.typed_frames import plain, with_plain_lists
+from incident_rca.work_folder import work_folder
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,6 +35,8 @@ RAW = "raw"
 SPOOL = ".spool"
 TABLES = "tables"
 MADE = "made.json"
+# How the names of files end that are not whole yet, and begin with a dot: as nobody else's do.
+PART = ".rca-part"
 
 
 def exists(folder: Path) -> bool:
@@ -82,42 +84,39 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file in one step: by a temporary file beside it, renamed."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(content)
-    beside.replace(path)
+    """Writes a file in one step: by a temporary file beside it, renamed once it is on the disk."""
+    with part_of(path) as beside:
+        beside.write_bytes(content)
+
+
+@contextlib.contextmanager
+def part_of(path: Path) -> Iterator[Path]:
+    """Where a file is written until it is whole; it takes its place at the end, or is removed."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    try:
+        yield beside
+        put(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def put(part: Path, path: Path) -> None:
+    """Renames a file that is whole, so that after a power cut the old or the new one is there."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds the case for writing; raises CaseInUse while another process does.
-
-    The lock is on the folder itself, so nothing is left in it; a new folder that stays empty goes.
-    """
-    import fcntl
-
-    if folder.exists() and not folder.is_dir():
-        raise NoSuchCase(f"{folder}: is a file, not a case folder", hint="name a folder first")
-    is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise CaseInUse(
-            f"{folder}: another incident-rca is writing to it", hint="wait for it to end"
-        ) from error
-    finally:
-        os.close(descriptor)
-        if is_new and not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def free_name(folder: Path, given: Path, taken: frozenset[str]) -> str:
@@ -136,11 +135,13 @@ def free_name(folder: Path, given: Path, taken: frozenset[str]) -> str:
 
 
 def keep_raw(folder: Path, given: Path, path: str) -> None:
-    """Copies a given file to `path` in the case, byte for byte."""
+    """Copies a given file to `path` in the case, byte for byte.
+
+    The given one stays, and the manifest has its hash, so it need not be on the disk at once.
+    """
     kept = folder / path
     kept.parent.mkdir(parents=True, exist_ok=True)
-    if not kept.exists():
-        shutil.copyfile(given, kept)
+    shutil.copyfile(given, kept)
 
 
 def problem_of(folder: Path, file: RawFile) -> str:
@@ -214,25 +215,21 @@ def write_tables(folder: Path, tables: Tables, sources: tuple[SourceStatus, ...]
     """Writes every table as Parquet, and what they were made from."""
     target = folder / TABLES
     target.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="incident-rca-") as work,
-        open_session(Path(work)) as session,
-    ):
+    with work_folder() as work, open_session(work) as session:
         for name in TABLE_NAMES:
             frame: pd.DataFrame = getattr(tables, name)
             typed = [f'CAST("{c}" AS {kind}) AS "{c}"' for c, kind in SCHEMAS[name].items()]
             rows = session.from_df(with_plain_lists(frame)).project(", ".join(typed))
-            rows.write_parquet(str(table_path(folder, name)), compression="zstd")
+            # Whoever reads meanwhile finds a whole table, and by `made.json` that it is another.
+            with part_of(table_path(folder, name)) as beside:
+                rows.write_parquet(str(beside), compression="zstd")
     made = {"made_from": _made_from(sources), "tables": _table_hashes(folder)}
     write_text(target / MADE, json.dumps(made, indent=2) + "\n")
 
 
 def read_tables(folder: Path) -> Tables:
     """The tables as typed frames; raises BadInput where one cannot be read."""
-    with (
-        tempfile.TemporaryDirectory(prefix="incident-rca-") as work,
-        open_session(Path(work)) as session,
-    ):
+    with work_folder() as work, open_session(work) as session:
         # The largest first, while nothing else takes room.
         sizes = {name: _size(table_path(folder, name)) for name in TABLE_NAMES}
         order = sorted(TABLE_NAMES, key=lambda name: -sizes[name])
@@ -245,10 +242,7 @@ def _size(path: Path) -> int:
 
 def read_table(folder: Path, name: str) -> pd.DataFrame:
     """One table as a typed frame; raises BadInput where it cannot be read."""
-    with (
-        tempfile.TemporaryDirectory(prefix="incident-rca-") as work,
-        open_session(Path(work)) as session,
-    ):
+    with work_folder() as work, open_session(work) as session:
         return _read_table(session, folder, name)
 
 

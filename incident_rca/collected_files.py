@@ -26,7 +26,7 @@ def incoming(folder: Path, name: str, parts: ExitStack) -> Incoming:
     stem, suffix = Path(name).stem, Path(name).suffix
     names = chain([name], (f"{stem}-{number}{suffix}" for number in count(2)))
     path = next(path for n in names if not (folder / (path := f"{case_folder.RAW}/{n}")).exists())
-    at = (folder / path).with_name(f".{Path(path).name}.part")
+    at = (folder / path).with_name(f".{Path(path).name}{case_folder.PART}")
     at.parent.mkdir(parents=True, exist_ok=True)
     parts.callback(at.unlink, missing_ok=True)
     return Incoming(path, at)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 from incident_rca import __version__
 from incident_rca import case as case_folder
@@ -35,9 +35,11 @@ from incident_rca.formats.lines import document_of
 from incident_rca.formats.parsed import Parsed, RawInput, utc_instant
 from incident_rca.importing import with_declared_clock, with_settings
 from incident_rca.model import Basis, Case, RawFile, SourceState, SourceStatus, TimeWindow
+from incident_rca.one_writer import holds_other_files, locked, moving
 from incident_rca.pipeline import Progress, append_tables, joined_tables, parse_raw
 from incident_rca.settings import Settings
 from incident_rca.sources.answers import Absent, Answer
+from incident_rca.work_folder import work_folder
 
 ANSWERED = frozenset({SourceState.OK, SourceState.EMPTY, SourceState.PARTIAL})
 
@@ -71,19 +73,27 @@ def collect(
     A good answer that the case has for this window is not asked for again. Raises NoSuchCase for a
     folder with files that is no case.
     """
-    if not case_folder.exists(folder) and folder.is_dir() and any(folder.iterdir()):
-        raise NoSuchCase(
-            f"{folder}: is not empty, and no case", hint="name a new folder, or that of a case"
-        )
-    with case_folder.locked(folder), tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
+    with locked(folder), work_folder() as work:
+        if not case_folder.exists(folder) and holds_other_files(folder):
+            raise NoSuchCase(
+                f"{folder}: is not empty, and no case", hint="name a new folder, or that of a case"
+            )
         case = _begun(folder, window, settings, title)
         case_folder.write_case(folder, case)
-        state = _Collecting(folder, Path(work), window, settings, case)
-        todo = [question for question in questions if not state.has_good(question)]
+        state = _Collecting(folder, work, window, settings, case)
+        todo = []
+        for question in questions:
+            if state.has_good(question):
+                # One that was killed between the answer and this has left it.
+                state.clear(question)
+            else:
+                todo.append(question)
         for question, future in side_by_side(todo, window, limits=limits, progress=progress):
             state.take(question, future)
             state.clear(question)
         _write_tables(folder, state.case, state.parsed)
+        with suppress(OSError):  # there is none, or it has what is not whole yet
+            (folder / case_folder.SPOOL).rmdir()
     return Collected(
         case=state.case,
         answered=tuple(s for s in state.case.sources if s.name in state.answered),
@@ -287,10 +297,7 @@ class _Collecting:
                 return
             fresh = self._beside(fresh)
             old = None
-        for path, part in fresh.parts.items():
-            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
-            part.replace(self.folder / path)
-        self._replace(old, fresh.status)
+        self._replace(old, fresh.status, fresh.parts)
         self.parsed[fresh.status.name] = fresh.parsed
         self.answered.add(fresh.status.name)
 
@@ -303,16 +310,20 @@ class _Collecting:
             parsed=renamed(fresh.parsed, name),
         )
 
-    def _replace(self, old: SourceStatus | None, new: SourceStatus) -> None:
-        """Writes the case with the new source; files that nobody needs any more go last."""
+    def _replace(
+        self,
+        old: SourceStatus | None,
+        new: SourceStatus,
+        parts: Mapping[str, Path] = MappingProxyType({}),
+    ) -> None:
+        """Writes the case with the new source; its files come first, those not needed go last."""
         others = [s for s in self.case.sources if old is None or s.name != old.name]
         sources = _without_placeholders([*others, new])
         self.case = replace(self.case, sources=tuple(sorted(sources, key=lambda s: s.name)))
-        case_folder.write_case(self.folder, self.case)
-        needed = {file.path for source in self.case.sources for file in source.files}
-        for file in old.files if old else ():
-            if file.path not in needed:
-                (self.folder / file.path).unlink(missing_ok=True)
+        with moving(self.folder, [*parts, *(file.path for file in (old.files if old else ()))]):
+            for path, part in parts.items():
+                case_folder.put(part, self.folder / path)
+            case_folder.write_case(self.folder, self.case)
 
     def _named(self, name: str) -> SourceStatus | None:
         """The source of that name as it stands: `failed` where one of its files is not."""

@@ -32,6 +32,9 @@ def prepare_demo(target: Path, name: str = SAMPLES[0]) -> Path:
             raise BadInput(
                 f"{target}: holds something else than the demo", hint="name another: --into DIR"
             )
+    target.mkdir(parents=True, exist_ok=True)
+    # First what says that it is the demo, so that one that is killed can be begun again.
+    manifest = (sample / case_folder.MANIFEST).read_bytes()
+    case_folder.write_bytes(target / case_folder.MANIFEST, manifest)
     shutil.copytree(sample / case_folder.RAW, target / case_folder.RAW, dirs_exist_ok=True)
-    shutil.copyfile(sample / case_folder.MANIFEST, target / case_folder.MANIFEST)
     return target

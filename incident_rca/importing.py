@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -26,8 +25,10 @@ from incident_rca.model import (
     Thresholds,
     TimeWindow,
 )
+from incident_rca.one_writer import locked, moving
 from incident_rca.pipeline import Progress, append_tables, parse_raw
 from incident_rca.settings import Settings
+from incident_rca.work_folder import work_folder
 
 # Above this share of unreadable rows a source is partial: what it says may be biased.
 UNPARSED_SHARE_LIMIT = 0.01
@@ -72,20 +73,20 @@ def import_files(
     A new case takes topology and thresholds of `settings`; a case that is there keeps its own.
     Raises NoEvidence where the case is new and no file could be read.
     """
-    case = case_folder.read_case(folder) if case_folder.exists(folder) else None
-    sources = list(case.sources) if case else []
     added: dict[str, Parsed] = {}
     kept: dict[str, Path] = {}
     already: list[str] = []
     refused: list[IncidentRcaError] = []
-    with case_folder.locked(folder), tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
+    with locked(folder), work_folder() as work:
+        case = case_folder.read_case(folder) if case_folder.exists(folder) else None
+        sources = list(case.sources) if case else []
         for given in files:
             progress(f"reading {given.name}")
             try:
                 if _is_known(given, sources):
                     already.append(given.name)
                     continue
-                source, parsed = _add_file(folder, given, sources, Path(work), reading)
+                source, parsed = _add_file(folder, given, sources, work, reading)
             except IncidentRcaError as error:
                 refused.append(error)
                 continue
@@ -98,10 +99,12 @@ def import_files(
             case = with_settings(start, settings)
         in_order = tuple(sorted(sources, key=lambda s: s.name))
         case = with_window(replace(case, sources=in_order, tool_version=__version__), window)
-        for path, given in kept.items():
-            case_folder.keep_raw(folder, given, path)
-        append_tables(folder, case, added)
-        case_folder.write_case(folder, case)
+        new = [path for path in kept if not (folder / path).exists()]
+        with moving(folder, new):
+            for path in new:
+                case_folder.keep_raw(folder, kept[path], path)
+            append_tables(folder, case, added)
+            case_folder.write_case(folder, case)
     return Imported(
         case=case,
         added=tuple(s for s in case.sources if s.name in added),
@@ -163,9 +166,11 @@ def with_window(case: Case, window: TimeWindow | None) -> Case:
 
 def change_case(folder: Path, *, settings: Settings | None, window: TimeWindow | None) -> None:
     """Writes the case's new settings or window to case.json; raw files and tables stay."""
-    case = case_folder.read_case(folder)
-    case = with_settings(case, settings) if settings else case
-    with case_folder.locked(folder):
+    case_folder.read_case(folder)
+    with locked(folder):
+        # Read again, for another process may have added to it before the lock was ours.
+        case = case_folder.read_case(folder)
+        case = with_settings(case, settings) if settings else case
         case_folder.write_case(folder, with_window(case, window))
 
 

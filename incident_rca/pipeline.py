@@ -1,8 +1,7 @@
-"""The one place that joins the rooms: build_tables, analyse_case, write_reports."""
+"""The one place that joins the rooms: build_tables, analyse_case, report_case."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -23,11 +22,13 @@ from incident_rca.model import (
     SourceStatus,
     TimeWindow,
 )
+from incident_rca.one_writer import locked
 from incident_rca.pseudonyms import numbered
 from incident_rca.redact import redact_query, redact_text
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 from incident_rca.typed_frames import as_schema
 from incident_rca.window import format_instant
+from incident_rca.work_folder import work_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,10 +65,10 @@ def parse_sources(
     """The sources and the tables of their raw files; one that cannot be parsed is `failed`."""
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLE_NAMES}
     known: list[SourceStatus] = []
-    with tempfile.TemporaryDirectory(prefix="incident-rca-") as work:
+    with work_folder() as work:
         for source in sources:
             try:
-                parsed = list(_parse_source(folder, source, Path(work), progress))
+                parsed = list(_parse_source(folder, source, work, progress))
             except BadInput as error:
                 known.append(failed(source, error.message, error.hint))
                 continue
@@ -131,6 +132,31 @@ def append_tables(folder: Path, case: Case, added: Mapping[str, Parsed]) -> None
 def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Case, Tables]:
     """The case with its sources as they stand now, and its tables, made anew if they are stale.
 
+    Raises NoEvidence where every source failed, and CaseInUse where another process writes to it.
+    """
+    case = _as_it_stands(folder)
+    if case_folder.tables_are_current(folder, case.sources):
+        tables = case_folder.read_tables(folder)
+        # A writer may have begun meanwhile: then some of them are of other sources.
+        if case_folder.tables_are_current(folder, case.sources):
+            return case, tables
+    with locked(folder):
+        return _built(folder, progress)
+
+
+def _built(folder: Path, progress: Progress) -> tuple[Case, Tables]:
+    """What build_tables gives, while nobody else writes."""
+    case = _as_it_stands(folder)
+    if case_folder.tables_are_current(folder, case.sources):
+        return case, case_folder.read_tables(folder)
+    sources, tables = parse_sources(folder, case.sources, progress)
+    case_folder.write_tables(folder, tables, sources)
+    return replace(case, sources=sources), tables
+
+
+def _as_it_stands(folder: Path) -> Case:
+    """The case, with `failed` for each source whose files are not what was collected.
+
     Raises NoEvidence where every source failed.
     """
     case = case_folder.read_case(folder)
@@ -141,12 +167,7 @@ def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Cas
             + "; ".join(redact_query(s.reason) for s in sources),
             hint="restore the files of raw/, or import them again",
         )
-    case = replace(case, sources=sources)
-    if case_folder.tables_are_current(folder, sources):
-        return case, case_folder.read_tables(folder)
-    sources, tables = parse_sources(folder, sources, progress)
-    case_folder.write_tables(folder, tables, sources)
-    return replace(case, sources=sources), tables
+    return replace(case, sources=sources)
 
 
 def analyse_case(folder: Path, progress: Progress = lambda _: None) -> Analysis:
@@ -203,9 +224,15 @@ def report_case(
     with_charts: bool = True,
     with_page: bool = True,
 ) -> Analysis:
-    """The analysis of a case folder, of which its reports are written as `write_reports` does."""
-    with painter() if with_charts else nullcontext(draw_here) as draw:
-        analysis = analyse_case(folder, progress)
+    """The analysis of a case folder, and its reports written, with nobody else writing meanwhile.
+
+    Raises as build_tables and write_reports do.
+    """
+    case_folder.read_case(folder)
+    with painter() if with_charts else nullcontext(draw_here) as draw, locked(folder):
+        case, tables = _built(folder, progress)
+        progress("analysing")
+        analysis = analysed(folder, *reported(case, tables))
         progress("writing")
         write_reports(
             folder, analysis, force=force, with_charts=with_charts, with_page=with_page, draw=draw
@@ -224,6 +251,7 @@ def write_reports(
 ) -> None:
     """Writes report.json, report.md, the charts that it shows and report.html, if to have these.
 
+    The caller holds the case for writing.
     What people wrote between the generated blocks of report.md is kept. A page or a chart that is
     not to be had is removed: it would tell of an earlier run. Raises EditedReport where a generated
     block was edited, unless `force`.
@@ -243,14 +271,13 @@ def write_reports(
         fresh = merge(written.read_text(encoding="utf-8"), fresh)
     page = to_html(analysis) if with_page else None
     drawn = pictures()
-    with case_folder.locked(folder):
-        case_folder.write_text(folder / REPORT_JSON, to_json(analysis))
-        write_charts(folder, charts, drawn)
-        case_folder.write_text(written, fresh)
-        if page is not None:
-            case_folder.write_text(folder / REPORT_HTML, page)
-        else:
-            (folder / REPORT_HTML).unlink(missing_ok=True)
+    case_folder.write_text(folder / REPORT_JSON, to_json(analysis))
+    write_charts(folder, charts, drawn)
+    case_folder.write_text(written, fresh)
+    if page is not None:
+        case_folder.write_text(folder / REPORT_HTML, page)
+    else:
+        (folder / REPORT_HTML).unlink(missing_ok=True)
 
 
 def written_in(folder: Path) -> Mapping[str, str]:

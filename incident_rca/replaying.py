@@ -15,6 +15,7 @@ from incident_rca import case as case_folder
 from incident_rca.analysis.observations import Observations, observe
 from incident_rca.errors import BadInput, BadSettings, NotReplayable
 from incident_rca.model import Case, Sweep, WhatIf
+from incident_rca.one_writer import locked
 from incident_rca.report.what_if import LABEL
 from incident_rca.tables import Tables
 from incident_rca.whatif.comparing import what_if
@@ -54,7 +55,7 @@ def keep(folder: Path, kept: Kept) -> None:
         "pool_size": kept.pool_size,
         "protection": to_document(kept.protection),
     }
-    with case_folder.locked(folder):
+    with locked(folder):
         case_folder.write_text(folder / KEPT, json.dumps(document, indent=2) + "\n")
 
 
@@ -105,7 +106,7 @@ def keep_sweep(folder: Path, sweep: Sweep) -> None:
     # They are read anew from the evidence.
     del document["premises"]
     text = json.dumps({"sweep_schema": SWEEP_SCHEMA, "label": LABEL, **document})
-    with case_folder.locked(folder):
+    with locked(folder):
         case_folder.write_text(folder / KEPT_SWEEP, text + "\n")
 
 

@@ -147,4 +147,8 @@ def rows_with(
     frame: pd.DataFrame, ids: Iterable[tuple[str, ...]], wanted: frozenset[str]
 ) -> pd.DataFrame:
     """The rows of `frame`, whose ids are given in its order, that have one of the wanted ids."""
-    return frame[[not wanted.isdisjoint(of_row) for of_row in ids]]
+    import pandas as pd
+
+    # By an index: an empty list of rows would be one of columns.
+    has_one = pd.Series([not wanted.isdisjoint(of_row) for of_row in ids], frame.index, dtype=bool)
+    return frame[has_one]

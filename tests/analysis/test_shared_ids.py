@@ -76,6 +76,13 @@ def test_a_path_that_ids_prove_and_no_line_states_is_a_contradiction() -> None:
     assert not said(waits())  # public.items, which the topology puts behind GET /items
 
 
+def test_ids_of_waiters_without_any_failed_request_say_nothing() -> None:
+    """The gateway was not asked, or nothing failed: the lock is told all the same."""
+    found = the(analysed_lock(a_case(), (), waits()), Kind.LOCK_BLOCKING)
+    assert found.verdict is not Verdict.SUPPORTED
+    assert not any("that of a failed request" in claim.text for claim in found.claims)
+
+
 def test_sessions_that_take_turns_have_the_ids_of_all_their_waiters() -> None:
     """The next holder made others wait longer, and no id says who these were."""
     case = a_case(topology=NO_TOPOLOGY)

@@ -11,6 +11,7 @@ from typing import Any
 
 from incident_rca import case as case_folder
 from incident_rca import pipeline
+from incident_rca.one_writer import locked
 from incident_rca.report.contract import to_contract
 
 RECORDED = Path(__file__).resolve().parents[1] / "recorded"
@@ -29,7 +30,7 @@ def keep(case: Path, target: Path) -> None:
     for name in (TRUTH, SETTINGS):
         shutil.copyfile(case / name, target / name)
     noted = replace(case_folder.read_case(case), note=NOTE)
-    with case_folder.locked(target):
+    with locked(target):
         case_folder.write_case(target, noted)
     if case.name in SAMPLES:
         _keep_sample(target, SAMPLES_FOLDER / SAMPLES[case.name])
