@@ -12,6 +12,7 @@ from incident_rca.analysis.frames import chosen, pieces, sums
 from incident_rca.analysis.outage import recorded_from
 from incident_rca.analysis.rates import chance_of_more, high_stretch
 from incident_rca.model import Evidence, Span, System
+from incident_rca.typed_frames import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,30 +50,35 @@ class Traffic:
     evidence: tuple[Evidence, ...]
 
 
-def traffic_before(seen: Observations) -> Traffic | None:
-    """The traffic of all routes before the outage, with the surge that began before it, if any.
+def traffic_before(seen: Observations, routes: frozenset[str] | None = None) -> Traffic | None:
+    """The traffic before the outage, with the surge that began before it, if any.
 
-    None where no lead-up is recorded that could say what is usual.
+    Of all routes, or of those named. None where no lead-up is recorded that could say what is
+    usual.
     """
     if seen.outage is None or seen.outage.start.lo is None:
         return None
     first, failure = recorded_from(seen.part_case), seen.outage.start.lo
-    gateway = seen.tables.gateway
+    gateway, where = seen.tables.gateway, "all routes"
+    if routes is not None:
+        names = plain(gateway["method"]) + " " + plain(gateway["route"])
+        gateway, where = chosen(gateway, names.isin(sorted(routes))), " and ".join(sorted(routes))
     is_before = gateway["second"] < failure
     if failure <= first or not is_before.any():
         return None
-    known = failure.replace(microsecond=0) + SECOND
-    cut = _surge_bins(gateway, first, known, seen.part.end)
+    answered = _first_answer(seen.failures_of(seen.failing), failure)
+    risen_by, known = (at.replace(microsecond=0) + SECOND for at in (failure, answered))
+    cut = _surge_bins(gateway, first, risen_by, known, seen.part.end)
     if cut is None:
         return None
     begun, until, usual_rate = cut
-    surge = _surge(gateway, first, begun, until, usual_rate) if begun and until else None
+    surge = _surge(gateway, where, first, begun, until, usual_rate) if begun and until else None
     before = chosen(gateway, is_before)
     cited = rows_as_evidence(
         before,
         system=System.GATEWAY,
         at=Span(first, failure, "before the first failure"),
-        seen=f"{usual_rate * 60:.0f} requests a minute on all routes are usual",
+        seen=f"{usual_rate * 60:.0f} requests a minute on {where} are usual",
         first="line_first",
         last="line_last",
         count=int(before["requests"].sum()),
@@ -80,13 +86,22 @@ def traffic_before(seen: Observations) -> Traffic | None:
     return Traffic(usual_per_minute=usual_rate * 60, surge=surge, evidence=cited)
 
 
+def _first_answer(failures: pd.DataFrame, failure: datetime) -> datetime:
+    """When the first failing request ended, by its latency; where nobody measured it, arrived."""
+    import pandas as pd
+
+    took = pd.to_timedelta(failures["latency_ms"].fillna(0.0).astype(float), unit="ms")
+    return instant((failures["at"] + took).min()) or failure
+
+
 def _surge_bins(
-    gateway: pd.DataFrame, first: datetime, known: datetime, end: datetime
+    gateway: pd.DataFrame, first: datetime, risen_by: datetime, known: datetime, end: datetime
 ) -> tuple[datetime | None, datetime | None, float] | None:
     """When the surge begins and ends, if there is one, and the usual rate a second before it.
 
-    In bins that end at `known`, the second after that of the first failure: once requests fail,
-    those who wait for them try again, and that is no surge.
+    In bins that end at `known`, the second after that in which the first failing request ended:
+    once requests fail, those who wait for them try again, and that is no surge. Nor is what rises
+    after `risen_by`, when the first of them had arrived: who waits long may try again as well.
     """
     lead = int((known - first).total_seconds())
     total = int(gateway.loc[gateway["second"] < known, "requests"].sum())
@@ -103,7 +118,8 @@ def _surge_bins(
         if found is None or not 0 < found[0] < number:
             break
         usual = sum(counts[: found[0]]) / found[0]
-    if found is None or not _is_surge(counts, found, usual, number):
+    arrived = number - int((known - risen_by).total_seconds()) // width
+    if found is None or not _is_surge(counts, found, usual, arrived, number):
         return None, None, usual / width
     begin = known - (number - found[0]) * width * SECOND
     until = known + (found[1] + 1 - number) * width * SECOND
@@ -117,19 +133,30 @@ def _by_bin(gateway: pd.DataFrame, start: datetime, width: int, end: datetime) -
     return [int(counts.get(n, 0)) for n in range(number)]
 
 
-def _is_surge(counts: list[int], found: tuple[int, int], usual: float, number: int) -> bool:
-    """Whether traffic rose far enough, not by chance, before any caller could try again."""
+def _is_surge(
+    counts: list[int], found: tuple[int, int], usual: float, arrived: int, number: int
+) -> bool:
+    """Whether traffic rose far enough, not by chance, before any caller could try again.
+
+    The first failing request arrived in the bin before `arrived` and ended in that before `number`.
+    """
     begin, last = found
-    if not 0 < begin <= number - FEWEST_BINS or last < number - FEWEST_BINS:
+    until = max(arrived, min(last + 1, number))
+    if not 0 < begin < arrived or last < arrived - FEWEST_BINS or until - begin < FEWEST_BINS:
         return False
-    before = sum(counts[begin:number])
-    if before < SURGE_FACTOR * usual * (number - begin):
+    before = sum(counts[begin:until])
+    if before < SURGE_FACTOR * usual * (until - begin):
         return False
-    return chance_of_more(before, number - begin, round(usual * begin), begin) < CHANCE
+    return chance_of_more(before, until - begin, round(usual * begin), begin) < CHANCE
 
 
 def _surge(
-    gateway: pd.DataFrame, first: datetime, start: datetime, end: datetime, usual_rate: float
+    gateway: pd.DataFrame,
+    where: str,
+    first: datetime,
+    start: datetime,
+    end: datetime,
+    usual_rate: float,
 ) -> Surge:
     inside = chosen(gateway, (gateway["second"] >= start) & (gateway["second"] < end))
     seconds = (end - start).total_seconds()
@@ -151,7 +178,7 @@ def _surge(
             inside,
             system=System.GATEWAY,
             at=Span(instant(inside["second"].min()), end, "the surge"),
-            seen=f"{rate * 60:.0f} requests a minute on all routes, {usual_rate * 60:.0f} before",
+            seen=f"{rate * 60:.0f} requests a minute on {where}, {usual_rate * 60:.0f} before",
             first="line_first",
             last="line_last",
             count=int(inside["requests"].sum()),

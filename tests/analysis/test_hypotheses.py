@@ -50,6 +50,7 @@ from tests.analysis.cases import (
     claims_of,
     codes,
     counted,
+    failing,
     gauge,
     levels,
     made_case,
@@ -133,9 +134,37 @@ def test_twice_the_usual_traffic_is_a_surge(recent: int, rose: bool) -> None:
 
 
 def test_more_requests_after_the_first_failure_are_no_surge() -> None:
-    rows = [*usual("GET /items"), *(served(s, requests=500) for s in steps(1, 100, 1))]
+    rows = usual("GET /items", requests=10, every=1)
+    rows += [served(s, requests=500) for s in steps(1, 100, 1)]
     found = the(analysed(failures=OUTAGE, gateway=[*rows, *counted(OUTAGE)]), Kind.TRAFFIC_SURGE)
     assert found.role is Role.RULED_OUT
+
+
+@pytest.mark.parametrize(("took_ms", "rose"), [(200.0, False), (6_000.0, True)])
+def test_a_rise_with_the_first_failure_counts_until_that_has_ended(
+    took_ms: float, rose: bool
+) -> None:
+    """Nobody can try again before a request has failed: its first seconds are of new callers."""
+    failures = failing(steps(0, 121, 2), latency_ms=took_ms)
+    rows = [served(second, requests=10) for second in steps(-600, 0, 1)]
+    rows += [served(second, requests=50) for second in steps(0, 100, 1)]
+    analysis = analysed(failures=failures, gateway=[*rows, *counted(failures)])
+    found = the(analysis, Kind.TRAFFIC_SURGE)
+    assert bool(claims_of(found, "mechanism", Stance.FOR)) is rose
+
+
+@pytest.mark.parametrize(("name", "rose"), [("POST /orders", True), ("POST /mail", False)])
+def test_a_rise_on_the_routes_of_what_was_overrun_is_a_surge(name: str, rose: bool) -> None:
+    """Two in three requests more in all, four times as many on one route."""
+    rows = [served(s, "GET /other", requests=18) for s in steps(-600, 200, 1)]
+    rows += [served(s, name, requests=20 if s >= -60 else 5) for s in steps(-600, 100, 1)]
+    analysis = analysed(
+        failures=OUTAGE,
+        gateway=[*rows, *counted(OUTAGE)],
+        metrics=p99(levels(100, 8_000, -50, 120)),
+    )
+    found = the(analysis, Kind.TRAFFIC_SURGE)
+    assert bool(claims_of(found, "mechanism", Stance.FOR)) is rose
 
 
 def test_a_log_that_begins_late_shows_no_surge() -> None:

@@ -25,13 +25,22 @@ def hypotheses(seen: Observations) -> Candidates:
     """Whether traffic rose before the first failure, against the lead-up."""
     if seen.outage is None:
         return ()
-    traffic = traffic_before(seen) if seen.has_requests() else None
+    traffic = _traffic(seen) if seen.has_requests() else None
     if traffic is None:
         confirm = "Import the gateway's log from some minutes before the first failure."
         return (not_recorded(seen, Kind.TRAFFIC_SURGE, "more traffic", System.GATEWAY, confirm),)
     if traffic.surge is None:
         return (_none(traffic),)
     return (_candidate(seen, traffic.surge),)
+
+
+def _traffic(seen: Observations) -> Traffic | None:
+    """That of all routes; where it did not rise, that of those of the service that was overrun."""
+    of_all, path = traffic_before(seen), _saturated(seen)
+    if path is None or (of_all is not None and of_all.surge):
+        return of_all
+    of_path = traffic_before(seen, frozenset(e.name for e in path.endpoints))
+    return of_path if of_path is not None and of_path.surge else of_all
 
 
 def _none(traffic: Traffic) -> Candidate:
