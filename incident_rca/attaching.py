@@ -67,7 +67,7 @@ def parcel_of(folder: Path, analysis: Analysis) -> Parcel:
     Of a chart that is there as PNG and as SVG only the PNG is taken: that is what tickets show.
     """
     report = folder / REPORT_JSON
-    if not report.is_file() or not (folder / REPORT_MD).is_file():
+    if any(not p.is_file() or p.is_symlink() for p in (report, folder / REPORT_MD)):
         raise BadInput(
             f"{folder}: there is no report to attach", hint=f"incident-rca report {folder}"
         )
@@ -82,7 +82,8 @@ def parcel_of(folder: Path, analysis: Analysis) -> Parcel:
     files = (
         Attachment(p.relative_to(folder).as_posix(), MEDIA_TYPES[p.suffix], p.read_bytes())
         for p in paths
-        if p.is_file()
+        # A link in a case that somebody else packed may lead to anything on this machine.
+        if p.is_file() and not p.is_symlink()
     )
     return Parcel(folder, analysis, tuple(files))
 

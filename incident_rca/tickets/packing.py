@@ -143,12 +143,15 @@ def _lines_in_pieces(block: str, limit: int) -> list[str]:
     elif mark := _FENCE.match(lines[0]):
         head, foot = lines[0], f"{mark[1]}\n\n"
         lines = [line for line in lines[1:] if line.strip() != mark[1]]
-    room = limit - len(head) - len(foot)
+    room = limit - len(head) - len(foot) - 1
     pieces: list[str] = []
     current = ""
     for line in (row[at : at + room] for row in lines for at in range(0, len(row), room)):
         if current and len(current) + len(line) > room:
-            pieces.append(f"{head}{current}{foot}")
+            pieces.append(current)
             current = ""
         current += line
-    return [*pieces, f"{head}{current}{foot}"]
+    pieces.append(current)
+    # Behind a line that was cut in two the fence would not stand in a line of its own.
+    ends = ("\n" if foot and not piece.endswith("\n") else "" for piece in pieces)
+    return [f"{head}{piece}{end}{foot}" for piece, end in zip(pieces, ends, strict=True)]

@@ -93,6 +93,9 @@ class Slack:
 
     def attach(self, file: Attachment, beside: str) -> str:
         channel, _, ts = beside.partition("/")
+        if not ts:
+            why = "there is no message in whose thread it would stand"
+            raise Refused(400, "no_message", why, hint="attach again once the message is there")
         length = len(file.content)
         place = self._call(
             "files.getUploadURLExternal",

@@ -274,6 +274,15 @@ def test_markdown_in_parts_is_the_same_document(text: str, limit: int) -> None:
     assert pieces.count("h") >= whole.count("h")
 
 
+def test_code_of_one_long_line_is_closed_in_each_part() -> None:
+    parts = markdown_parts("```text\n" + "x" * 300 + "\n```\n\nbehind it\n", 100)
+    assert all(len(part) <= 100 for part in parts)
+    assert "".join(line for part in parts for line in rendered(part)) == "x" * 300 + "behind it"
+    for part in parts:
+        tokens = MarkdownIt("commonmark").parse(f"{part}\n---\nfooter\n")
+        assert [t.content for t in tokens if t.type == "inline"][-1] == "footer"
+
+
 def rendered(text: str) -> list[str]:
     """The lines of every heading, paragraph, cell and code of a document, in order."""
     parser = MarkdownIt("commonmark").enable("table")

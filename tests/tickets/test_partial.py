@@ -11,9 +11,11 @@ import pytest
 from incident_rca.attaching import Parcel, attach, parcel_of, rehearse, require_variables, target_of
 from incident_rca.errors import BadInput, BadSettings
 from incident_rca.settings import Settings
-from incident_rca.tickets.delivery import Did, Outcome
+from incident_rca.tickets import slack
+from incident_rca.tickets.delivery import Did, Outcome, TakesFiles
 from incident_rca.tickets.ledger import LEDGER, read_entry
 from incident_rca.tickets.showing import outcome_as_text
+from incident_rca.tickets.wire import Refused, Request, rehearsing
 from tests.sources.fake_clock import FakeClock
 from tests.tickets import jira_server, slack_server
 from tests.tickets.http_service import Answer, Fault
@@ -272,3 +274,27 @@ def test_pictures_are_optional(parcel: Parcel) -> None:
         chart.unlink()
     names = [file.name for file in parcel_of(parcel.folder, parcel.analysis).files]
     assert names == ["report.md", "report.json"]
+
+
+def test_a_link_in_a_case_leads_nowhere(parcel: Parcel, tmp_path: Path) -> None:
+    secret = tmp_path / "id_ed25519"
+    secret.write_text("not for a ticket")
+    add_pictures(parcel.folder)
+    (parcel.folder / "charts" / "more.png").symlink_to(secret)
+    (parcel.folder / "report.html").unlink()
+    (parcel.folder / "report.html").symlink_to(secret)
+    files = parcel_of(parcel.folder, parcel.analysis).files
+    assert files and not [f.name for f in files if b"not for a ticket" in f.content]
+    (parcel.folder / "report.md").unlink()
+    (parcel.folder / "report.md").symlink_to(secret)
+    with pytest.raises(BadInput, match="no report to attach"):
+        parcel_of(parcel.folder, parcel.analysis)
+
+
+def test_without_its_message_slack_is_given_no_file(parcel: Parcel) -> None:
+    sent: list[Request] = []
+    ticket = slack.SYSTEM.ticket("https://slack.com/api", "#incidents", rehearsing(sent))
+    assert isinstance(ticket, TakesFiles)
+    with pytest.raises(Refused, match="no message") as raised:
+        ticket.attach(parcel.files[0], "")
+    assert raised.value.is_of_this and sent == []
