@@ -118,6 +118,7 @@ def status_of(
         gaps=parsed.gaps,
         blind=parsed.blind,
         lacks=parsed.lacks,
+        console=dict(parsed.console),
         files=tuple(sorted(files, key=lambda file: file.path)),
     )
     return with_measured_clock(status, parsed)

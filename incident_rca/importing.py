@@ -265,6 +265,7 @@ def _status(known: Format, name: str, parsed: Parsed, raw: RawFile) -> SourceSta
         reason=reason,
         hint=hint,
         query=parsed.query,
+        console=dict(parsed.console),
         gaps=parsed.gaps,
         blind=parsed.blind,
         lacks=parsed.lacks,

@@ -11,7 +11,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from incident_rca.formats.lines import document_of
-from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of, utc_instant
+from incident_rca.formats.parsed import (
+    Format,
+    Head,
+    Parsed,
+    RawInput,
+    console_of,
+    frame_of,
+    utc_instant,
+)
 from incident_rca.model import System, TimeWindow
 
 Row = dict[str, Any]
@@ -67,6 +75,7 @@ def parse(raw: RawInput) -> Parsed:
         resolution_seconds=0.001,
         query=_query(request) or raw.query,
         damage=damage,
+        console=console_of(request),
     )
 
 

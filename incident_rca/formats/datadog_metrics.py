@@ -25,7 +25,15 @@ from incident_rca.formats.datadog_answers import (
 from incident_rca.formats.lines import document_of
 from incident_rca.formats.metric_names import known, labels_of, pool_role, suffix_unit
 from incident_rca.formats.metric_units import is_time, quantile_of, unit_of
-from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of, window_of
+from incident_rca.formats.parsed import (
+    Format,
+    Head,
+    Parsed,
+    RawInput,
+    console_of,
+    frame_of,
+    window_of,
+)
 from incident_rca.model import Gap, System, TimeWindow
 
 Row = dict[str, Any]
@@ -77,6 +85,7 @@ def parse(raw: RawInput) -> Parsed:
         damage="; ".join([*_damage(document, refused), *broken]),
         gaps=tuple(_gaps(exchanges)),
         blind=_NO_STATUS if _lacks_status(rows) else "",
+        console=console_of(document.get("request")),
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from incident_rca.formats.cloudwatch_messages import broke_off, damage_of, window_in
 from incident_rca.formats.lines import Truncated, document_of, head_of, lines_of
-from incident_rca.formats.parsed import RawInput
+from incident_rca.formats.parsed import RawInput, console_of
 from incident_rca.model import TimeWindow
 
 _BIN = re.compile(r"bin\((\d{1,6})\s*(s|m|h|d)\)")
@@ -43,6 +43,7 @@ class Answer:
     scanned: int | None = None
     error: str = ""
     damage: str = ""
+    console: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def is_csv_head(line: bytes) -> bool:
@@ -81,6 +82,7 @@ def read_answer(raw: RawInput) -> Answer:
         scanned=int(float(statistics.get("recordsScanned", 0))),
         error=broke_off(answer),
         damage=damage_of(answer),
+        console=console_of(request),
     )
 
 

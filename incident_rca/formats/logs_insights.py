@@ -117,6 +117,7 @@ def parse(raw: RawInput) -> Parsed:
         covered=(None if answer.error else answer.asked) or gateway.span_of(rows, answer),
         resolution_seconds=gateway.bin_seconds_of(rows, answer),
         query=answer.query or raw.query,
+        console=answer.console,
         lacks=() if _is_by_arrival(answer, role) else (_BY_EVENT,),
     )
 

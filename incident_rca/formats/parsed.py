@@ -43,7 +43,7 @@ class Parsed:
     `rows` counts records, `unparsed` those that could not be read. `damage` says why the file ends
     before its end, if it does. `resolution_seconds` tells two instants apart. `lacks` says which
     facts its format cannot give. `clock_offset_seconds` bounds the clock of its times against true
-    time, where who wrote the file measured that.
+    time, where who wrote the file measured that. `console` is that of SourceStatus.
     """
 
     frames: Mapping[str, pd.DataFrame] = field(hash=False)
@@ -58,6 +58,7 @@ class Parsed:
     blind: str = ""
     lacks: tuple[str, ...] = ()
     clock_offset_seconds: tuple[float, float] | None = None
+    console: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,34 @@ def frame_of(table: str, rows: Iterable[Mapping[str, Any]], raw: RawInput) -> pd
         {"source": raw.source, "file": raw.file, **row} for row in rows
     ]
     return as_schema(redacted(pd.DataFrame.from_records(records, columns=columns), table), table)
+
+
+# What a link can be made of: Datadog's own sites, and what AWS allows in names of regions and log
+# groups. A file from elsewhere must not lead to a page of somebody else.
+_OF_CONSOLE = {
+    "site": re.compile(r"(?:[a-z0-9-]+\.)?(?:datadoghq\.com|datadoghq\.eu|ddog-gov\.com)"),
+    "region": re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+"),
+    "log_group": re.compile(r"[\w./#-]{1,512}", re.ASCII),
+}
+
+
+def console_of(request: object) -> Mapping[str, str]:
+    """What the request of an envelope says of its service's own console, as far as it can be so."""
+    said = request.get("console") if isinstance(request, Mapping) else None
+    return known_console(said if isinstance(said, Mapping) else {})
+
+
+def known_console(given: Mapping[str, Any]) -> Mapping[str, str]:
+    """What can be part of a link.
+
+    >>> known_console({"region": "eu-west-1", "log_group": "a b", "more": "x"})
+    {'region': 'eu-west-1'}
+    """
+    return {
+        name: value
+        for name, shape in _OF_CONSOLE.items()
+        if isinstance(value := given.get(name), str) and shape.fullmatch(value)
+    }
 
 
 def utc_instant(text: str) -> datetime:

@@ -30,7 +30,8 @@ class SourceStatus:
     `gaps` are stretches of the covered window in which it recorded nothing. `blind` says why it may
     have missed what it is there for, "" if it cannot have; `cannot_show` what its kind never shows,
     `lacks` which facts the format of these very files does not give.
-    `reading` is what the user said of the files that they do not say themselves.
+    `reading` is what the user said of the files that they do not say themselves. `console` says
+    where its service shows the same: the `site` of Datadog, or `region` and `log_group` of AWS.
     """
 
     name: str
@@ -52,6 +53,7 @@ class SourceStatus:
     cannot_show: str = ""
     lacks: tuple[str, ...] = ()
     reading: Mapping[str, str] = field(default_factory=dict, hash=False)
+    console: Mapping[str, str] = field(default_factory=dict, hash=False)
     files: tuple[RawFile, ...] = ()
 
 

@@ -19,6 +19,7 @@ from incident_rca.model import (
     SourceStatus,
 )
 from incident_rca.report import pareto, redactions, what_if
+from incident_rca.report.consoles import links_of
 from incident_rca.report.contract_episodes import (
     lock_episodes,
     pool_of,
@@ -121,6 +122,10 @@ def _source(analysis: Analysis, source: SourceStatus) -> dict[str, Any]:
         "clock_moved_seconds": clock.moved_seconds,
         "reason": source.reason,
         "query": source.query,
+        "links": [
+            {"title": link.title, "url": link.url}
+            for link in links_of(source, analysis.case.window)
+        ],
         "files": [{"path": file.path, "sha256": file.sha256} for file in source.files],
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -39,6 +40,7 @@ from incident_rca.report.actions import actions
 from incident_rca.report.answers import answers
 from incident_rca.report.cascade import steps, sustained
 from incident_rca.report.charts.chart import Chart
+from incident_rca.report.consoles import Link, links
 from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims, to_contract
 from incident_rca.report.failure_modes import failure_modes, not_judged
 from incident_rca.report.glossary import terms_in
@@ -219,7 +221,13 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
             for source in analysis.case.sources
             if source.query
         ],
+        "links": [_away(link) for link in links(analysis.case)],
     }
+
+
+def _away(link: Link) -> Link:
+    """The link with its title as Markdown: its address holds nothing that would end it."""
+    return replace(link, title=Markdown(f"[{escape(link.title)}]({link.url})"))
 
 
 def _ways_to_write(analysis: Analysis) -> dict[str, Any]:

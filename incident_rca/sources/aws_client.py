@@ -75,6 +75,11 @@ class Caller:
     offset: ClockOffset = field(default_factory=ClockOffset)
     _counting: Lock = field(default_factory=Lock)
 
+    @property
+    def console_region(self) -> str:
+        """The region whose console shows what is asked; "" where a stand-in of AWS is asked."""
+        return "" if self.account.endpoint else str(self.client.meta.region_name or "")
+
     def call(self, operation: str, expected: str, **parameters: Any) -> Mapping[str, Any]:
         """The answer to `operation` (in snake case), which must have the key `expected`.
 

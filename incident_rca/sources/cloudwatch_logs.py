@@ -191,6 +191,7 @@ def _insights(
     with calling(account, "logs", tally, shared.paces) as caller:
         found = run_query(caller, query, start, end)
         offset = offset_of(caller)
+        region = caller.console_region
     response = {
         "status": "Complete",
         "results": found.rows,
@@ -209,6 +210,7 @@ def _insights(
         "logGroupNames": [query.log_group],
         "stage": stage.text,
         "format": known.logs.format,
+        **({"console": {"region": region, "log_group": query.log_group}} if region else {}),
     }
     answer = envelope(INSIGHTS_SERVICE, request, response, window=window, asked_at=asked_at)
     return {**answer, **offset}

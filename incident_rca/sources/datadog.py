@@ -73,6 +73,8 @@ def asked_of(
                 if isinstance(found, Absent):
                     return found
                 request, response = found
+                if connection.access.site:
+                    request = {**request, "console": {"site": connection.access.site}}
                 answer = envelope(SERVICE, request, response, window=window, asked_at=asked_at)
                 return {**answer, **_cost(connection), **_resolution(request, response)}
 

@@ -63,7 +63,10 @@ class Refused(Unreachable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Where an account is asked and with which keys; its repr shows no secret."""
+    """Where an account is asked and with which keys; its repr shows no secret.
+
+    `site` is that of its pages, "" where an endpoint of one's own takes its place.
+    """
 
     host: str
     variables: tuple[str, str]
@@ -71,6 +74,7 @@ class Access:
     app_key: str = field(repr=False)
     proxy: str = ""
     proxy_user: str = field(default="", repr=False)
+    site: str = ""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -107,6 +111,7 @@ def access_of(account: DatadogAccount, environ: Mapping[str, str]) -> Access:
         app_key=keys[1],
         proxy=proxy,
         proxy_user=user,
+        site="" if account.endpoint else site,
     )
 
 

@@ -55,6 +55,7 @@ CONTRACT: dict[str, Any] = {
             "clock_moved_seconds": ANY,
             "reason": ANY,
             "query": ANY,
+            "links": ANY,
             "files": [{"path": ANY, "sha256": ANY}],
         }
     ],

@@ -9,16 +9,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from incident_rca.errors import Unreachable
 from incident_rca.model import TimeWindow
-from incident_rca.model.services import GatewayStage
+from incident_rca.model.services import AwsAccount, GatewayStage
 from incident_rca.sources import cloudwatch_logs as source
 from incident_rca.sources import log_insights
 from incident_rca.sources.answers import Absent
+from incident_rca.sources.aws_client import Caller
 from incident_rca.sources.log_collection import calling, known_stage
 from tests.formats.builders import kind_of, parse, rows
 from tests.sources.cloudwatch_logs_server import BROKEN, HTML, THROTTLED, Fault, Service, refused
@@ -575,3 +577,26 @@ def test_a_service_that_stays_broken_is_left(service: Service) -> None:
     with pytest.raises(Unreachable, match="no answer of StartQuery"):
         ask_counts(service)
     assert service.count("StartQuery") == 4
+
+
+def test_an_answer_says_in_which_region_and_group_it_can_be_asked_again(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "answer.json"
+
+    def read() -> Mapping[str, str]:
+        answer = source.counts(shared(), account(service), STAGE, WINDOW, tally=tally_at())
+        path.write_text(json.dumps(answer))
+        return parse("gateway_counts", path).console
+
+    assert read() == {}
+    # As if the local server stood for AWS itself.
+    monkeypatch.setattr(Caller, "console_region", property(lambda self: "eu-west-1"))
+    assert read() == {"region": "eu-west-1", "log_group": GROUP}
+
+
+def test_the_region_of_a_stand_in_is_not_told(service: Service) -> None:
+    client = SimpleNamespace(meta=SimpleNamespace(region_name="eu-west-1"))
+    here, there = account(service), AwsAccount(region="eu-west-1")
+    regions = [Caller(of, "logs", client, tally_at()).console_region for of in (here, there)]
+    assert regions == ["", "eu-west-1"]

@@ -22,7 +22,7 @@ from incident_rca.model.services import DatadogAccount
 from incident_rca.queries import load_query
 from incident_rca.sources import datadog
 from incident_rca.sources.answers import Absent, Answer
-from incident_rca.sources.datadog_client import AT_ONCE
+from incident_rca.sources.datadog_client import AT_ONCE, Access, access_of
 from tests.formats.builders import Row, kind_of, parse, rows
 from tests.sources.datadog_server import (
     API_KEY,
@@ -527,3 +527,33 @@ def test_names_are_those_of_the_account(service: Service) -> None:
         ("dd-eu.pool", "datadog_metrics"),
         ("dd-eu.events", "datadog_events"),
     ]
+
+
+def test_an_answer_says_on_which_site_it_can_be_seen(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds_latency(service)
+    assert fetched(account(service), "latency", tmp_path).console == {}
+
+    # As if the local server stood for the site.
+    def of_site(of: DatadogAccount, environ: Mapping[str, str]) -> Access:
+        return replace(access_of(of, environ), site="datadoghq.eu")
+
+    monkeypatch.setattr(datadog, "access_of", of_site)
+    for part in ("latency", "events"):
+        assert fetched(account(service), part, tmp_path).console == {"site": "datadoghq.eu"}
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "site"),
+    [
+        ({"site": "us5.datadoghq.com"}, {}, "us5.datadoghq.com"),
+        ({}, {"DD_SITE": "datadoghq.eu"}, "datadoghq.eu"),
+        ({}, {}, "datadoghq.com"),
+        ({"site": "datadoghq.eu", "endpoint": "https://proxy.example"}, {}, ""),
+    ],
+)
+def test_the_site_is_that_of_the_settings_else_of_the_environment(
+    given: dict[str, Any], environ: dict[str, str], site: str
+) -> None:
+    assert access_of(DatadogAccount(**given), KEYS | environ).site == site

@@ -21,6 +21,7 @@ from incident_rca.model import (
 )
 from incident_rca.report import what_if, wording
 from incident_rca.report.actions import actions
+from incident_rca.report.consoles import links
 from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims
 from incident_rca.report.highlights import key_events, rows_on_screen
 from incident_rca.report.impact import measures
@@ -109,6 +110,7 @@ def view(analysis: Analysis) -> dict[str, Any]:
         "knows_locks": _knows_locks(analysis),
         "sections": _sections(analysis),
         "charts": charts(analysis),
+        "links": links(analysis.case),
         "panel": panel(analysis.sweep) if analysis.sweep else None,
     }
 
