@@ -22,7 +22,7 @@ EVERY_SECONDS = 30.0
 def until_over(folder: Path, when: When, where: Where, how: How, every_seconds: float) -> Analysis:
     """The last analysis, once the outage is over; only its report has charts.
 
-    Ends at Ctrl-C as well: the case then holds what the last round saw. Raises BadWindow where the
+    Ends at Ctrl-C as well, with a report of what was fetched. Raises BadWindow where the
     window does not end now.
     """
     if when.end not in (None, "now") or not (when.last or when.start):
@@ -35,18 +35,18 @@ def until_over(folder: Path, when: When, where: Where, how: How, every_seconds: 
             before, last = last, analysis
             _tell(before, analysis, quiet=how.quiet)
     except KeyboardInterrupt:
-        _draw(folder, last, how)
+        if last is not None and how.with_charts:
+            _report(folder, how)
         raise
     assert last is not None
-    _draw(folder, last, how)
-    return last
+    return _report(folder, how) if how.with_charts else last
 
 
-def _draw(folder: Path, last: Analysis | None, how: How) -> None:
+def _report(folder: Path, how: How) -> Analysis:
+    """The report with its charts, of what the case holds now: a round may have been cut off."""
     from incident_rca import pipeline
 
-    if last is not None and how.with_charts:
-        pipeline.write_reports(folder, last, force=how.force, with_page=how.with_page)
+    return pipeline.report_case(folder, force=how.force, with_page=how.with_page)
 
 
 def _rounds(
