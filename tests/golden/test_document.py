@@ -235,9 +235,7 @@ def test_the_line_that_it_names_stops_the_migration_that_began_it(
     tables = [{**table, "rows": 4_200_000, "bytes": 700_000_000}]
     (tmp_path / "stats.json").write_text(json.dumps({**sizes, "tables": tables}))
     actions = section(demo.markdown, "Action")
-    (line, rule), *others = re.findall(
-        r"`(incident-rca lint [^`]*)`.*? rule ([\w-]+)\.", actions
-    )
+    (line, rule), *others = re.findall(r"`(incident-rca lint [^`]*)`.*? rule ([\w-]+)\.", actions)
     assert others == []
     ran = run(tmp_path, *shlex.split(line)[1:], "--json")
     assert ran.code == 1
