@@ -1,6 +1,6 @@
--- title: API Gateway access log, one row a line, typed; read once, then asked three times
+-- title: API Gateway access log, one row a line, typed
 -- source: duckdb, the view of access_log_fields_flat.sql or access_log_fields_keys.sql
--- columns: line, at, method, route, status, error_type, latency_ms, request_id, logged_ids, trace_id, integration_status, message
+-- columns: line, arrived_at, has_milliseconds, method, route, status, latency_ms, request_id, logged_ids, trace_id, message, integration_status, is_parsed, error_type
 --
 -- A line that is no JSON object, or lacks its time, route or status, keeps its row with nulls and
 -- counts as unparsed. Time is the request's arrival (requestTimeEpoch, in ms); requestTime has whole
@@ -22,7 +22,7 @@ END;
 -- error.messageString is error.message in quotation marks.
 CREATE OR REPLACE TEMP MACRO unquoted(text) AS nullif(trim(text, ' "'), '-');
 
-CREATE OR REPLACE TEMP TABLE requests AS
+CREATE OR REPLACE TEMP VIEW requests AS
 WITH typed AS (
     SELECT
         line,
@@ -61,13 +61,11 @@ WITH typed AS (
             nullif(authorizer_error, '-')
         ) AS message,
         waf,
-        authorizer_error,
-        CASE WHEN starts_with(text, '{') THEN false
-            ELSE regexp_full_match(coalesce(text, ''), '\s*') END AS is_blank
+        authorizer_error
     FROM fields, LATERAL (SELECT sane_epoch_ms(epoch_ms) AS epoch)
 )
 SELECT
-    line, arrived_at, has_milliseconds, method, route, status, latency_ms, is_blank,
+    line, arrived_at, has_milliseconds, method, route, status, latency_ms,
     CASE WHEN status >= 500 THEN request_id END AS request_id,
     CASE WHEN status >= 500 THEN logged_ids END AS logged_ids,
     CASE WHEN status >= 500 THEN trace_id END AS trace_id,
