@@ -15,6 +15,7 @@ from incident_rca.formats.lines import Truncated, chunks_of, clean_line
 
 # 32 of them are a gigabyte; larger ones are not parsed faster.
 PIECE_BYTES = 32 * 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
 BLANK = b"{}\n"
 
 
@@ -45,7 +46,7 @@ def _blocks(path: Path) -> Iterator[list[bytes]]:
     held: list[bytes] = []
     size = 0
     broken: Truncated | None = None
-    chunks = chunks_of(path)
+    chunks = chunks_of(path, CHUNK_BYTES)
     while broken is None:
         try:
             chunk = next(chunks, b"")
@@ -83,7 +84,7 @@ def cleaned(piece: Piece) -> Piece:
 def is_clean(piece: Piece) -> bool:
     """Whether `cleaned` would find nothing to do in lines none of which is blank."""
     with piece.path.open("rb") as file:
-        chunks = iter(lambda: file.read(1 << 20), b"")
+        chunks = iter(lambda: file.read(CHUNK_BYTES), b"")
         return all(chunk.isascii() and b"\r" not in chunk for chunk in chunks)
 
 
