@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -219,14 +220,16 @@ def write_reports(
     written = folder / REPORT_MD
     if written.is_file() and not force:
         fresh = merge(written.read_text(encoding="utf-8"), fresh)
-    with case_folder.locked(folder):
+    # Drawing lets go of Python's lock, and takes as long as all the rest.
+    with case_folder.locked(folder), ThreadPoolExecutor(1) as beside:
+        drawn = beside.submit(write_charts, folder, charts)
         case_folder.write_text(folder / REPORT_JSON, to_json(analysis))
-        write_charts(folder, charts)
         case_folder.write_text(written, fresh)
         if with_page:
             case_folder.write_text(folder / REPORT_HTML, to_html(analysis))
         else:
             (folder / REPORT_HTML).unlink(missing_ok=True)
+        drawn.result()
 
 
 def is_complete(case: Case) -> bool:
