@@ -1,4 +1,4 @@
-"""A day of raw files: a lock recording with one long wait in it, and metric series beside it.
+"""What a day of raw files costs: a lock recording with one long wait in it, and metric series.
 
 The recording has a heartbeat a second, and for a thousand seconds the fullest snapshot of the
 sample's recording: a hundred waiters behind one index build. Latencies rise with it.
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from bench.figures import Figure
+from bench.measured_run import imported_and_reported
+from incident_rca.case import read_case, read_table
 from incident_rca.formats.lines import decode, lines_of
 from incident_rca.packaged import packaged_path
 from incident_rca.window import format_instant
@@ -26,8 +30,31 @@ BUCKET_SECONDS = 10
 SAMPLE = ("samples", "inc-2847", "raw")
 
 
-def write_recording(path: Path) -> Path:
-    """86,400 probes and 1,000 snapshots of a hundred waiters."""
+def measure_day_files(folder: Path, seed: int) -> list[Figure]:
+    """Both from raw files to a report, as a user runs them."""
+    files = (
+        write_recording(folder / "locks.recording.ndjson.gz", SNAPSHOTS),
+        write_series(folder / "p99.datadog.json", seed),
+    )
+    case = folder / "day"
+    cost = imported_and_reported(case, files)
+    what = f"import and report of {SECONDS:,} probes, {SNAPSHOTS:,} snapshots, {SERIES} series"
+    held = sum(source.unparsed for source in read_case(case).sources)
+    edges = len(read_table(case, "locks"))
+    if held or edges % SNAPSHOTS or not edges:
+        raise RuntimeError(f"{case}: {held} lines were not read, {edges} edges")
+    for path in files:
+        path.unlink()
+    shutil.rmtree(case)
+    return [
+        Figure(what, cost.seconds, "s", "< 8"),
+        Figure(f"{what}: time of processors", cost.cpu_seconds, "s CPU"),
+        Figure(f"{what}: most memory", cost.peak_bytes / 1e6, "MB"),
+    ]
+
+
+def write_recording(path: Path, snapshots: int) -> Path:
+    """A probe a second, and so many snapshots of a hundred waiters, a second each."""
     lines = [decode(line) for line in lines_of(packaged_path(*SAMPLE, "locks.recording.ndjson.gz"))]
     header = lines[0] | {"started_at": format_instant(START)}
     fullest = max(
@@ -39,7 +66,7 @@ def write_recording(path: Path) -> Path:
     with gzip.open(path, "wt", encoding="utf-8", compresslevel=1) as out:
         out.write(json.dumps(header) + "\n")
         for second in range(SECONDS):
-            has_snapshot = first <= second < first + SNAPSHOTS
+            has_snapshot = first <= second < first + snapshots
             probe = waiting if has_snapshot else idle
             out.write(json.dumps(probe | {"at": _at(second, 0.2)}) + "\n")
             if has_snapshot:

@@ -13,6 +13,7 @@ from statistics import median
 
 from bench.access_lines import write_access_log
 from bench.analysis_cost import measure_analysis
+from bench.day_files import measure_day_files
 from bench.figures import Figure, in_turn, ratio, seconds
 from bench.gateway_fetch import measure_gateway_fetch
 from bench.metric_queries import measure_metric_queries
@@ -126,6 +127,7 @@ MEASURES: Sequence[Callable[[Path, int], list[Figure]]] = (
     measure_access_log,
     measure_memory,
     measure_one_machine,
+    measure_day_files,
     measure_lock_recording,
     measure_start,
     measure_demo,

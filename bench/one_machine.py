@@ -13,12 +13,12 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.analysis_cost import exponent
 from bench.figures import Figure
 from bench.large_log import ERROR_TYPES, Truth, write_large_log
+from bench.measured_run import Cost, imported_and_reported, measured
 from bench.rollup_engine import digest
 from incident_rca.case import read_case, read_table
 
@@ -30,15 +30,6 @@ MB = 1e6
 HERE = Path(__file__).parent
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a program took: wall time, time of processors, and the most memory at once."""
-
-    seconds: float
-    cpu_seconds: float
-    peak_bytes: int
-
-
 def measure_one_machine(folder: Path, seed: int) -> list[Figure]:
     """Import and report of one file, plain and packed, of many files, and of smaller ones."""
     gigabytes = int(os.environ.get("GIGABYTES", "1"))
@@ -46,14 +37,14 @@ def measure_one_machine(folder: Path, seed: int) -> list[Figure]:
     plain = folder / "access.ndjson"
     truth = write_large_log(plain, seed, lines)
     packed = _packed(plain)
-    one = _imported_and_reported([plain], truth)
+    one = _checked([plain], truth)
     figures = _beside_others(plain, one, truth)
-    figures += _beside_others(packed, _imported_and_reported([packed], truth), truth)
+    figures += _beside_others(packed, _checked([packed], truth), truth)
     packed.unlink()
     figures += _beside_pandas(folder, seed, one)
     parts = list(_parts(plain, folder))
     plain.unlink()
-    figures += _of_parts(_imported_and_reported(parts, truth), one)
+    figures += _of_parts(_checked(parts, truth), one)
     for part in parts:
         part.unlink()
     return [*figures, *_growth(folder, seed, lines)]
@@ -62,7 +53,7 @@ def measure_one_machine(folder: Path, seed: int) -> list[Figure]:
 def _beside_others(path: Path, ours: Cost, truth: Truth) -> list[Figure]:
     kind = "gzip" if path.suffix == ".gz" else "plain"
     what = f"import and report of {truth.lines:,} lines, {kind}"
-    bare = _by_engine("duckdb", path, truth) + _measured(["sha256sum", str(path)]).seconds
+    bare = _by_engine("duckdb", path, truth) + measured(["sha256sum", str(path)]).seconds
     polars, orjson = (_by_engine(name, path, truth) for name in ("polars", "orjson"))
     return [
         Figure(what, ours.seconds, "s"),
@@ -105,7 +96,7 @@ def _growth(folder: Path, seed: int, lines: int) -> list[Figure]:
     costs = []
     for share in SHARES:
         truth = write_large_log(path, seed, round(lines * share))
-        costs.append(_imported_and_reported([path], truth))
+        costs.append(_checked([path], truth))
         path.unlink()
     times = [tuple(cost.cpu_seconds for cost in costs)]
     return [
@@ -118,19 +109,13 @@ def _growth(folder: Path, seed: int, lines: int) -> list[Figure]:
     ]
 
 
-def _imported_and_reported(paths: Sequence[Path], truth: Truth) -> Cost:
+def _checked(paths: Sequence[Path], truth: Truth) -> Cost:
     """What the command line costs; raises RuntimeError where its counts are not the truth."""
     case = paths[0].parent / "case"
-    program = str(Path(sys.executable).with_name("incident-rca"))
-    imported = _measured([program, "import", "-q", str(case), *map(str, paths)])
-    reported = _measured([program, "report", "-q", str(case)])
+    cost = imported_and_reported(case, paths)
     check_counts(case, truth)
     shutil.rmtree(case)
-    return Cost(
-        seconds=imported.seconds + reported.seconds,
-        cpu_seconds=imported.cpu_seconds + reported.cpu_seconds,
-        peak_bytes=max(imported.peak_bytes, reported.peak_bytes),
-    )
+    return cost
 
 
 def check_counts(case: Path, truth: Truth) -> None:
@@ -158,11 +143,6 @@ def _by_engine(name: str, path: Path, truth: Truth) -> float:
     if (told["digest"], told["unreadable"]) != (digest(groups), truth.unreadable):
         raise RuntimeError(f"{name}: its counts are not those of the log that was made")
     return float(told["seconds"])
-
-
-def _measured(words: Sequence[str]) -> Cost:
-    command = [sys.executable, str(HERE / "measured_run.py"), *words]
-    return Cost(**json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
 
 
 def _packed(path: Path) -> Path:
