@@ -57,10 +57,12 @@ def write_recording(path: Path, snapshots: int) -> Path:
     """A probe a second, and so many snapshots of a hundred waiters, a second each."""
     lines = [decode(line) for line in lines_of(packaged_path(*SAMPLE, "locks.recording.ndjson.gz"))]
     header = lines[0] | {"started_at": format_instant(START)}
-    fullest = max(
-        (n for n, line in enumerate(lines) if line["kind"] == "snapshot"),
-        key=lambda n: len(lines[n]["locks"]),
-    )
+    granted = header["columns"]["locks"].index("granted")
+
+    def waiters(number: int) -> int:
+        return sum(not lock[granted] for lock in lines[number].get("locks", ()))
+
+    fullest = max(range(len(lines)), key=waiters)
     idle, waiting = lines[1], lines[fullest - 1]
     first = (datetime.fromisoformat(waiting["at"]) - START) // timedelta(seconds=1)
     with gzip.open(path, "wt", encoding="utf-8", compresslevel=1) as out:
