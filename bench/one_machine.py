@@ -11,8 +11,10 @@ import os
 import shutil
 import subprocess
 import sys
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from bench.analysis_cost import exponent
@@ -20,11 +22,15 @@ from bench.figures import Figure
 from bench.large_log import ERROR_TYPES, Truth, write_large_log
 from bench.measured_run import Cost, imported_and_reported, measured
 from bench.rollup_engine import digest
+from incident_rca.analysis.endpoints import percentile_ms
 from incident_rca.case import read_case, read_table
 
 LINES_OF_A_GIGABYTE = 2_000_000
 SHARES = (0.25, 0.5, 1.0)
 PARTS = 8
+PERCENTILES = (0.5, 0.99)
+# A bucket's upper bound over its lower one; see queries/duckdb/access_log_keep.sql.
+BUCKET_WIDTH = 0.02
 LINES_FOR_PANDAS = 200_000
 MB = 1e6
 HERE = Path(__file__).parent
@@ -114,6 +120,7 @@ def _checked(paths: Sequence[Path], truth: Truth) -> Cost:
     case = paths[0].parent / "case"
     cost = imported_and_reported(case, paths)
     check_counts(case, truth)
+    check_percentiles(case, truth)
     shutil.rmtree(case)
     return cost
 
@@ -133,6 +140,20 @@ def check_counts(case: Path, truth: Truth) -> None:
     unparsed = sum(source.unparsed for source in read_case(case).sources)
     if found != made or unparsed != truth.unreadable:
         raise RuntimeError(f"{case}: its counts are not those of the log that was made")
+
+
+def check_percentiles(case: Path, truth: Truth) -> None:
+    """Raises RuntimeError where a route's percentile is below the exact one, or 2 % above it."""
+    rows = read_table(case, "gateway")
+    for (method, route), counted in truth.latencies_ms.items():
+        of_route = rows[(rows["method"] == method) & (rows["route"] == route)]
+        latencies = sorted(counted)
+        reached = list(accumulate(counted[latency] for latency in latencies))
+        for share in PERCENTILES:
+            exact = latencies[bisect_left(reached, share * reached[-1])]
+            read = percentile_ms(of_route, share)
+            if read is None or not exact <= read <= exact * (1 + BUCKET_WIDTH):
+                raise RuntimeError(f"{case}: p{share:g} of {method} {route}: {read}, not {exact}")
 
 
 def _by_engine(name: str, path: Path, truth: Truth) -> float:

@@ -15,7 +15,7 @@ from bench import rollup_engine
 from bench.day_files import BUCKET_SECONDS, SECONDS, SERIES, write_recording, write_series
 from bench.large_log import Truth, write_large_log
 from bench.measured_run import measured
-from bench.one_machine import check_counts
+from bench.one_machine import check_counts, check_percentiles
 from incident_rca.formats import datadog_metrics, lock_recording
 from incident_rca.formats.parsed import RawInput
 from incident_rca.importing import import_files
@@ -75,6 +75,10 @@ def test_our_counts_are_held_against_the_truth(made: tuple[Path, Truth], tmp_pat
     ):
         with pytest.raises(RuntimeError):
             check_counts(case, wrong)
+    check_percentiles(case, truth)
+    slower = {key: {ms + 5: n for ms, n in of.items()} for key, of in truth.latencies_ms.items()}
+    with pytest.raises(RuntimeError):
+        check_percentiles(case, replace(truth, latencies_ms=slower))
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "pandas"])
