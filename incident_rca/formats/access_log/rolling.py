@@ -48,7 +48,7 @@ def roll_up(
 ) -> tuple[int, str]:
     """Rolls the pieces up in `session`: how many lines could not be read, and what was damaged.
 
-    Raises LostFailure, and whatever DuckDB does.
+    Raises LostFailure, ValueError where lines cannot be numbered, and whatever DuckDB does.
     """
     define(session, "access_log_rolled.sql")
     idle: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
@@ -61,8 +61,8 @@ def roll_up(
         try:
             return _rolled_up(connection, piece, lines)
         finally:
-            piece.path.unlink()
             idle.put(connection)
+            piece.path.unlink()
 
     damage = ""
     tasks: list[Future[int]] = []
@@ -88,7 +88,10 @@ def _rolled_up(connection: duckdb.DuckDBPyConnection, piece: Piece, how: Lines) 
     if unread is None or (len(unread) > piece.blank and not is_clean(piece)):
         clean = cleaned(piece)
         try:
-            return _kept(connection, clean, _read(connection, clean, how) or [], how)
+            unread = _read(connection, clean, how)
+            if unread is None:
+                raise ValueError(f"its lines from {piece.first} on cannot be numbered")
+            return _kept(connection, clean, unread, how)
         finally:
             clean.path.unlink()
     return _kept(connection, piece, unread, how)
