@@ -77,7 +77,8 @@ check-wheel: $(VENV)/dev.stamp
 lab: $(VENV)/test.stamp
 	$(BIN)/python -m tests.lab.incidents --all
 
-bench: $(VENV)/test.stamp
+# GIGABYTES=10 takes a larger access log, SEED=n another one.
+bench: $(VENV)/bench.stamp
 	$(BIN)/python bench/run.py
 
 score: $(VENV)/test.stamp
@@ -112,6 +113,11 @@ $(VENV)/test.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 	@echo "installing incident-rca and what its tests need"
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
 	@touch $(VENV)/run.stamp $@
+
+$(VENV)/bench.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
+	@echo "installing incident-rca and what it is measured against"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	@touch $(VENV)/run.stamp $(VENV)/test.stamp $@
 
 $(VENV)/dev.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 	@echo "installing incident-rca and what its gates need"

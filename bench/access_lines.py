@@ -74,11 +74,12 @@ def _line(
     at = datetime.fromtimestamp(at_ms // 1000, UTC)
     return (
         f'{{"requestTimeEpoch":"{at_ms}","requestTime":"{at:%d/%b/%Y:%H:%M:%S} +0000",'
-        f'"requestId":"{request:032x}","extendedRequestId":"{request >> 68:x}=",'
+        f'"requestId":"{request:032x}","extendedRequestId":"{request >> 68:015x}=",'
         f'"httpMethod":"{method}","resourcePath":"{path}","status":"{status}",'
         f'"integrationStatus":"{integration}","integration.status":"{integration}",'
         f'"integrationLatency":"{latency}","responseLatency":"{latency + 2}",'
         f'"errorResponseType":"{kind}","errorMessage":"{message}",'
         f'"integrationErrorMessage":"{message if integration == "-" else "-"}",'
-        f'"sourceIp":"198.51.100.{more % 256}"}}\n'
+        f'"sourceIp":"198.51.100.{more % 256}","protocol":"HTTP/1.1",'
+        f'"responseLength":"{more % 9000}","userAgent":"okhttp/4.12.0 (inventory-web)"}}\n'
     )

@@ -13,10 +13,12 @@ from statistics import median
 
 from bench.access_lines import write_access_log
 from bench.analysis_cost import measure_analysis
+from bench.day_files import measure_day_files
 from bench.figures import Figure, in_turn, ratio, seconds
 from bench.gateway_fetch import measure_gateway_fetch
 from bench.metric_queries import measure_metric_queries
 from bench.migrations import measure_lint
+from bench.one_machine import measure_one_machine
 from bench.recorder import measure_recorder, measure_recorder_memory, measure_snapshots
 from bench.whatif_sweep import measure_whatif_sweep
 from incident_rca.formats import access_log, lock_recording
@@ -124,6 +126,8 @@ def measure_demo(folder: Path, seed: int) -> list[Figure]:
 MEASURES: Sequence[Callable[[Path, int], list[Figure]]] = (
     measure_access_log,
     measure_memory,
+    measure_one_machine,
+    measure_day_files,
     measure_lock_recording,
     measure_start,
     measure_demo,

@@ -189,8 +189,8 @@ def _span(sources: Iterable[SourceStatus]) -> TimeWindow:
 def _is_known(given: Path, sources: Sequence[SourceStatus]) -> bool:
     if not given.is_file():
         raise BadInput(f"{given}: is no file", hint="check the path")
-    sha256 = case_folder.sha256_of(given)
-    return any(file.sha256 == sha256 for source in sources for file in source.files)
+    known = {file.sha256 for source in sources for file in source.files}
+    return bool(known) and case_folder.sha256_of(given) in known
 
 
 def _add_file(

@@ -29,6 +29,13 @@ def open_session(work: Path) -> duckdb.DuckDBPyConnection:
     return session
 
 
+def side_by_side(session: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Another connection to the same tables, for a thread of its own; variables are its own."""
+    connection = session.cursor()
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
 def run_file(session: duckdb.DuckDBPyConnection, name: str) -> duckdb.DuckDBPyRelation:
     """The rows of a query file of `queries/duckdb`."""
     return session.sql(load_query(f"duckdb/{name}").text)

@@ -172,6 +172,11 @@ def damage_of(path: Path) -> tuple[bool, str]:
     return returns > 0 and not returns == pairs == newlines, damage
 
 
+def clean_line(line: bytes) -> str:
+    """A line as valid UTF-8 without carriage returns; of one above 1 MiB, its beginning."""
+    return line[:LONGEST_LINE_BYTES].decode("utf-8", "replace").replace("\r", " ")
+
+
 def repaired_copy(path: Path, work: Path) -> tuple[Path, str]:
     """A plain copy whose line numbers are those of `path`, and what was damaged ("" if nothing).
 
@@ -183,8 +188,7 @@ def repaired_copy(path: Path, work: Path) -> tuple[Path, str]:
     with copy.open("wb") as out:
         try:
             for line in lines_of(path):
-                clean = line[:LONGEST_LINE_BYTES].decode("utf-8", "replace").replace("\r", " ")
-                out.write((clean or " ").encode() + b"\n")
+                out.write((clean_line(line) or " ").encode() + b"\n")
         except Truncated as error:
             damage = str(error)
     return copy, damage

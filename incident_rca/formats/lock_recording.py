@@ -24,6 +24,7 @@ from incident_rca.formats.parsed import (
     Parsed,
     RawInput,
     frame_of,
+    frame_of_columns,
     utc_instant,
     window_of,
 )
@@ -41,6 +42,15 @@ RESTRICTED = f"{HIDDEN}: GRANT pg_read_all_stats to it"
 
 Row = dict[str, Any]
 
+# The columns of a count of sessions, and the recorder's names for them.
+COUNTED = {
+    "application": "application_name",
+    "state": "state",
+    "wait_event_type": "wait_event_type",
+    "wait_event": "wait_event",
+    "sessions": "sessions",
+}
+
 
 def recognises(head: Head) -> bool:
     """Whether the first line is the recorder's header."""
@@ -56,7 +66,10 @@ class _Reading:
     restricted: bool = False
     clock_offset_seconds: tuple[float, float] | None = None
     locks: list[Row] = field(default_factory=list)
-    counts: list[Row] = field(default_factory=list)
+    # By column, as a day has most of a million of them.
+    counts: dict[str, list[Any]] = field(
+        default_factory=lambda: {name: [] for name in ("line", "at", *COUNTED)}
+    )
     databases: dict[int, str] = field(default_factory=dict)
     names: dict[tuple[str, int], Row] = field(default_factory=dict)
     relations: dict[tuple[str, int], Row] = field(default_factory=dict)
@@ -106,7 +119,7 @@ def frames_of_records(records: Iterable[Row], raw: RawInput) -> Mapping[str, pd.
 def _frames(reading: _Reading, raw: RawInput) -> Mapping[str, pd.DataFrame]:
     return {
         "locks": frame_of("locks", reading.locks, raw),
-        "session_counts": frame_of("session_counts", reading.counts, raw),
+        "session_counts": frame_of_columns("session_counts", reading.counts, raw),
         "relations": frame_of("relations", reading.relations.values(), raw),
     }
 
@@ -160,22 +173,16 @@ def _read_header(reading: _Reading, record: Row, raw: RawInput) -> None:
 
 def _read_probe(reading: _Reading, number: int, record: Row) -> None:
     at = utc_instant(record["at"])
-    counts = [
-        {
-            "line": number,
-            "at": at,
-            "application": row["application_name"],
-            "state": row["state"],
-            "wait_event_type": row["wait_event_type"],
-            "wait_event": row["wait_event"],
-            "sessions": row["sessions"],
-        }
-        for row in _dicts(reading.columns["counts"], record["counts"])
-    ]
+    rows = record["counts"]
+    names = reading.columns["counts"]
+    given = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
+    fresh: dict[str, Sequence[Any]] = {"line": [number] * len(rows), "at": [at] * len(rows)}
+    fresh |= {ours: given[theirs] for ours, theirs in COUNTED.items() if rows}
     for row in _dicts(reading.columns.get("statements", ()), record.get("statements", ())):
         reading.statements.note(row)
+    for name, values in fresh.items():
+        reading.counts[name] += values
     reading.instants.append(at)
-    reading.counts += counts
 
 
 def _read_snapshot(reading: _Reading, number: int, record: Row) -> None:

@@ -120,13 +120,27 @@ def redacted(frame: pd.DataFrame, table: str) -> pd.DataFrame:
 
 def frame_of(table: str, rows: Iterable[Mapping[str, Any]], raw: RawInput) -> pd.DataFrame:
     """A typed frame of `table` from rows as mappings; `source` and `file` are added."""
+    records = list(rows)
+    origin = {"source": raw.source, "file": raw.file}
+    columns = {
+        column: [row.get(column, origin.get(column)) for row in records]
+        for column in SCHEMAS[table]
+    }
+    return frame_of_columns(table, columns, raw)
+
+
+def frame_of_columns(
+    table: str, columns: Mapping[str, Sequence[Any]], raw: RawInput
+) -> pd.DataFrame:
+    """A typed frame of `table` from values by column, as many in each; what is absent is added."""
     import pandas as pd
 
-    columns = list(SCHEMAS[table])
-    records: Sequence[Mapping[str, Any]] = [
-        {"source": raw.source, "file": raw.file, **row} for row in rows
-    ]
-    return as_schema(redacted(pd.DataFrame.from_records(records, columns=columns), table), table)
+    frame = pd.DataFrame({"source": raw.source, "file": raw.file, **columns}, index=_rows(columns))
+    return as_schema(redacted(frame, table), table)
+
+
+def _rows(columns: Mapping[str, Sequence[Any]]) -> range:
+    return range(len(next(iter(columns.values()))))
 
 
 # What a link can be made of: Datadog's own sites, and what AWS allows in names of regions and log

@@ -1,10 +1,9 @@
--- title: How much of the access log could be read, and which stretch of time it covers
--- source: duckdb, the table of access_log_requests.sql
--- columns: rows, unparsed, first_at, last_at, has_milliseconds
+-- title: How many requests an access log holds, and which stretch of time they cover
+-- source: duckdb, the tables of access_log_rolled.sql
+-- columns: rows, first_at, last_at, has_milliseconds
 SELECT
-    count(*) FILTER (WHERE is_parsed) AS rows,
-    count(*) FILTER (WHERE NOT is_parsed AND NOT is_blank) AS unparsed,
-    min(arrived_at) FILTER (WHERE is_parsed) AS first_at,
-    max(arrived_at) FILTER (WHERE is_parsed) AS last_at,
-    coalesce(bool_and(has_milliseconds) FILTER (WHERE is_parsed), false) AS has_milliseconds
-FROM requests;
+    coalesce(sum(requests), 0)::BIGINT AS rows,
+    min(first_at) AS first_at,
+    max(last_at) AS last_at,
+    coalesce(bool_and(has_milliseconds), false) AS has_milliseconds
+FROM rolled;

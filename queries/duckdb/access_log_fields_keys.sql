@@ -1,10 +1,9 @@
 -- title: The variables of each line of an access log, by the JSON paths that its format gives them
--- source: duckdb, the view of access_log_lines.sql; SET VARIABLE json_paths has 25 JSON paths in this order
--- columns: line, text, epoch_ms, request_time, request_id, extended_request_id, http_method, event_type, resource_path, route_key, path, status, service_status, integration_service_status, backend_status, integration_latency, integration_latency_ms, response_latency, response_type, error_message, error_message_string, integration_error_message, integration_error, waf, authorizer_error, xray_trace_id, integration_request_id
+-- source: duckdb over lines of JSON; SET VARIABLE raw_path names the file, first_line the number of its first line, json_paths 25 JSON paths in this order
+-- columns: line, epoch_ms, request_time, request_id, extended_request_id, http_method, event_type, resource_path, route_key, path, status, service_status, integration_service_status, backend_status, integration_latency, integration_latency_ms, response_latency, response_type, error_message, error_message_string, integration_error_message, integration_error, waf, authorizer_error, xray_trace_id, integration_request_id
 CREATE OR REPLACE TEMP VIEW fields AS
 SELECT
     line,
-    text,
     v[1] AS epoch_ms,
     v[2] AS request_time,
     v[3] AS request_id,
@@ -31,6 +30,8 @@ SELECT
     v[24] AS xray_trace_id,
     v[25] AS integration_request_id
 FROM (
-    SELECT line, text, json_extract_string(try_cast(text AS JSON), getvariable('json_paths')) AS v
-    FROM lines
+    SELECT
+        getvariable('first_line')::BIGINT - 1 + row_number() OVER () AS line,
+        json_extract_string(json, getvariable('json_paths')) AS v
+    FROM read_ndjson_objects(getvariable('raw_path'), ignore_errors = true)
 );

@@ -1,6 +1,6 @@
--- title: API Gateway access log, one row a line, typed; read once, then asked three times
+-- title: API Gateway access log, one row a line, typed
 -- source: duckdb, the view of access_log_fields_flat.sql or access_log_fields_keys.sql
--- columns: line, at, method, route, status, error_type, latency_ms, request_id, logged_ids, trace_id, integration_status, message
+-- columns: line, arrived_at, has_milliseconds, method, route, status, latency_ms, request_id, logged_ids, trace_id, message, integration_status, is_parsed, error_type
 --
 -- A line that is no JSON object, or lacks its time, route or status, keeps its row with nulls and
 -- counts as unparsed. Time is the request's arrival (requestTimeEpoch, in ms); requestTime has whole
@@ -9,6 +9,7 @@
 -- method. integrationStatus is the status of the Lambda service where one is called, and
 -- integration.status that of the code in it, so both are kept; where a format has only the former, an
 -- error in it is one of what is behind the gateway all the same.
+-- What only an error has is made for errors only: most requests are none.
 -- A real line of an HTTP API had its requestTimeEpoch in seconds: the size of the number tells.
 CREATE OR REPLACE TEMP MACRO sane_epoch_ms(text) AS CASE
     WHEN try_cast(text AS BIGINT) BETWEEN 946684800000 AND 4102444800000 THEN try_cast(text AS BIGINT)
@@ -22,7 +23,7 @@ END;
 -- error.messageString is error.message in quotation marks.
 CREATE OR REPLACE TEMP MACRO unquoted(text) AS nullif(trim(text, ' "'), '-');
 
-CREATE OR REPLACE TEMP TABLE requests AS
+CREATE OR REPLACE TEMP VIEW requests AS
 WITH typed AS (
     SELECT
         line,
@@ -39,38 +40,38 @@ WITH typed AS (
         ) AS method,
         coalesce(resource_path, regexp_replace(route_key, '^[A-Z]+ /', '/'), "path") AS route,
         route_key IS NOT NULL AND nullif(event_type, '-') IS NULL AS is_http_api,
-        try_cast(status AS INTEGER) AS status,
+        code AS status,
         coalesce(
             sane_latency_ms(response_latency),
             sane_latency_ms(integration_latency),
             sane_latency_ms(integration_latency_ms)
         ) AS latency_ms,
-        coalesce(nullif(extended_request_id, '-'), request_id) AS request_id,
-        concat_ws(' ', request_id, extended_request_id, xray_trace_id, integration_request_id) AS logged_ids,
-        nullif(regexp_extract(xray_trace_id, '1-[0-9a-f]{8}-[0-9a-f]{24}'), '') AS trace_id,
+        CASE WHEN code >= 500 THEN coalesce(nullif(extended_request_id, '-'), request_id) END AS request_id,
+        CASE WHEN code >= 500
+            THEN concat_ws(' ', request_id, extended_request_id, xray_trace_id, integration_request_id)
+        END AS logged_ids,
+        CASE WHEN code >= 500
+            THEN nullif(regexp_extract(xray_trace_id, '1-[0-9a-f]{8}-[0-9a-f]{24}'), '') END AS trace_id,
         nullif(backend_status, '-') AS backend_status,
         coalesce(nullif(service_status, '-'), nullif(integration_service_status, '-'))
             AS integration_status,
         nullif(upper(response_type), '-') AS response_type,
-        concat_ws(
+        CASE WHEN code >= 400 THEN concat_ws(
             ' ',
             nullif(integration_error_message, '-'),
             CASE WHEN integration_error IS DISTINCT FROM integration_error_message
                 THEN nullif(integration_error, '-') END,
             coalesce(nullif(error_message, '-'), unquoted(error_message_string)),
             nullif(authorizer_error, '-')
-        ) AS message,
+        ) END AS message,
         waf,
-        authorizer_error,
-        CASE WHEN starts_with(text, '{') THEN false
-            ELSE regexp_full_match(coalesce(text, ''), '\s*') END AS is_blank
-    FROM fields, LATERAL (SELECT sane_epoch_ms(epoch_ms) AS epoch)
+        authorizer_error
+    FROM fields,
+        LATERAL (SELECT sane_epoch_ms(epoch_ms) AS epoch, try_cast(status AS INTEGER) AS code)
 )
 SELECT
-    line, arrived_at, has_milliseconds, method, route, status, latency_ms, is_blank,
-    CASE WHEN status >= 500 THEN request_id END AS request_id,
-    CASE WHEN status >= 500 THEN logged_ids END AS logged_ids,
-    CASE WHEN status >= 500 THEN trace_id END AS trace_id,
+    line, arrived_at, has_milliseconds, method, route, status, latency_ms,
+    request_id, logged_ids, trace_id,
     CASE WHEN status >= 500 THEN message END AS message,
     coalesce(integration_status, backend_status) AS integration_status,
     arrived_at IS NOT NULL AND status IS NOT NULL AND route IS NOT NULL AND method IS NOT NULL AS is_parsed,

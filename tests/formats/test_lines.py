@@ -48,6 +48,7 @@ def test_lines_are_those_of_the_content(new_folder: NewFolder, members: list[byt
 @settings(deadline=None)
 @given(members=st.lists(st.binary(max_size=40), min_size=1, max_size=4), size=st.integers(1, 30))
 def test_chunks_may_end_anywhere(new_folder: NewFolder, members: list[bytes], size: int) -> None:
+    assume(not b"".join(members).startswith(b"\x1f\x8b"))  # gzip in gzip is unpacked
     path = write_gzip(new_folder() / "a.gz", *members)
     assert b"".join(chunks_of(path, size)) == b"".join(members)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,23 +12,31 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from incident_rca.formats.access_log.keys import FLAT_KEYS, is_request
+from incident_rca.formats.access_log.pieces import Piece, pieces_of, pieces_of_values
+from incident_rca.formats.access_log.rolling import (
+    Lines,
+    LostFailure,
+    failure_rows,
+    gateway_rows,
+    roll_up,
+)
 from incident_rca.formats.access_log.stage_format import LineFormat, json_format
 from incident_rca.formats.access_log.values import values_of
 from incident_rca.formats.access_log.variables import VARIABLES
 from incident_rca.formats.duckdb_session import define, fetch, open_session, run_file
-from incident_rca.formats.lines import Truncated, damage_of, lines_of, repaired_copy
+from incident_rca.formats.lines import lines_of
 from incident_rca.formats.parsed import Parsed, RawInput, redacted
 from incident_rca.model import TimeWindow
-from incident_rca.trace_ids import ids_of_log, joined_ids, split_ids
 from incident_rca.typed_frames import as_schema
 
 if TYPE_CHECKING:
     import duckdb
 
 USUAL_FORMAT = json_format({name: (key,) for name, key in FLAT_KEYS.items()})
-_OF_A_COPY = json_format({name: (name,) for name in VARIABLES})
 _NOWHERE = ("\ue000",)
 _PLAIN_KEY = re.compile(r"[\w. /:@-]+")
+# What is no JSON is taken apart only where a status 5xx may stand in it.
+_MAY_HAVE_FAILED = re.compile(rb"^\s*\{.*[^0-9]5[0-9][0-9][^0-9]", re.DOTALL)
 _INTEGRATION = {"integrationStatus", "integration.integrationStatus"}
 # An arrival that is only known to lie before the log event, by at most an integration's time-out.
 EVENT_RESOLUTION_SECONDS = 30.0
@@ -51,76 +59,47 @@ def numbered(path: Path) -> Iterator[NumberedLine]:
 def parse_json_file(raw: RawInput, known: LineFormat | None) -> Parsed:
     """The tables of JSON lines, which DuckDB reads by itself.
 
-    A file that DuckDB cannot number line by line (uneven line ends, foreign bytes, a broken gzip
-    stream) is read from a repaired copy, so that every line keeps its number. Lines that are no
-    valid JSON but can be read all the same are unparsed, unless one of them is a failed request:
-    then the file is read from a copy of its values, which takes several times as long.
+    Lines that are no valid JSON but can be read all the same are unparsed, unless one of them is a
+    failed request: then the file is read from a copy of its values, which takes several times as
+    long.
     """
-    import duckdb
 
-    is_uneven, damage = damage_of(raw.path)
-    if not is_uneven and not damage:
-        try:
-            return _read_json(raw, raw.path, known, damage="")
-        except duckdb.Error:
-            damage = ""
-    copy, damage = repaired_copy(raw.path, raw.work)
+    def is_failure(line: bytes) -> bool:
+        if known is None or not _MAY_HAVE_FAILED.search(line):
+            return False
+        values = values_of(known, line)
+        return is_request(values) and values is not None and int(values["status"]) >= 500
+
+    how = _how(raw, known or USUAL_FORMAT, known, is_failure)
     try:
-        return _read_json(raw, copy, known, damage=damage)
-    finally:
-        copy.unlink()
+        return _parsed(raw, pieces_of(raw.path, raw.work), how, known)
+    except LostFailure:
+        assert known is not None
+        return parse_lines(raw, numbered(raw.path), known)
 
 
-def _read_json(raw: RawInput, path: Path, known: LineFormat | None, *, damage: str) -> Parsed:
-    with open_session(raw.work) as session:
-        parsed = _read(session, raw, path, known or USUAL_FORMAT, known, damage=damage)
-        unread: Iterable[str] = ()
-        if known is not None and parsed.unparsed:
-            unread = fetch(run_file(session, "access_log_unread.sql"))["text"]
-    if known is not None and any(_is_failure(values_of(known, text.encode())) for text in unread):
-        return parse_lines(raw, numbered(path), known, damage=damage)
-    return parsed
-
-
-def _is_failure(values: Mapping[str, str] | None) -> bool:
-    return is_request(values) and values is not None and int(values["status"]) >= 500
-
-
-def parse_lines(
-    raw: RawInput, lines: Iterable[NumberedLine], known: LineFormat, *, damage: str = ""
-) -> Parsed:
+def parse_lines(raw: RawInput, lines: Iterable[NumberedLine], known: LineFormat) -> Parsed:
     """The tables of lines in any format, read one by one.
 
     The numbers ascend; a line whose number is left out counts as nothing, one that is no request as
     unparsed. Where the format has no time, a request arrived its latency before its event.
     """
-    copy = raw.work / "values.ndjson"
     from_events = not known.keys.keys() & {"requestTimeEpoch", "requestTime"}
-    try:
-        with copy.open("wb") as out:
-            at = 1
-            try:
-                for line in lines:
-                    out.write(b" \n" * (line.number - at))
-                    out.write(_copied(line, known, from_events=from_events) + b"\n")
-                    at = line.number + 1
-            except Truncated as error:
-                damage = damage or str(error)
-        with open_session(raw.work) as session:
-            parsed = _read(session, raw, copy, _OF_A_COPY, known, damage=damage)
-    finally:
-        copy.unlink(missing_ok=True)
-    return parsed
+    rows = ((line.number, _copied(line, known, from_events=from_events)) for line in lines)
+    how = _how(raw, USUAL_FORMAT, known)
+    return _parsed(raw, pieces_of_values(rows, raw.work), how, known)
 
 
 def _copied(line: NumberedLine, known: LineFormat, *, from_events: bool) -> bytes:
+    """The values of a line under the usual keys, empty for a blank one."""
     if not line.text.strip():
-        return b" "
+        return b""
     values = values_of(known, line.text) or {}
     if from_events and values and line.event_ms is not None:
         arrived = line.event_ms - _latency_ms(values)
         values = {**values, "requestTimeEpoch": str(arrived)}
-    return msgspec.json.encode(values)
+    usual = {FLAT_KEYS[name]: value for name, value in values.items() if name in FLAT_KEYS}
+    return msgspec.json.encode(usual)
 
 
 def _latency_ms(values: Mapping[str, str]) -> int:
@@ -130,33 +109,30 @@ def _latency_ms(values: Mapping[str, str]) -> int:
     return 0
 
 
-def _read(
-    session: duckdb.DuckDBPyConnection,
+def _how(
     raw: RawInput,
-    path: Path,
     keys: LineFormat,
     known: LineFormat | None,
-    *,
-    damage: str,
-) -> Parsed:
-    """The tables of the JSON lines of `path`, whose keys are those of `keys`."""
-    session.execute("SET VARIABLE raw_path = ?", [str(path)])
-    _tell(session, raw, known)
-    define(session, "error_type.sql")
-    define(session, "access_log_lines.sql")
+    is_failure: Callable[[bytes], bool] = lambda _: False,
+) -> Lines:
+    """How JSON lines with these keys become requests."""
     paths = _paths(keys)
-    if paths == USUAL_FORMAT.paths:
-        define(session, "access_log_fields_flat.sql")
-    else:
-        in_order = [_json_path(paths[name]) for name in VARIABLES]
-        session.execute("SET VARIABLE json_paths = ?", [in_order])
-        define(session, "access_log_fields_keys.sql")
-    define(session, "access_log_requests.sql")
-    coverage = fetch(run_file(session, "access_log_coverage.sql")).iloc[0]
-    gateway = fetch(run_file(session, "access_log_gateway.sql"))
-    failures = fetch(run_file(session, "access_log_failures.sql"))
-    ids = failures["logged_ids"].map(lambda text: joined_ids(ids_of_log(*split_ids(text))))
-    failures = failures.assign(trace_ids=ids)
+    in_order = [_json_path(paths[name]) for name in VARIABLES]
+
+    def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+        _tell(connection, raw, known)
+        connection.execute("SET VARIABLE json_paths = ?", [in_order])
+        define(connection, "error_type.sql")
+
+    kind = "flat" if paths == USUAL_FORMAT.paths else "keys"
+    return Lines(prepare, f"access_log_fields_{kind}.sql", is_failure)
+
+
+def _parsed(raw: RawInput, pieces: Iterable[Piece], how: Lines, known: LineFormat | None) -> Parsed:
+    with open_session(raw.work) as session:
+        unparsed, damage = roll_up(session, pieces, how)
+        coverage = fetch(run_file(session, "access_log_coverage.sql")).iloc[0]
+        gateway, failures = gateway_rows(session), failure_rows(session)
     origin = {"source": raw.source, "file": raw.file}
     rows, resolution = int(coverage["rows"]), _resolution(bool(coverage["has_milliseconds"]), known)
     return Parsed(
@@ -167,7 +143,7 @@ def _read(
             ),
         },
         rows=rows,
-        unparsed=int(coverage["unparsed"]),
+        unparsed=unparsed,
         covered=_covered(coverage, resolution) if rows else None,
         resolution_seconds=resolution,
         query=raw.query,

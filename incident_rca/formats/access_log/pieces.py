@@ -1,0 +1,130 @@
+"""A log cut into pieces of whole lines, each a scratch file, so that what is held has a bound.
+
+DuckDB counts lines but skips blank ones: a piece in which none is blank is numbered truly.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+from incident_rca.formats.lines import Truncated, chunks_of, clean_line
+
+# 32 of them are a gigabyte; larger ones are not parsed faster.
+PIECE_BYTES = 32 * 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
+BLANK = b"{}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The lines of a log from number `first` on; `blank` of them are blank there and `{}` here."""
+
+    path: Path
+    first: int
+    lines: int
+    blank: int = 0
+
+
+def pieces_of(path: Path, work: Path) -> Iterator[Piece]:
+    """The lines of a file as they are, so blank ones too; raises Truncated behind the last."""
+    first = 1
+    for number, parts in enumerate(_blocks(path)):
+        lines = sum(part.count(b"\n") for part in parts) + (not parts[-1].endswith(b"\n"))
+        piece = Piece(work / f"lines-{number}", first, lines)
+        with piece.path.open("wb") as out:
+            out.writelines(parts)
+        first += lines
+        yield piece
+
+
+def _blocks(path: Path) -> Iterator[list[bytes]]:
+    """Whole lines, a piece's worth at once; of a line longer than that the middle is left out."""
+    held: list[bytes] = []
+    size = 0
+    broken: Truncated | None = None
+    chunks = chunks_of(path, CHUNK_BYTES)
+    while broken is None:
+        try:
+            chunk = next(chunks, b"")
+        except Truncated as error:
+            broken, chunk = error, b""
+        if not chunk:
+            break
+        if not held:
+            chunk = chunk.removeprefix(codecs.BOM_UTF8)
+        end = chunk.rfind(b"\n") + 1
+        if end and size + end >= PIECE_BYTES:
+            yield [*held, chunk[:end]]
+            held, size = [chunk[end:]], len(chunk) - end
+        elif end or size < 2 * PIECE_BYTES:
+            held.append(chunk)
+            size += len(chunk)
+    if size:
+        yield [part for part in held if part]
+    if broken is not None:
+        raise broken
+
+
+def cleaned(piece: Piece) -> Piece:
+    """The same lines as valid UTF-8 without carriage returns, the blank ones counted as such."""
+    clean = replace(piece, path=piece.path.with_suffix(".clean"))
+    blank = 0
+    with piece.path.open("rb") as lines, clean.path.open("wb") as out:
+        for line in lines:
+            text = clean_line(line.rstrip(b"\r\n")).strip(" \t\v\f").encode()
+            blank += not text
+            out.write(text + b"\n" if text else BLANK)
+    return replace(clean, blank=blank)
+
+
+def is_clean(piece: Piece) -> bool:
+    """Whether `cleaned` would find nothing to do in lines none of which is blank."""
+    with piece.path.open("rb") as file:
+        chunks = iter(lambda: file.read(CHUNK_BYTES), b"")
+        return all(chunk.isascii() and b"\r" not in chunk for chunk in chunks)
+
+
+def lines_at(piece: Piece, numbers: Iterable[int]) -> Iterator[bytes]:
+    """The lines with these numbers, which ascend."""
+    with piece.path.open("rb") as file:
+        lines = zip(count(piece.first), file, strict=False)
+        for number in numbers:
+            yield next(line for at, line in lines if at == number)
+
+
+def pieces_of_values(rows: Iterable[tuple[int, bytes]], work: Path) -> Iterator[Piece]:
+    """Rows of JSON by the line that they came from; raises Truncated behind the last.
+
+    The numbers ascend; one that is left out is a blank line, as is an empty row.
+    """
+    held: list[bytes] = []
+    size, blank, first, at = 0, 0, 1, 1
+    broken: Truncated | None = None
+    names = (work / f"values-{number}" for number in count())
+
+    def written() -> Piece:
+        path = next(names)
+        with path.open("wb") as out:
+            out.writelines(held)
+        return Piece(path, first, at - first, blank)
+
+    try:
+        for number, row in rows:
+            held += [BLANK] * (number - at)
+            blank += number - at + (not row)
+            held.append(row + b"\n" if row else BLANK)
+            size += len(held[-1]) + (number - at) * len(BLANK)
+            at = number + 1
+            if size >= PIECE_BYTES:
+                yield written()
+                held, size, blank, first = [], 0, 0, at
+    except Truncated as error:
+        broken = error
+    if held:
+        yield written()
+    if broken is not None:
+        raise broken
