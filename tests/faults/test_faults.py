@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from faults import kills, scenes
-from faults.commands import Place, run
+from faults.commands import Place, Struck, run
 from faults.run import disturbed, figures_of, workers
 
 SEED = 7
@@ -26,8 +26,8 @@ def pool() -> Iterator[ProcessPoolExecutor]:
 @pytest.mark.parametrize(
     ("kind", "name", "times"),
     [
-        ("kill -9", "collect", 2),
-        ("kill -9", "import", 2),
+        ("kill -9", "collect", 1),
+        ("kill -9", "import", 1),
         ("kill -9", "report", 1),
         ("Ctrl-C", "import", 1),
         ("full disk", "import", 1),
@@ -61,7 +61,7 @@ def without_care(folder: Path) -> tuple[list[str], list[str]]:
     wrong = kills.left_wrong(place)
     scenes.fresh(place)
     (moment,) = kills.moments(scene, place, 1, SEED)
-    struck = run(place, *scene.command, struck=kills.Struck(moment.step, signal.SIGKILL))
+    struck = run(place, *scene.command, struck=Struck(moment.step, signal.SIGKILL))
     return [*left, str(struck.code)], wrong
 
 

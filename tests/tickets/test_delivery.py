@@ -9,8 +9,8 @@ import pytest
 
 from incident_rca import attaching, pipeline
 from incident_rca.attaching import Parcel, parcel_of, rehearse, target_of
-from incident_rca.case import locked
 from incident_rca.errors import CaseInUse
+from incident_rca.one_writer import locked
 from incident_rca.tickets import wire
 from incident_rca.tickets.delivery import Did, Outcome
 from incident_rca.tickets.ledger import LEDGER, read_entry
