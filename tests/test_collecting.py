@@ -45,7 +45,6 @@ def segment(base: Path, start: str, seconds: int, *, name: str = "") -> Path:
         for n in range(seconds)
     ]
     named = f"locks-{instant(name or start):%Y%m%dT%H%M%SZ}.ndjson"
-    folder.mkdir()
     path = write(folder / named, header(), *probes)
     written = (first + timedelta(seconds=seconds)).timestamp()
     os.utime(path, (written, written))
