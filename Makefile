@@ -4,12 +4,13 @@
 #   make check   every gate that a change must pass
 #   make score   play 500 made incidents and judge what is said of them; SEED=n for others
 #   make oracle  compare our opossum with the library in many random scenarios
+#   make faults  kill, fill, stall and interrupt real commands; SEED=n other moments, SHARE=0.1 fewer
 #   make test-system   tests against programs of other packages (apt: prometheus chromium pandoc cmark-gfm)
 #   make lab    twenty real incidents, re-enacted now, beside what their reports say
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: bench check check-readme check-wheel clean demo format lab lint oracle score test test-system types
+.PHONY: bench check check-readme check-wheel clean demo faults format lab lint oracle score test test-system types
 
 SHELL := /bin/sh
 VENV := .venv
@@ -84,13 +85,17 @@ bench: $(VENV)/bench.stamp
 score: $(VENV)/test.stamp
 	$(BIN)/python score/run.py
 
+# Hundreds of real commands, so some minutes; tests/faults has a few of each.
+faults: $(VENV)/test.stamp
+	$(BIN)/python faults/run.py
+
 # SCENARIOS=n and SEED=n change how many scenarios are played, and which.
 oracle: $(VENV)/test.stamp $(ORACLE)/npm.stamp
 	$(BIN)/python -m tests.oracle.run
 
 clean:
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find bench incident_rca samples score tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find bench faults incident_rca samples score tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- the environment: each stamp says what has been installed since the pins last changed ---------
 

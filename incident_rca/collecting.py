@@ -372,7 +372,15 @@ def _absence_of(error: Exception) -> Absent:
 def _says_no_more(old: SourceStatus, fresh: _Fresh) -> bool:
     if old.state not in ANSWERED or old.state is SourceState.EMPTY or fresh.is_same:
         return True
-    return contains(fresh.status.covered, old.covered)
+    # Some ask for a little more than the window; what lies there is no reason to keep half of it.
+    return contains(fresh.status.covered, _within(old.covered, old.asked))
+
+
+def _within(covered: TimeWindow | None, asked: TimeWindow | None) -> TimeWindow | None:
+    """The part of what is covered that was asked for; all of it where none of it was."""
+    if covered is None or asked is None or not overlaps(covered, asked):
+        return covered
+    return TimeWindow(max(covered.start, asked.start), min(covered.end, asked.end))
 
 
 def _without_placeholders(sources: Sequence[SourceStatus]) -> list[SourceStatus]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from incident_rca.asking import Outcome, Question
+from incident_rca.asking import Fetched, Outcome, Question
 from incident_rca.case import read_case
 from incident_rca.collecting import Collected, collect
 from incident_rca.errors import IncidentRcaError, NoSuchCase, Unreachable
@@ -19,7 +20,7 @@ from incident_rca.model import SourceState, SourceStatus, TimeWindow
 from incident_rca.past_window import Past, questions
 from incident_rca.pipeline import analyse_case, write_reports
 from incident_rca.settings import Settings
-from incident_rca.sources.answers import Absent
+from incident_rca.sources.answers import Absent, envelope
 from incident_rca.verification import verify_case
 from tests.cli.running import tree
 from tests.formats.builders import header, instant, probe, write
@@ -329,6 +330,40 @@ def test_an_answer_that_covers_less_stands_beside_the_old(tmp_path: Path) -> Non
     }
     assert len(raw(tmp_path)) == 2
     assert_verified(tmp_path)
+
+
+def server_log(folder: Path, error: str | None, *instants: str) -> Fetched:
+    """The lines of a server's log of these times, as collect fetches them from CloudWatch Logs."""
+    name = "server.ndjson"
+    request = {"kind": "postgres_log", "selection": "all"}
+    broke = {"code": "TimeOver", "message": error} if error else None
+    response = {"complete": error is None, "error": broke}
+    asked_at = now()
+    head = envelope("cloudwatch_logs", request, response, window=WINDOW, asked_at=asked_at)
+    lines = [
+        {
+            "timestamp": round(instant(at).timestamp() * 1000),
+            "eventId": at,
+            "message": f"2026-01-15 {at}.000 UTC [7] LOG:  checkpoint complete",
+        }
+        for at in instants
+    ]
+    folder.mkdir()
+    path = write(folder / name, *map(json.dumps, [head, *lines]))
+    return Fetched({name: path}, asked_at=asked_at)
+
+
+def test_a_whole_log_takes_the_place_of_half_of_it(tmp_path: Path) -> None:
+    """A log is asked for with a minute more on each side, so that half of it may reach outside."""
+    kind, reading = "cloudwatch_postgres_log", {"log_line_prefix": "%m [%p] "}
+    times = ("13:59:30", "14:04:00", "14:10:30")
+    half = server_log(tmp_path / "half", "its time was over", *times[:2])
+    whole = server_log(tmp_path / "whole", None, *times)
+    for answer, state, rows in ((half, SourceState.PARTIAL, 2), (whole, SourceState.OK, 3)):
+        done = gathered(tmp_path, [replace(asking(answer, "log", kind), reading=reading)])
+        (found,) = done.case.sources
+        assert (found.name, found.state, found.rows) == ("log", state, rows)
+        assert len(raw(tmp_path)) == 1
 
 
 def test_a_file_that_was_changed_is_fetched_again(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import io
 import os
@@ -92,6 +93,17 @@ def _root(
 _YOUNG_OBJECTS = 50_000
 
 
+def _of_the_disk(error: OSError) -> IncidentRcaError:
+    said = str(error.strerror or error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        # Its file may be the one that was read, which has room enough.
+        return IncidentRcaError(
+            said, hint="make room for the case and for scratch files, and run the command again"
+        )
+    named = f"{error.filename}: " if error.filename else ""
+    return IncidentRcaError(f"{named}{said}", hint="check path and rights")
+
+
 def main() -> None:
     """Runs the command line; every expected error becomes one line, a hint and an exit code."""
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
@@ -115,8 +127,7 @@ def main() -> None:
         # The reader of a pipe went away: nothing is left to say, and no one to say it to.
         sys.stdout = None
     except OSError as error:
-        named = f"{error.filename}: " if error.filename else ""
-        tell(IncidentRcaError(f"{named}{error.strerror or error}", hint="check path and rights"))
+        tell(_of_the_disk(error))
         sys.exit(ExitCode.USAGE)
     except KeyboardInterrupt:
         # Threads that wait for a service would be waited for; a file of a case is whole or absent.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +16,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MEMORY_LIMIT = "512MB"
+# What a system says of a disk, a quota or a file that takes no more.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What DuckDB says where there is no room for its spills.
+_NO_SPILLS = "max_temp_directory_size"
 
 
-def open_session(work: Path) -> duckdb.DuckDBPyConnection:
-    """A connection whose spills go to `work` and whose instants are UTC on any machine."""
+@contextlib.contextmanager
+def open_session(work: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection whose spills go to `work` and whose instants are UTC on any machine.
+
+    A full disk is an OSError, as it is wherever else something is written: it is no fault of the
+    file that is read.
+    """
     import duckdb
 
     session = duckdb.connect(
@@ -25,8 +38,17 @@ def open_session(work: Path) -> duckdb.DuckDBPyConnection:
             "autoinstall_known_extensions": False,
         }
     )
-    session.execute("SET TimeZone = 'UTC'")
-    return session
+    with session:
+        session.execute("SET TimeZone = 'UTC'")
+        try:
+            yield session
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            text = str(error)
+            full = [number for number in _FULL if os.strerror(number) in text]
+            if full or _NO_SPILLS in text:
+                number = next(iter(full), errno.ENOSPC)
+                raise OSError(number, os.strerror(number)) from error
+            raise
 
 
 def side_by_side(session: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:

@@ -79,6 +79,7 @@ class _Reading:
     reasons: dict[datetime, str] = field(default_factory=dict)
     records: int = 0
     unparsed: int = 0
+    went_back: str = ""
 
 
 def parse(raw: RawInput) -> Parsed:
@@ -101,7 +102,7 @@ def parse(raw: RawInput) -> Parsed:
         covered=window_of(reading.instants, step_seconds=reading.interval_seconds),
         resolution_seconds=reading.interval_seconds,
         query=raw.query,
-        damage=damage,
+        damage="; ".join(said for said in (damage, reading.went_back) if said),
         gaps=_gaps(reading),
         blind=RESTRICTED if reading.restricted else "",
         clock_offset_seconds=reading.clock_offset_seconds,
@@ -173,6 +174,7 @@ def _read_header(reading: _Reading, record: Row, raw: RawInput) -> None:
 
 def _read_probe(reading: _Reading, number: int, record: Row) -> None:
     at = utc_instant(record["at"])
+    _note_clock(reading, at)
     rows = record["counts"]
     names = reading.columns["counts"]
     given = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
@@ -183,6 +185,17 @@ def _read_probe(reading: _Reading, number: int, record: Row) -> None:
     for name, values in fresh.items():
         reading.counts[name] += values
     reading.instants.append(at)
+
+
+def _note_clock(reading: _Reading, at: datetime) -> None:
+    """Notes where the server's clock was put back: what it saw before and after has equal times."""
+    last = reading.instants[-1] if reading.instants else at
+    if (last - at).total_seconds() > reading.interval_seconds and not reading.went_back:
+        seconds = (last - at).total_seconds()
+        reading.went_back = (
+            f"the server's clock went back by {seconds:.1f} s at {last:%Y-%m-%dT%H:%M:%S}Z: what "
+            "was seen in these seconds, and then again, cannot be told apart"
+        )
 
 
 def _read_snapshot(reading: _Reading, number: int, record: Row) -> None:

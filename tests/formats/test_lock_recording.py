@@ -58,6 +58,13 @@ def test_probes_that_are_missing_are_a_gap_and_one_that_is_late_is_none(tmp_path
     assert "nothing was recorded" in gap.reason
 
 
+def test_a_clock_that_was_put_back_is_told_and_one_that_trembles_is_not(tmp_path: Path) -> None:
+    steady = ["14:23:00", "14:23:01.2", "14:23:01.1", "14:23:02"]
+    assert read(tmp_path, *map(probe, steady)).damage == ""
+    back = [*steady, "14:23:40", "14:23:10", "14:23:11"]
+    assert "back by 30.0 s at 2026-01-15T14:23:40Z" in read(tmp_path, *map(probe, back)).damage
+
+
 def test_a_waiter_ahead_is_soft(tmp_path: Path) -> None:
     snapshot = Snapshot().lock(10, "AccessShare").lock(20, "AccessExclusive", granted=False)
     snapshot.lock(30, "AccessShare", granted=False)
