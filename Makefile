@@ -5,11 +5,14 @@
 #   make score   play 500 made incidents and judge what is said of them; SEED=n for others
 #   make oracle  compare our opossum with the library in many random scenarios
 #   make test-system   tests against programs of other packages (apt: prometheus chromium pandoc cmark-gfm)
+#   make fuzz    look for bytes that break a reader, MINUTES=n each; TARGETS="lint case" for some
+#   make soak    the recorder beside pgbench for MINUTES=30, and what of it grew
 #   make lab    twenty real incidents, re-enacted now, beside what their reports say
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: bench check check-readme check-wheel clean demo format lab lint oracle score test test-system types
+.PHONY: bench check check-readme check-wheel clean demo format fuzz lab lint oracle score soak test \
+  test-system types
 
 SHELL := /bin/sh
 VENV := .venv
@@ -87,9 +90,15 @@ score: $(VENV)/test.stamp
 oracle: $(VENV)/test.stamp $(ORACLE)/npm.stamp
 	$(BIN)/python -m tests.oracle.run
 
+fuzz: $(VENV)/fuzz.stamp
+	$(BIN)/python fuzz/run.py
+
+soak: $(VENV)/test.stamp
+	$(BIN)/python bench/soak.py
+
 clean:
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find bench incident_rca samples score tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find bench fuzz incident_rca samples score tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- the environment: each stamp says what has been installed since the pins last changed ---------
 
@@ -112,6 +121,11 @@ $(VENV)/test.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 	@echo "installing incident-rca and what its tests need"
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
 	@touch $(VENV)/run.stamp $@
+
+$(VENV)/fuzz.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
+	@echo "installing incident-rca and what fuzzing it needs"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]'
+	@touch $(VENV)/run.stamp $(VENV)/test.stamp $@
 
 $(VENV)/dev.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 	@echo "installing incident-rca and what its gates need"
