@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when run as a script
 from bench.figures import Figure, as_table, missed, write_json
-from bench.recorder import address, processor_seconds, recording
+from bench.figures import seconds as seconds_of
+from bench.recorder import BARE, address, processor_seconds, recording
 from incident_rca.sources.recording_files import segments
 from tests.lab.servers import Server, running_server
 
@@ -54,13 +56,18 @@ FLAT_TIME = "<= 1.25"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The recorder and its backend at one moment: bytes of their own, open files, seconds used."""
+    """The recorder and its backend at one moment: bytes of their own, open files, seconds used.
+
+    `bare_ms` is how long a bare look at pg_locks took then: what a busy machine does to elapsed
+    time, it does to that as well.
+    """
 
     second: float
     recorder_bytes: int
     backend_bytes: int
     open_files: int
     processor_seconds: float
+    bare_ms: float
 
 
 def main() -> int:
@@ -82,8 +89,8 @@ def soaked(folder: Path, seconds: float) -> list[Figure]:
         server.run("pgbench", "-i", "-q", *address(server))
         words = (str(RECORDER), server.dsn, str(folder), str(1 / PROBES_PER_SECOND))
         with _load(server, seconds), recording(server, *words) as pids:
-            samples = list(_samples(pids, seconds))
-    return [*grown(samples), *_snapshot_times(folder, seconds)]
+            samples = list(_samples(server, pids, seconds))
+    return [*grown(samples), *_snapshot_times(folder, samples)]
 
 
 @contextmanager
@@ -106,18 +113,21 @@ def _load(server: Server, seconds: float) -> Iterator[None]:
             process.wait(30)
 
 
-def _samples(pids: Sequence[int], seconds: float) -> Iterator[Sample]:
+def _samples(server: Server, pids: Sequence[int], seconds: float) -> Iterator[Sample]:
+    ours, backend = pids
     start = time.monotonic()
-    while (now := time.monotonic() - start) < seconds:
-        ours, backend = pids
-        yield Sample(
-            second=now,
-            recorder_bytes=_own_bytes(ours),
-            backend_bytes=_own_bytes(backend),
-            open_files=sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
-            processor_seconds=processor_seconds(pids),
-        )
-        time.sleep(min(SAMPLE_SECONDS, seconds / 20))
+    with server.connect() as bare:
+        bare.execute(BARE[0])
+        while (now := time.monotonic() - start) < seconds:
+            yield Sample(
+                second=now,
+                recorder_bytes=_own_bytes(ours),
+                backend_bytes=_own_bytes(backend),
+                open_files=sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
+                processor_seconds=processor_seconds(pids),
+                bare_ms=1000 * median(seconds_of(lambda: bare.execute(BARE[0])) for _ in range(9)),
+            )
+            time.sleep(min(SAMPLE_SECONDS, seconds / 20))
 
 
 def _own_bytes(pid: int) -> int:
@@ -149,7 +159,7 @@ def grown(samples: Sequence[Sample]) -> list[Figure]:
 
 
 def _trend(
-    name: str, seconds: Sequence[float], values: Sequence[float], unit: str, goal: str
+    name: str, seconds: Sequence[float], values: Sequence[float], unit: str, goal: str | None
 ) -> list[Figure]:
     third = max(1, len(values) // 3)
     slope = linear_regression(seconds, values).slope * 3600
@@ -164,28 +174,40 @@ def _ratio(values: Sequence[float], third: int) -> float:
     return median(values[-third:]) / median(values[:third])
 
 
-def _snapshot_times(folder: Path, seconds: float) -> list[Figure]:
-    """How long a look took by the server's clock, and how many there were."""
+def _snapshot_times(folder: Path, samples: Sequence[Sample]) -> list[Figure]:
+    """How long a look took by the server's clock, how many there were, and how many are missing."""
     records = [
         json.loads(line)
         for segment in segments(folder)
         for line in segment.path.read_text(encoding="utf-8").splitlines()
     ]
-    looks = [(b["at"], s["sessions_at"]) for b, s in _with_snapshot(records)]
-    start = datetime.fromisoformat(looks[0][0])
-    at = [(datetime.fromisoformat(begun) - start).total_seconds() for begun, _ in looks]
-    took = [
-        1000 * (datetime.fromisoformat(end) - datetime.fromisoformat(begun)).total_seconds()
-        for begun, end in looks
+    looks = [
+        (_instant(beat["at"]), _instant(taken["sessions_at"]))
+        for beat, taken in _with_snapshot(records)
     ]
-    probes = sum(record["kind"] == "probe" for record in records)
-    gaps = sum(record["kind"] == "gap" for record in records)
+    start = looks[0][0]
+    took: dict[int, list[float]] = {}
+    for begun, ended in looks:
+        number = bisect_right([s.second for s in samples], (begun - start).total_seconds()) - 1
+        took.setdefault(number, []).append(1000 * (ended - begun).total_seconds())
+    numbers = sorted(took)[int(len(took) * WARM_UP_SHARE) :]
+    seconds = [samples[n].second for n in numbers]
+    elapsed = [median(took[n]) for n in numbers]
+    over_bare = [value / samples[n].bare_ms for n, value in zip(numbers, elapsed, strict=True)]
+    probes = [_instant(record["at"]) for record in records if record["kind"] == "probe"]
+    due = (probes[-1] - probes[0]).total_seconds() * PROBES_PER_SECOND
+    name = "probe to the sessions of its snapshot"
     return [
-        *_trend("probe to the sessions of its snapshot", at, took, "ms", FLAT_TIME),
+        *_trend(name, seconds, elapsed, "ms", None),
+        *_trend(f"{name}, over a bare look", seconds, over_bare, "x", FLAT_TIME),
         Figure("snapshots", len(looks), "snapshots"),
-        Figure("probes of those due", probes / (seconds * PROBES_PER_SECOND), "share", ">= 0.95"),
-        Figure("gaps in the recording", gaps, "gaps", "<= 0"),
+        Figure("probes of those due", (len(probes) - 1) / due, "share", ">= 0.95"),
+        Figure("gaps in the recording", sum(r["kind"] == "gap" for r in records), "gaps", "<= 0"),
     ]
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def _with_snapshot(
