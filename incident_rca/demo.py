@@ -32,6 +32,9 @@ def prepare_demo(target: Path, name: str = SAMPLES[0]) -> Path:
             raise BadInput(
                 f"{target}: holds something else than the demo", hint="name another: --into DIR"
             )
-    shutil.copytree(sample / case_folder.RAW, target / case_folder.RAW, dirs_exist_ok=True)
-    shutil.copyfile(sample / case_folder.MANIFEST, target / case_folder.MANIFEST)
+    with case_folder.private():
+        (target / case_folder.RAW).mkdir(parents=True, exist_ok=True)
+        for file in sorted((sample / case_folder.RAW).iterdir()):
+            shutil.copyfile(file, target / case_folder.RAW / file.name)
+        shutil.copyfile(sample / case_folder.MANIFEST, target / case_folder.MANIFEST)
     return target
