@@ -38,6 +38,8 @@ LONGEST_SECONDS = 2.0
 # 1 MB may hold 45,000 statements, or 30,000 secrets, and each is looked at: that is linear.
 LONGEST_SECONDS_OF_MANY = 8.0
 LARGE = 1_000_000
+# Longer than any prefix of a log or format of a stage: those do not grow with a log.
+LONGEST_SETTING = 4_000
 NOW = datetime(2026, 1, 15, 15, tzinfo=UTC)
 
 
@@ -114,13 +116,13 @@ def _recognised(data: bytes) -> None:
 def _read_with(kind: str, name: str, data: bytes) -> None:
     """The first line is what the user says of the log, the others are the log."""
     said, _, log = data.partition(b"\n")
-    _parsed(kind, log, {name: _text(said)})
+    _parsed(kind, log, {name: _text(said[:LONGEST_SETTING])})
 
 
 def _line_of_a_stage(data: bytes) -> None:
     said, _, lines = data.partition(b"\n")
     try:
-        known = compile_format(_text(said))
+        known = compile_format(_text(said[:LONGEST_SETTING]))
     except ValueError:
         return
     for line in lines.split(b"\n"):
