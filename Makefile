@@ -6,11 +6,16 @@
 #   make oracle  compare our opossum with the library in many random scenarios
 #   make faults  kill, fill, stall and interrupt real commands; SEED=n other moments, SHARE=0.1 fewer
 #   make test-system   tests against programs of other packages (apt: prometheus chromium pandoc cmark-gfm)
+#   make fuzz    look for bytes that break a reader, MINUTES=n each; TARGETS="lint case" for some
+#   make test-lowest, test-newest   all tests with other versions than the pinned ones
+#   make audit   the pinned versions against the advisories that are known
+#   make soak    the recorder beside pgbench for MINUTES=30, and what of it grew
 #   make lab    twenty real incidents, re-enacted now, beside what their reports say
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: bench check check-readme check-wheel clean demo faults format lab lint oracle score test test-system types
+.PHONY: audit bench check check-readme check-wheel clean demo faults format fuzz lab lint oracle score soak \
+  test test-lowest test-newest test-system types
 
 SHELL := /bin/sh
 VENV := .venv
@@ -33,6 +38,27 @@ test: $(VENV)/test.stamp $(ORACLE)/npm.stamp
 # Needs what no registry of Python has: tests/system/conftest.py says what is missing.
 test-system: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/system
+
+# In an environment of its own, with the lowest versions that pyproject.toml allows.
+test-lowest: $(VENV)/venv.stamp $(ORACLE)/npm.stamp
+	@mkdir -p build
+	$(BIN)/python .ci/lowest.py >build/lowest.txt
+	$(BIN)/python -m venv --clear build/lowest
+	build/lowest/bin/python -m pip install --quiet -c build/lowest.txt -e '.[test]'
+	build/lowest/bin/python -m pytest -n 3 --dist loadfile
+
+# The same with the newest that the registry has.
+test-newest: $(VENV)/venv.stamp $(ORACLE)/npm.stamp
+	$(BIN)/python -m venv --clear build/newest
+	build/newest/bin/python -m pip install --quiet -e '.[test]'
+	build/newest/bin/python -m pytest -n 3 --dist loadfile
+
+# Asks the advisory database of PyPI; nothing is installed.
+audit: $(VENV)/venv.stamp
+	@mkdir -p build
+	test -x build/audit/bin/pip-audit || { $(BIN)/python -m venv build/audit; \
+	  build/audit/bin/python -m pip install --quiet pip-audit; }
+	build/audit/bin/pip-audit --no-deps --disable-pip --requirement constraints.txt
 
 # `test` runs last, so that its closing line is the last thing to read; tests/test_readme.py is in it.
 check: format lint types check-wheel test
@@ -93,9 +119,15 @@ faults: $(VENV)/test.stamp
 oracle: $(VENV)/test.stamp $(ORACLE)/npm.stamp
 	$(BIN)/python -m tests.oracle.run
 
+fuzz: $(VENV)/fuzz.stamp
+	$(BIN)/python fuzz/run.py
+
+soak: $(VENV)/test.stamp
+	$(BIN)/python bench/soak.py
+
 clean:
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find bench faults incident_rca samples score tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find bench faults fuzz incident_rca samples score tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- the environment: each stamp says what has been installed since the pins last changed ---------
 
@@ -122,6 +154,11 @@ $(VENV)/test.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 $(VENV)/bench.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 	@echo "installing incident-rca and what it is measured against"
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	@touch $(VENV)/run.stamp $(VENV)/test.stamp $@
+
+$(VENV)/fuzz.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
+	@echo "installing incident-rca and what fuzzing it needs"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]'
 	@touch $(VENV)/run.stamp $(VENV)/test.stamp $@
 
 $(VENV)/dev.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt

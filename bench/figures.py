@@ -14,6 +14,7 @@ from rich.table import Table
 
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
+    ">": operator.gt,
     "<=": operator.le,
     ">=": operator.ge,
 }

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -46,10 +46,10 @@ def measure_recorder(folder: Path, seed: int) -> list[Figure]:
         with _recorder(server, folder) as pids:
             # Start and first statements are over; what follows is what it costs all the time.
             time.sleep(3)
-            before, start = _ticks(pids), time.monotonic()
+            before, start = processor_seconds(pids), time.monotonic()
             time.sleep(SECONDS)
-            used, took = _ticks(pids) - before, time.monotonic() - start
-        server.run("pgbench", "-i", "-q", "-s", "5", *_to(server))
+            used, took = processor_seconds(pids) - before, time.monotonic() - start
+        server.run("pgbench", "-i", "-q", "-s", "5", *address(server))
         rates = []
         for _ in range(PGBENCH_ROUNDS):
             without = _pgbench(server)
@@ -122,11 +122,16 @@ def _blocked_server(count: int) -> Iterator[Server]:
             yield server
 
 
+def _recorder(server: Server, folder: Path) -> AbstractContextManager[list[int]]:
+    """The command as a user runs it."""
+    words = ["-m", "incident_rca", "record", "--quiet", "--dsn", server.dsn]
+    return recording(server, *words, "--to", str(folder / "recordings"))
+
+
 @contextmanager
-def _recorder(server: Server, folder: Path) -> Iterator[list[int]]:
-    """The command as a user runs it; the process ids of it and of its backend."""
-    words = [sys.executable, "-m", "incident_rca", "record", "--quiet", "--dsn", server.dsn]
-    process = subprocess.Popen([*words, "--to", str(folder / "recordings")])
+def recording(server: Server, *words: str) -> Iterator[list[int]]:
+    """Python with these words, which records; the process ids of it and of its backend."""
+    process = subprocess.Popen([sys.executable, *words])
     query = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND state = 'idle'"
     try:
         with server.connect() as look:
@@ -143,7 +148,7 @@ def _recorder(server: Server, folder: Path) -> Iterator[list[int]]:
             raise RuntimeError(f"the recorder ended with {process.returncode}")
 
 
-def _ticks(pids: list[int]) -> float:
+def processor_seconds(pids: Sequence[int]) -> float:
     """The seconds of processor time that these processes used so far, by utime and stime."""
     fields = [
         Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
@@ -166,14 +171,15 @@ def _cpu_of(connection: psycopg.Connection[Any], task: Callable[[], object]) -> 
     return spent() - before
 
 
-def _to(server: Server) -> list[str]:
+def address(server: Server) -> list[str]:
+    """Where the server's own programs find it."""
     return ["-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres", "postgres"]
 
 
 def _pgbench(server: Server) -> float:
     """Transactions a second of two clients on tables that nobody blocks."""
     seconds = str(PGBENCH_SECONDS)
-    said = server.run("pgbench", "-n", "-c", "2", "-T", seconds, *_to(server))
+    said = server.run("pgbench", "-n", "-c", "2", "-T", seconds, *address(server))
     found = re.search(r"^tps = ([0-9.]+)", said, re.MULTILINE)
     if found is None:
         raise RuntimeError(f"pgbench said no tps: {said}")

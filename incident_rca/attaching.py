@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from incident_rca.chart_files import CHARTS
+from incident_rca import case as case_folder
 from incident_rca.errors import BadInput, BadSettings
 from incident_rca.model import Analysis
 from incident_rca.one_writer import locked
@@ -76,7 +76,7 @@ def parcel_of(folder: Path, analysis: Analysis) -> Parcel:
             f"{report}: is not what the evidence gives any more",
             hint=f"incident-rca report {folder}",
         )
-    charts = {p for end in ("png", "svg") for p in (folder / CHARTS).glob(f"*.{end}")}
+    charts = {p for end in ("png", "svg") for p in (folder / case_folder.CHARTS).glob(f"*.{end}")}
     shown = {p for p in charts if p.suffix == ".png" or p.with_suffix(".png") not in charts}
     paths = [folder / name for name in (REPORT_MD, REPORT_HTML, REPORT_JSON)] + sorted(shown)
     files = (

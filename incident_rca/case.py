@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -34,6 +34,7 @@ RAW = "raw"
 # What is being fetched and not whole yet; nothing but a collection reads it.
 SPOOL = ".spool"
 TABLES = "tables"
+CHARTS = "charts"
 MADE = "made.json"
 # How the names of files end that are not whole yet, and begin with a dot: as nobody else's do.
 PART = ".rca-part"
@@ -47,7 +48,8 @@ def exists(folder: Path) -> bool:
 def read_case(folder: Path) -> Case:
     """The manifest of a case.
 
-    Raises NoSuchCase (missing, or no case), NewerCase, or BadInput where case.json is damaged.
+    Raises NoSuchCase (missing, or no case), NewerCase, or BadInput where case.json is damaged or
+    would have files read or written that lie elsewhere.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -64,12 +66,30 @@ def read_case(folder: Path) -> Case:
                 f"{CASE_SCHEMA}",
                 hint="update incident-rca",
             )
-        return msgspec.convert(document, Case)
+        case = msgspec.convert(document, Case)
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{path}: cannot be read as a case ({error})",
             hint="restore it, or import the raw files into a new case",
         ) from error
+    outside = [f.path for source in case.sources for f in source.files if not _is_in_raw(f.path)]
+    outside += [name for name in (RAW, SPOOL, TABLES, CHARTS) if (folder / name).is_symlink()]
+    if outside:
+        raise BadInput(
+            f"{folder}: {', '.join(outside[:3])} leads out of the case folder",
+            hint="whoever made this case wants other files read or written: do not use it",
+        )
+    return case
+
+
+def _is_in_raw(path: str) -> bool:
+    """Whether a path of the manifest is one that import or collect would write.
+
+    >>> [_is_in_raw(path) for path in ("raw/a.log", "raw/../a", "/raw/a", "raw", "tables/a")]
+    [True, False, False, False, False]
+    """
+    first, *others = PurePosixPath(path).parts or ("",)
+    return first == RAW and bool(others) and ".." not in others
 
 
 def write_case(folder: Path, case: Case) -> None:
@@ -119,10 +139,20 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextlib.contextmanager
+def private() -> Iterator[None]:
+    """Whatever is made meanwhile is its owner's alone (0600, 0700): a case holds users' data."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def free_name(folder: Path, given: Path, taken: frozenset[str]) -> str:
     """Where below the case a given file can be kept: under its own name, or a numbered one.
 
-    A file that lies in raw/ already stays where it is.
+    A file that lies in raw/ already stays where it is; a link there is no file of the case.
     """
     stem, dot, endings = given.name.partition(".")
     names = chain([given.name], (f"{stem}-{number}{dot}{endings}" for number in count(2)))
@@ -130,8 +160,12 @@ def free_name(folder: Path, given: Path, taken: frozenset[str]) -> str:
         path
         for name in names
         if (path := f"{RAW}/{name}") not in taken
-        and (not (folder / path).exists() or (folder / path).samefile(given))
+        and (not os.path.lexists(folder / path) or _is_at(given, folder / path))
     )
+
+
+def _is_at(given: Path, kept: Path) -> bool:
+    return not kept.is_symlink() and kept.samefile(given)
 
 
 def keep_raw(folder: Path, given: Path, path: str) -> None:
@@ -145,10 +179,12 @@ def keep_raw(folder: Path, given: Path, path: str) -> None:
 
 
 def problem_of(folder: Path, file: RawFile) -> str:
-    """Why a raw file may not be read: it is gone, or not what was collected; "" if it may."""
+    """Why a raw file may not be read: it is gone, elsewhere, or not what was collected; else ""."""
     path = folder / file.path
     if not path.is_file():
         return f"{file.path} is gone"
+    if not path.resolve().is_relative_to(folder.resolve()):
+        return f"{file.path} is a link that leads out of the case folder"
     if sha256_of(path) != file.sha256:
         return f"{file.path} was changed since it was collected (its SHA-256 differs)"
     return ""
@@ -214,8 +250,8 @@ def _table_hashes(folder: Path) -> dict[str, str]:
 def write_tables(folder: Path, tables: Tables, sources: tuple[SourceStatus, ...]) -> None:
     """Writes every table as Parquet, and what they were made from."""
     target = folder / TABLES
-    target.mkdir(parents=True, exist_ok=True)
-    with work_folder() as work, open_session(work) as session:
+    with private(), work_folder() as work, open_session(work) as session:
+        target.mkdir(parents=True, exist_ok=True)
         for name in TABLE_NAMES:
             frame: pd.DataFrame = getattr(tables, name)
             typed = [f'CAST("{c}" AS {kind}) AS "{c}"' for c, kind in SCHEMAS[name].items()]
@@ -224,7 +260,8 @@ def write_tables(folder: Path, tables: Tables, sources: tuple[SourceStatus, ...]
             with part_of(table_path(folder, name)) as beside:
                 rows.write_parquet(str(beside), compression="zstd")
     made = {"made_from": _made_from(sources), "tables": _table_hashes(folder)}
-    write_text(target / MADE, json.dumps(made, indent=2) + "\n")
+    with private():
+        write_text(target / MADE, json.dumps(made, indent=2) + "\n")
 
 
 def read_tables(folder: Path) -> Tables:

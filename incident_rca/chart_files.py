@@ -13,7 +13,6 @@ from incident_rca.chart_painter import Picture
 if TYPE_CHECKING:
     from incident_rca.report.charts.chart import Chart
 
-CHARTS = "charts"
 # What the charts of any report are called.
 _OURS = re.compile(r"(timeline(-\d+)?|error-types|blocking-tree)\.(svg|png)")
 
@@ -23,7 +22,7 @@ def write_charts(folder: Path, charts: Sequence[Chart], pictures: Sequence[Pictu
 
     Files of other names stay.
     """
-    target = folder / CHARTS
+    target = folder / case_folder.CHARTS
     if charts:
         target.mkdir(exist_ok=True)
     kept = {target / f"{chart.name}.{ending}" for chart in charts for ending in ("svg", "png")}
@@ -45,11 +44,13 @@ def problems_of(folder: Path, charts: Sequence[Chart]) -> Iterator[tuple[str, st
     from incident_rca.report.charts.drawing import to_svg
 
     for chart in charts:
-        svg, png = (folder / CHARTS / f"{chart.name}.{ending}" for ending in ("svg", "png"))
+        svg, png = (
+            folder / case_folder.CHARTS / f"{chart.name}.{ending}" for ending in ("svg", "png")
+        )
         if not svg.is_file():
             problem = "missing: run report"
         else:
             same = svg.read_text(encoding="utf-8") == to_svg(chart.spec)
             problem = "" if same else "differs from what the evidence gives"
-        yield f"{CHARTS}/{svg.name}", problem
-        yield f"{CHARTS}/{png.name}", "" if png.is_file() else "missing: run report"
+        yield f"{case_folder.CHARTS}/{svg.name}", problem
+        yield f"{case_folder.CHARTS}/{png.name}", "" if png.is_file() else "missing: run report"

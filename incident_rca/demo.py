@@ -32,9 +32,11 @@ def prepare_demo(target: Path, name: str = SAMPLES[0]) -> Path:
             raise BadInput(
                 f"{target}: holds something else than the demo", hint="name another: --into DIR"
             )
-    target.mkdir(parents=True, exist_ok=True)
-    # First what says that it is the demo, so that one that is killed can be begun again.
-    manifest = (sample / case_folder.MANIFEST).read_bytes()
-    case_folder.write_bytes(target / case_folder.MANIFEST, manifest)
-    shutil.copytree(sample / case_folder.RAW, target / case_folder.RAW, dirs_exist_ok=True)
+    with case_folder.private():
+        (target / case_folder.RAW).mkdir(parents=True, exist_ok=True)
+        # First what says that it is the demo, so that one that is killed can be begun again.
+        manifest = (sample / case_folder.MANIFEST).read_bytes()
+        case_folder.write_bytes(target / case_folder.MANIFEST, manifest)
+        for file in sorted((sample / case_folder.RAW).iterdir()):
+            shutil.copyfile(file, target / case_folder.RAW / file.name)
     return target

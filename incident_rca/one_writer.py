@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 from incident_rca import case as case_folder
-from incident_rca.chart_files import CHARTS
 from incident_rca.errors import CaseInUse, NoSuchCase
 
 # Who writes, for the message to whoever else wants to; the lock itself is on the folder.
@@ -30,7 +29,8 @@ def locked(folder: Path) -> Iterator[None]:
     if folder.exists() and not folder.is_dir():
         raise NoSuchCase(f"{folder}: is a file, not a case folder", hint="name a folder first")
     is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    with case_folder.private():
+        folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
@@ -41,9 +41,10 @@ def locked(folder: Path) -> Iterator[None]:
             # Whoever held it before us took the folder away again, for it was new and empty.
             raise _in_use(folder)
         try:
-            (folder / WRITER).write_text(f"{os.getpid()}\n", encoding="ascii")
-            _clear(folder)
-            yield
+            with case_folder.private():
+                (folder / WRITER).write_text(f"{os.getpid()}\n", encoding="ascii")
+                _clear(folder)
+                yield
         finally:
             with contextlib.suppress(OSError):
                 (folder / WRITER).unlink(missing_ok=True)
@@ -112,7 +113,10 @@ def _settle(folder: Path) -> None:
 
 def _clear(folder: Path) -> None:
     """Takes away what nobody writes any more: the lock is ours, so its writer is dead."""
-    for place in (folder, *(folder / n for n in (case_folder.RAW, case_folder.TABLES, CHARTS))):
+    for place in (
+        folder,
+        *(folder / n for n in (case_folder.RAW, case_folder.TABLES, case_folder.CHARTS)),
+    ):
         if place == folder or not place.is_symlink():
             for part in place.glob(f".*{case_folder.PART}"):
                 part.unlink()

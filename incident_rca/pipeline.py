@@ -282,9 +282,12 @@ def write_reports(
 
 def written_in(folder: Path) -> Mapping[str, str]:
     """Where each output of a report lies that the case has, by what it is."""
-    from incident_rca.chart_files import CHARTS
-
-    places = {"Report": REPORT_MD, "Page": REPORT_HTML, "Charts": CHARTS, "Data": REPORT_JSON}
+    places = {
+        "Report": REPORT_MD,
+        "Page": REPORT_HTML,
+        "Charts": case_folder.CHARTS,
+        "Data": REPORT_JSON,
+    }
     return {name: str(folder / at) for name, at in places.items() if (folder / at).exists()}
 
 

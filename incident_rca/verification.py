@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incident_rca import case as case_folder
-from incident_rca.chart_files import CHARTS, problems_of
+from incident_rca.chart_files import problems_of
 from incident_rca.errors import BadInput
 from incident_rca.model import Analysis
 from incident_rca.pipeline import (
@@ -81,7 +81,7 @@ def _report_checks(folder: Path, analysis: Analysis) -> tuple[Check, ...]:
         return Check(REPORT_JSON, in_json), Check(REPORT_MD, "missing: run report")
     text = md_path.read_text(encoding="utf-8")
     # A report may have been written without charts: then none is missing.
-    charts = charts_of(analysis) if f"]({CHARTS}/" in text else ()
+    charts = charts_of(analysis) if f"]({case_folder.CHARTS}/" in text else ()
     kept = generated_only(text)
     wanted = generated_only(to_markdown(analysis, charts))
     differing = {name for name in wanted if kept.get(name) != wanted[name]}

@@ -210,6 +210,38 @@ def only_the_command_line_talks_or_exits(file: File) -> Iterator[str]:
                 yield file.at(found, "raise SystemExit belongs in cli")
 
 
+# A file of evidence comes from anybody, so nothing of it may become code, an object or a command.
+RUNS_WHAT_IT_IS_GIVEN = frozenset(
+    "pickle marshal shelve dill cloudpickle joblib yaml ruamel pandas.read_pickle pandas.eval "
+    "os.system os.popen subprocess.getoutput subprocess.getstatusoutput "
+    "asyncio.create_subprocess_shell ssl.CERT_NONE ssl._create_unverified_context "
+    "urllib3.disable_warnings".split()
+)
+RUNNING_BUILTINS = frozenset({"eval", "exec", "compile"})
+UNSAFE_KEYWORDS = {"shell": True, "allow_pickle": True, "verify": False, "check_hostname": False}
+
+
+def nothing_runs_what_it_is_given(file: File) -> Iterator[str]:
+    """No shell, no pickle, no YAML, no eval, and no TLS without a look at the certificate."""
+    for line, name in imports(file):
+        if any(is_in(name, unsafe) for unsafe in RUNS_WHAT_IT_IS_GIVEN):
+            yield file.at(line, f"imports {name}")
+    for node, name in dotted_names(file):
+        if name in RUNS_WHAT_IT_IS_GIVEN:
+            yield file.at(node, f"uses {name}")
+    for found in ast.walk(file.tree):
+        if not isinstance(found, ast.Call):
+            continue
+        if isinstance(found.func, ast.Name) and found.func.id in RUNNING_BUILTINS:
+            yield file.at(found, f"{found.func.id}() runs what it is given")
+        for keyword in found.keywords:
+            value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
+            if keyword.arg in UNSAFE_KEYWORDS and value is UNSAFE_KEYWORDS[keyword.arg]:
+                yield file.at(found, f"{keyword.arg}={value}")
+            if keyword.arg == "cert_reqs":
+                yield file.at(found, "cert_reqs is for the client's own default")
+
+
 # --- what belongs in queries/ -----------------------------------------------------------------
 
 # Prose begins with words too: "Select a case from the list", "CREATE TABLE takes no lock". So the
@@ -402,6 +434,29 @@ RULES: dict[str, Rule] = {
             ("cli/run.py", "import sys\nprint('x')\nsys.exit(1)\n"),
             ("__main__.py", "raise SystemExit(main())\n"),
             ("pipeline.py", "def f(console):\n    console.print('x')\n"),
+        ),
+    ),
+    "nothing runs what it is given": Rule(
+        each_file(nothing_runs_what_it_is_given),
+        caught=(
+            ("case.py", "import json\nimport pickle\n", 2),
+            ("case.py", "def f(p):\n    from yaml import safe_load\n", 2),
+            ("sources/a.py", "import os\nos.system('ls')\n", 2),
+            ("sources/a.py", "import subprocess as s\n\ns.getoutput('ls')\n", 3),
+            ("formats/a.py", "value = eval('1')\n", 1),
+            ("formats/a.py", "import pandas as pd\n\nx = pd.read_pickle('a')\n", 3),
+            ("formats/a.py", "def f(np):\n    return np.load('a', allow_pickle=True)\n", 2),
+            ("sources/a.py", "def f(run):\n    run('ls', shell=True)\n", 2),
+            ("sources/a.py", "def f(client):\n    client('logs', verify=False)\n", 2),
+            ("sources/a.py", "def f(p):\n    p.PoolManager(cert_reqs='CERT_NONE')\n", 2),
+            ("sources/a.py", "import ssl\nx = ssl._create_unverified_context()\n", 2),
+        ),
+        allowed=(
+            ("whatif/a.py", "from incident_rca.whatif.exports.yaml import block\n"),
+            ("formats/a.py", "import re\np = re.compile('x')\n"),
+            ("report/a.py", "def f(template):\n    template.compile('x')\n"),
+            ("sources/a.py", "import subprocess\nsubprocess.run(['ls', '-l'])\n"),
+            ("sources/a.py", "def f(client):\n    client('logs', verify=True)\n"),
         ),
     ),
     "Python holds no SQL": Rule(

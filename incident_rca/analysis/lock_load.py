@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
-from incident_rca.analysis.frames import pieces
+from incident_rca.analysis.frames import distinct, pieces
 from incident_rca.model import Case, Evidence, Span, System
 from incident_rca.tables import Tables
 
@@ -54,7 +54,8 @@ def _loads(load: pd.DataFrame) -> Iterator[LockLoad]:
         if dimension == "wait_event" and not name.startswith("Lock:"):
             continue
         first, last = rows["at"].min(), rows["at"].max()
-        bucket = timedelta(seconds=float(rows["bucket_seconds"].max()))
+        # A bare answer of one point does not say how long it stands for.
+        bucket = timedelta(seconds=max(distinct(rows, "bucket_seconds"), default=0.0))
         at = Span(instant(first), instant(last + bucket), "first to last bucket of the load")
         peak = float(rows["sessions"].max())
         seen = f"up to {peak:,.1f} sessions by {dimension}: {name}"

@@ -52,7 +52,9 @@ def _slack(case: Case, locks: pd.DataFrame) -> pd.Series[Any]:
     import pandas as pd
 
     logs = {s.name: s.resolution_seconds or 0.0 for s in case.sources if s.kind in POSTGRES_LOGS}
-    return pd.to_timedelta(locks["source"].map(logs).fillna(0.0).astype(float), unit="s")
+    slack = pd.to_timedelta(locks["source"].map(logs).fillna(0.0).astype(float), unit="s")
+    # Nanoseconds reach to the year 2262 only, and a clock may stand anywhere.
+    return slack.dt.as_unit("us")
 
 
 def _explained(edges: pd.DataFrame) -> pd.DataFrame:

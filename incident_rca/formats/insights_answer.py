@@ -54,7 +54,7 @@ def is_csv_head(line: bytes) -> bool:
 
 def columns_of(line: bytes) -> list[str]:
     """The names in the first line of a CSV file, none where it is torn."""
-    text = line.decode("utf-8", "replace").lstrip("\ufeff")
+    text = line.decode("utf-8", "replace")
     try:
         return [name.strip() for name in next(csv.reader([text]), [])]
     except csv.Error:
@@ -90,7 +90,7 @@ def _from_csv(raw: RawInput) -> Answer:
     error = ""
     texts: list[str] = []
     try:
-        texts += (line.decode("utf-8", "replace").lstrip("\ufeff") for line in lines_of(raw.path))
+        texts += (line.decode("utf-8", "replace") for line in lines_of(raw.path))
     except Truncated as damage:
         error = str(damage)
     names: list[str] = []

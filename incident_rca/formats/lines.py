@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,14 @@ from incident_rca.formats.parsed import Head
 
 HEAD_BYTES = 256 * 1024
 LONGEST_LINE_BYTES = 1024 * 1024
+# A line of the collector's file exporter holds a request, 4 MiB unless gRPC is told otherwise.
+LONGEST_READ_BYTES = 32 * 1024 * 1024
+# As much as is taken from a service (sources/http.py).
+LARGEST_DOCUMENT_BYTES = 256 * 1024 * 1024
+# A log in which only times and ids differ gives 63 times its bytes, a recording of one same state
+# after the other 93 times; deflate can give 1,032 times, and what was compressed twice a million.
+MOST_EXPANSION = 300
+FREELY_EXPANDED_BYTES = 256 * 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 MOST_COMPRESSIONS = 2
 
@@ -26,17 +35,40 @@ class Truncated(Exception):
 def chunks_of(path: Path, size: int = 1 << 20) -> Iterator[bytes]:
     """The decompressed bytes of a file, `size` at most at once; raises Truncated where gzip breaks.
 
-    A log that CloudWatch sends is compressed by it, and again by a bucket's Firehose stream that
-    compresses (Amazon CloudWatch Logs User Guide, "Log group-level subscription filters").
+    Raises BadInput where it expands as nothing does that was recorded. A log that CloudWatch sends
+    is compressed by it, and again by a bucket's Firehose stream that compresses (Amazon CloudWatch
+    Logs User Guide, "Log group-level subscription filters"). A byte order mark is left out.
     """
     with path.open("rb") as file:
         chunks: Iterator[bytes] = iter(lambda: file.read(size), b"")
+        is_packed = False
         for _ in range(MOST_COMPRESSIONS):
             is_gzip, chunks = _looked_into(chunks)
             if not is_gzip:
                 break
+            is_packed = True
             chunks = _inflated(chunks, size)
-        yield from (chunk for chunk in chunks if chunk)
+        most = max(MOST_EXPANSION * path.stat().st_size, FREELY_EXPANDED_BYTES)
+        given = 0
+        for chunk in _without_mark(chunks):
+            given += len(chunk)
+            if is_packed and given > most:
+                raise BadInput(
+                    f"{path.name}: expands to more than {MOST_EXPANSION} times its size, which no "
+                    "log does",
+                    hint="is it the file you meant? If so, expand it and give it plain",
+                )
+            if chunk:
+                yield chunk
+
+
+def _without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """What comes, without the byte order mark that editors and PowerShell put before UTF-8."""
+    first = b""
+    while len(first) < len(BOM_UTF8) and (chunk := next(chunks, b"")):
+        first += chunk
+    yield first.removeprefix(BOM_UTF8)
+    yield from chunks
 
 
 def _looked_into(chunks: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:
@@ -74,8 +106,10 @@ def lines_of(path: Path) -> Iterator[bytes]:
     """The lines of a file without their ends, blank ones too; raises Truncated behind the last.
 
     A torn last line of a broken gzip stream is given as well: it is somebody's row, to be counted.
+    So is one above 32 MiB, cut there.
     """
-    rest = b""
+    rest: list[bytes] = []
+    held = 0
     broken: Truncated | None = None
     chunks = chunks_of(path)
     while True:
@@ -85,11 +119,18 @@ def lines_of(path: Path) -> Iterator[bytes]:
             broken, chunk = error, None
         if chunk is None:
             break
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
+        first, *others = chunk.split(b"\n")
+        # In pieces, because a line that grew chunk by chunk would be copied for each.
+        rest.append(first[: max(LONGEST_READ_BYTES - held, 0)])
+        held += len(first)
+        if not others:
+            continue
+        yield b"".join(rest).rstrip(b"\r")
+        for line in others[:-1]:
             yield line.rstrip(b"\r")
-    if rest:
-        yield rest.rstrip(b"\r")
+        rest, held = [others[-1]], len(others[-1])
+    if last := b"".join(rest):
+        yield last.rstrip(b"\r")
     if broken:
         raise broken
 
@@ -113,9 +154,20 @@ def head_of(path: Path) -> Head:
     if not data.lstrip().startswith(b"{") or (len(lines) > 1 and object_of(lines[0]) is not None):
         return Head(lines, None)
     try:
-        return Head(lines, object_of(data if whole else b"".join(chunks_of(path))))
+        text = data if whole else _bytes_of(path)
     except Truncated:
         return Head(lines, None)
+    return Head(lines, None if text is None else object_of(text))
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    """All that a file holds, None where that is more than a document may be."""
+    data = bytearray()
+    for chunk in chunks_of(path):
+        data += chunk
+        if len(data) > LARGEST_DOCUMENT_BYTES:
+            return None
+    return bytes(data)
 
 
 def decode(data: bytes) -> Any:
@@ -138,9 +190,14 @@ def object_of(data: bytes) -> Mapping[str, Any] | None:
 def document_of(path: Path) -> Mapping[str, Any]:
     """The JSON object that a file is; raises BadInput where it is half-written or none."""
     try:
-        data = b"".join(chunks_of(path))
+        data = _bytes_of(path)
     except Truncated as error:
         raise BadInput(f"{path.name}: {error}", hint="fetch or copy the file again") from error
+    if data is None:
+        raise BadInput(
+            f"{path.name}: is larger than {LARGEST_DOCUMENT_BYTES >> 20} MiB",
+            hint="fetch it in parts: a narrower window, or fewer series at a time",
+        )
     document = object_of(data)
     if document is None:
         raise BadInput(

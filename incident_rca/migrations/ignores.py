@@ -70,9 +70,7 @@ def _comments(text: str) -> list[tuple[Place, str, bool]]:
     found = grammar.tokens(text)
     lines = Lines(text)
     if isinstance(found, grammar.Unreadable):
-        spans = [
-            (len(text[: m.start()].encode()), m.group()) for m in re.finditer(r"--[^\n]*", text)
-        ]
+        spans = [(m.start(), m.group().decode()) for m in re.finditer(rb"--[^\n]*", lines.data)]
     else:
         spans = [(t.start, lines.cut(t.start, t.end)) for t in found if t.kind == "SQL_COMMENT"]
     rows = text.split("\n")

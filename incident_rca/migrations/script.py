@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -70,10 +70,17 @@ class Lines:
     def starts(self) -> list[int]:
         return [0, *(m.end() for m in re.finditer(b"\n", self.data))]
 
+    @cached_property
+    def inside(self) -> list[int]:
+        """The offsets at which no character begins, in order."""
+        return [m.start() for m in re.finditer(b"[\x80-\xbf]", self.data)]
+
     def place(self, offset: int) -> Place:
+        # A line may hold a whole file of statements, so it is not counted through for each.
         line = bisect_right(self.starts, offset)
-        before = self.data[self.starts[line - 1] : offset]
-        return Place(line, len(before.decode(errors="replace")) + 1)
+        start = self.starts[line - 1]
+        none = bisect_left(self.inside, offset) - bisect_left(self.inside, start)
+        return Place(line, offset - start - none + 1)
 
     def cut(self, start: int, end: int) -> str:
         return self.data[start:end].decode(errors="replace")
@@ -168,14 +175,15 @@ _END_OF_LINE = re.compile(r";[ \t]*(?:--[^\n]*)?(?:\n|\Z)")
 
 def _pieces_by_lines(text: str) -> Iterator[tuple[int, int]]:
     """Cuts behind each semicolon that ends a line: the best that can be done with open quotes."""
-    at = 0
+    at = offset = 0
     for match in [*_END_OF_LINE.finditer(text), None]:
         end = match.start() if match else len(text)
         piece = text[at:end]
-        begin = at + len(piece) - len(piece.lstrip())
+        stop = offset + len(piece.encode())
         if piece.strip():
-            yield len(text[:begin].encode()), len(text[:end].encode())
+            yield stop - len(piece.lstrip().encode()), stop
         at = match.end() if match else end
+        offset = stop + len(text[end:at].encode())
 
 
 _INCLUDED = "it includes another file: lint that too"
@@ -190,11 +198,13 @@ def _add_commands(
     clean: Cleaned, lines: Lines, read: list[Statement], missed: list[NotChecked]
 ) -> None:
     """What psql's own commands change: a new connection, or SQL that stands elsewhere."""
+    at = offset = 0
     for command in clean.commands:
-        name = command.name
+        offset += len(clean.text[at : command.at].encode())
+        at, name = command.at, command.name
         if name not in _CONNECTING and name not in _RUNNING:
             continue
-        place = lines.place(len(clean.text[: command.at].encode()))
+        place = lines.place(offset)
         if name in _RUNNING:
             missed.append(NotChecked(start=place, reason=_RUNNING[name]))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from incident_rca.errors import BadInput
+from incident_rca.formats import lines as reading
 from incident_rca.formats.lines import (
     HEAD_BYTES,
     Truncated,
@@ -204,3 +206,61 @@ def test_a_repaired_copy_tells_the_damage(tmp_path: Path) -> None:
     copy, damage = repaired_copy(path, tmp_path)
     assert copy.read_text() == "one\n \n\ufffd\nfour\n"
     assert damage
+
+
+# --- what is larger than anything recorded ------------------------------------------------------
+
+
+def test_what_expands_as_no_log_does_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "FREELY_EXPANDED_BYTES", 1 << 20)
+    once = gzip.compress(b"\n" * (8 << 20))
+    bombs = (once, gzip.compress(once), gzip.compress(b"{" + b" " * (8 << 20)))
+    for number, content in enumerate(bombs):
+        path = tmp_path / f"{number}.gz"
+        path.write_bytes(content)
+        for read in (head_of, document_of, lambda path: list(lines_of(path))):
+            if read is head_of and number < 2:
+                continue  # It reads the first lines, and no further.
+            with pytest.raises(BadInput, match="expands to more than 300 times"):
+                read(path)
+
+
+def test_what_is_as_uniform_as_a_log_can_be_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "FREELY_EXPANDED_BYTES", 0)
+    beats = [f'{{"at": {n}, "counts": {[["app", "active", 3]] * 30}}}' for n in range(20_000)]
+    content = "\n".join(beats).encode()
+    path = write_gzip(tmp_path / "a.gz", content)
+    assert len(content) > 50 * path.stat().st_size
+    assert len(list(lines_of(path))) == len(beats)
+
+
+def test_a_line_above_the_limit_stays_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LONGEST_READ_BYTES", 3 << 20)
+    path = write(tmp_path / "a", "before", "x" * (5 << 20), "y" * 100, "z" * (4 << 20))
+    assert [len(line) for line in lines_of(path)] == [6, 3 << 20, 100, 3 << 20]
+
+
+def test_a_long_line_is_not_copied_for_each_chunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is 40 GB to copy for these 2 MB, which take no tenth of a second to join."""
+    monkeypatch.setattr(reading, "chunks_of", lambda path: (b"x" * 50 for _ in range(40_000)))
+    before = time.process_time()
+    assert [len(line) for line in lines_of(tmp_path)] == [2_000_000]
+    assert time.process_time() - before < 1
+
+
+def test_a_document_above_the_limit_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LARGEST_DOCUMENT_BYTES", 1 << 20)
+    path = write(tmp_path / "a.json", json.dumps({"data": ["x"] * (1 << 19)}))
+    assert head_of(path).document is None
+    with pytest.raises(BadInput, match="is larger than 1 MiB"):
+        document_of(path)

@@ -81,6 +81,15 @@ class Server:
         """Runs one of the server's programs as the user that owns it."""
         return _run(self.binaries, self.folder, program, *arguments)
 
+    def begin(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Starts one of the server's programs as the user that owns it; its output is dropped."""
+        return subprocess.Popen(
+            [str(self.binaries / program), *arguments],
+            **_as_owner(self.folder),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
     def restart(self, mode: str = "immediate") -> None:
         """Stops the server (`immediate`: as a crash does) and starts it again."""
         self.stop(mode)
@@ -149,15 +158,11 @@ def _template(binaries: Path) -> Path:
 
 
 def _run(binaries: Path, folder: Path, program: str, *arguments: str) -> str:
-    user = SYSTEM_USER if os.geteuid() == 0 else None
     # A server that pg_ctl starts keeps its parent's pipes open, so output goes to a file.
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         done = subprocess.run(
             [str(binaries / program), *arguments],
-            cwd=folder,
-            user=user,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"},
-            stdin=subprocess.DEVNULL,
+            **_as_owner(folder),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -166,6 +171,16 @@ def _run(binaries: Path, folder: Path, program: str, *arguments: str) -> str:
     if done.returncode != 0:
         raise RuntimeError(f"{program} ended with {done.returncode}: {text}")
     return text
+
+
+def _as_owner(folder: Path) -> dict[str, Any]:
+    """How a program of the server is started."""
+    return {
+        "cwd": folder,
+        "user": SYSTEM_USER if os.geteuid() == 0 else None,
+        "env": {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"},
+        "stdin": subprocess.DEVNULL,
+    }
 
 
 def _free_port() -> int:

@@ -205,3 +205,16 @@ LINES: Mapping[str, list[str]] = {
     "load_balancer_log": [str(Line(elb_status="502", second=float(n))) for n in range(24)],
     "postgres_log": STDERR,
 }
+
+
+def _text(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+EXAMPLES: Mapping[str, tuple[bytes, ...]] = {
+    **{kind: (json.dumps(document).encode(),) for kind, document in DOCUMENTS.items()},
+    **{kind: (_text(lines),) for kind, lines in LINES.items()},
+    **{kind: (_text(lines),) for kind, lines in JSON_LINES.items()},
+    "concatenated_log": ("".join(ACCESS).encode(),),
+    "postgres_log": (_text(JSON_LINES["postgres_log"]), _text(LINES["postgres_log"])),
+}

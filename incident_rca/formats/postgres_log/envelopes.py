@@ -18,6 +18,8 @@ _EDGE = re.compile(rb'["\[\]{}]')
 _STRING_END = re.compile(rb'(?:[^"\\]|\\.)*+"', re.DOTALL)
 # What is longer is no entry of a log service (256 KiB is the most that CloudWatch takes).
 LONGEST_ENTRY = 4 << 20
+# Deeper than any entry nests, and than JSON is read.
+DEEPEST = 1000
 _TIMES = ("timestamp", "receiveTimestamp", "time")
 
 Entry = tuple[int, Mapping[str, Any] | None]
@@ -70,6 +72,9 @@ def _objects(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 if mark == 0x7B and start < 0 and above and above[-1] == 0x5B:
                     start, depth = edge.start(), len(above)
                 above.append(mark)
+                if len(above) > DEEPEST:
+                    yield data[:1]
+                    return
             elif above:
                 above.pop()
                 if start >= 0 and len(above) == depth:

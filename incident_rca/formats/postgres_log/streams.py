@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -93,7 +92,10 @@ def open_stream(raw: RawInput) -> Stream:
         case Kind.JSON:
             return Stream(columns.read_json(_numbered(raw.path), clock), 0.001)
         case Kind.CSV:
-            lines = ((n, line.decode("utf-8", "replace")) for n, line in _all_numbered(raw.path))
+            lines = (
+                (n, line.decode("utf-8", "replace"))
+                for n, line in enumerate(lines_of(raw.path), start=1)
+            )
             return Stream(columns.read_csv(lines, clock), 0.001)
         case Kind.ENTRIES:
             return _wrapped(envelopes.entries_of_lines(_numbered(raw.path)), prefix, clock)
@@ -159,15 +161,13 @@ def _first_lines(path: Path) -> list[bytes]:
                 break
     except Truncated:
         pass
-    return [line for line in data.removeprefix(BOM_UTF8).split(b"\n") if line.strip()]
-
-
-def _all_numbered(path: Path) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(lines_of(path), start=1):
-        # An editor may have put its mark in front of the file.
-        yield number, line.removeprefix(BOM_UTF8) if number == 1 else line
+    return [line for line in data.split(b"\n") if line.strip()]
 
 
 def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines that are not empty; a tab alone is an empty line of a statement."""
-    return ((n, line) for n, line in _all_numbered(path) if line.strip() or line[:1] == b"\t")
+    return (
+        (n, line)
+        for n, line in enumerate(lines_of(path), start=1)
+        if line.strip() or line[:1] == b"\t"
+    )

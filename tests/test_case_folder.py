@@ -1,0 +1,170 @@
+"""A case folder touches nothing outside of it, and shows itself to nobody but its owner."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from incident_rca.case import problem_of, read_case
+from incident_rca.demo import prepare_demo
+from incident_rca.errors import BadInput
+from incident_rca.importing import import_files
+from incident_rca.model import RawFile
+from incident_rca.pipeline import analyse_case, build_tables, write_reports
+from incident_rca.settings import Settings
+from incident_rca.verification import verify_case
+from tests.cli.running import refused
+from tests.formats.builders import request, write
+
+SETTINGS = Settings()
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A file that is no business of any case."""
+    return write(tmp_path / "outside.ndjson", *(request(n) for n in range(3)))
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Path:
+    """A new case of one access log."""
+    given = write(tmp_path / "access.ndjson", *(request(n) for n in range(5)))
+    import_files(tmp_path / "INC-1", [given], settings=SETTINGS)
+    return tmp_path / "INC-1"
+
+
+def with_path(case: Path, path: str) -> None:
+    """Makes the case name another raw file, as somebody who means harm would."""
+    manifest = case / "case.json"
+    document = json.loads(manifest.read_text())
+    document["sources"][0]["files"][0]["path"] = path
+    manifest.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../etc/passwd",
+        "raw/../../../etc/passwd",
+        "/etc/passwd",
+        "//etc/passwd",
+        "case.json",
+        "raw",
+        "",
+        "./../x",
+        "raw/../case.json",
+    ],
+)
+def test_a_path_that_leads_elsewhere_is_refused(case: Path, path: str) -> None:
+    with_path(case, path)
+    with pytest.raises(BadInput, match="leads out of the case folder"):
+        read_case(case)
+
+
+@pytest.mark.parametrize("command", ["report", "verify", "import"])
+def test_every_command_refuses_such_a_case(case: Path, command: str, outside: Path) -> None:
+    with_path(case, "../outside.ndjson")
+    more = [outside] if command == "import" else []
+    ran = refused(2, case.parent, command, case, *more)
+    assert "leads out of the case folder" in ran.err
+
+
+@pytest.mark.parametrize("name", ["raw", "tables", "charts", ".spool"])
+def test_a_folder_that_is_a_link_is_refused(case: Path, name: str, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    if (case / name).is_dir():
+        shutil.move(case / name, elsewhere)
+    else:
+        elsewhere.mkdir()
+    (case / name).symlink_to(elsewhere)
+    with pytest.raises(BadInput, match="leads out of the case folder"):
+        analyse_case(case)
+
+
+def test_a_raw_file_that_is_a_link_is_not_read(case: Path, outside: Path) -> None:
+    (raw,) = read_case(case).sources[0].files
+    shutil.copyfile(case / raw.path, outside)
+    (case / raw.path).unlink()
+    (case / raw.path).symlink_to(outside)
+    (check,) = (c for c in verify_case(case) if c.name == raw.path)
+    assert "leads out of the case folder" in check.problem
+    with pytest.raises(Exception, match="leads out of the case folder"):
+        analyse_case(case)
+    (case / "raw" / "inside").symlink_to(case / "case.json")
+    assert "SHA-256" in problem_of(case, RawFile("raw/inside", "0"))
+
+
+def test_nothing_is_written_through_a_link(case: Path, outside: Path, tmp_path: Path) -> None:
+    before = outside.read_bytes()
+    shutil.rmtree(case / "tables")
+    (case / "tables").mkdir()
+    for path in ("tables/gateway.parquet", "tables/made.json", "report.json", "report.html"):
+        (case / path).symlink_to(outside)
+    (case / "raw" / "second.ndjson").symlink_to(tmp_path / "nothing-yet")
+    second = write(tmp_path / "second.ndjson", *(request(n) for n in range(7)))
+    import_files(case, [second], settings=SETTINGS)
+    build_tables(case)
+    write_reports(case, analyse_case(case), with_charts=False)
+    assert outside.read_bytes() == before
+    assert not (tmp_path / "nothing-yet").exists()
+    assert "raw/second-2.ndjson" in [f.path for s in read_case(case).sources for f in s.files]
+
+
+# --- modes --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[0o000, 0o277], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    assert os.umask(before) == request.param
+
+
+def modes(folder: Path) -> set[tuple[bool, str]]:
+    """Whether it is a folder, and the mode, of a folder and all below it."""
+    return {
+        (path.is_dir(), oct(stat.S_IMODE(path.lstat().st_mode)))
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+def imported_and_reported(folder: Path) -> None:
+    given = folder.parent / "access.ndjson"
+    import_files(folder, [given], settings=SETTINGS)
+    shutil.rmtree(folder / "tables")
+    write_reports(folder, analyse_case(folder))
+
+
+def shown(folder: Path) -> None:
+    prepare_demo(folder)
+
+
+@pytest.mark.parametrize("make", [imported_and_reported, shown])
+def test_a_case_is_its_owners_alone(
+    make: Callable[[Path], None], tmp_path: Path, umask: int
+) -> None:
+    os.umask(0o022)
+    write(tmp_path / "access.ndjson", *(request(n) for n in range(5)))
+    os.umask(umask)
+    make(tmp_path / "INC-1")
+    assert modes(tmp_path / "INC-1") == {(True, "0o700"), (False, "0o600")}
+
+
+def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    folder = tmp_path / "shared" / "INC-1"
+    folder.mkdir(parents=True)
+    for path in (folder, folder.parent):
+        path.chmod(0o775)
+    given = write(tmp_path / "access.ndjson", *(request(n) for n in range(5)))
+    given.chmod(0o644)
+    import_files(folder, [given], settings=SETTINGS)
+    assert oct(stat.S_IMODE(folder.stat().st_mode)) == "0o775"
+    assert oct(stat.S_IMODE(folder.parent.stat().st_mode)) == "0o775"
+    assert oct(stat.S_IMODE(given.stat().st_mode)) == "0o644"
+    assert oct(stat.S_IMODE((folder / "case.json").stat().st_mode)) == "0o600"
