@@ -1,8 +1,8 @@
 -- title: The physical lines of an access log, numbered
--- source: duckdb over a file of lines; SET VARIABLE raw_path names it
+-- source: duckdb over files of lines; SET VARIABLE raw_path is the list of them
 -- columns: line, text
 --
--- One physical line is one row, so row_number() is the line's number in the file.
+-- One physical line is one row, so row_number() is the line's number in the file, if it is one.
 CREATE OR REPLACE TEMP VIEW lines AS
 SELECT row_number() OVER () AS line, text
 FROM read_csv(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     import duckdb
 
 USUAL_FORMAT = json_format({name: (key,) for name, key in FLAT_KEYS.items()})
-_OF_A_COPY = json_format({name: (name,) for name in VARIABLES})
-_NOWHERE = ("\ue000",)
+# The keys of what `copy_values` writes.
+VALUES_FORMAT = json_format({name: (name,) for name in VARIABLES})
+# The path of a variable that no line has.
+NOWHERE = ("\ue000",)
 _PLAIN_KEY = re.compile(r"[\w. /:@-]+")
 _INTEGRATION = {"integrationStatus", "integration.integrationStatus"}
 # An arrival that is only known to lie before the log event, by at most an integration's time-out.
@@ -77,13 +79,15 @@ def _read_json(raw: RawInput, path: Path, known: LineFormat | None, *, damage: s
         unread: Iterable[str] = ()
         if known is not None and parsed.unparsed:
             unread = fetch(run_file(session, "access_log_unread.sql"))["text"]
-    if known is not None and any(_is_failure(values_of(known, text.encode())) for text in unread):
+    if known is not None and may_be_failures(known, unread):
         return parse_lines(raw, numbered(path), known, damage=damage)
     return parsed
 
 
-def _is_failure(values: Mapping[str, str] | None) -> bool:
-    return is_request(values) and values is not None and int(values["status"]) >= 500
+def may_be_failures(known: LineFormat, texts: Iterable[str]) -> bool:
+    """Whether one of some lines that are no valid JSON is a failed request all the same."""
+    found = (values_of(known, text.encode()) for text in texts)
+    return any(is_request(v) and int(v["status"]) >= 500 for v in found if v is not None)
 
 
 def parse_lines(
@@ -95,22 +99,31 @@ def parse_lines(
     unparsed. Where the format has no time, a request arrived its latency before its event.
     """
     copy = raw.work / "values.ndjson"
-    from_events = not known.keys.keys() & {"requestTimeEpoch", "requestTime"}
     try:
-        with copy.open("wb") as out:
-            at = 1
-            try:
-                for line in lines:
-                    out.write(b" \n" * (line.number - at))
-                    out.write(_copied(line, known, from_events=from_events) + b"\n")
-                    at = line.number + 1
-            except Truncated as error:
-                damage = damage or str(error)
+        broken = copy_values(lines, known, copy)
         with open_session(raw.work) as session:
-            parsed = _read(session, raw, copy, _OF_A_COPY, known, damage=damage)
+            parsed = _read(session, raw, copy, VALUES_FORMAT, known, damage=damage or broken)
     finally:
         copy.unlink(missing_ok=True)
     return parsed
+
+
+def copy_values(lines: Iterable[NumberedLine], known: LineFormat, copy: Path) -> str:
+    """Writes the values of lines as JSON lines of VALUES_FORMAT; what they broke off by, "" if not.
+
+    Each line keeps its number.
+    """
+    from_events = not known.keys.keys() & {"requestTimeEpoch", "requestTime"}
+    at = 1
+    with copy.open("wb") as out:
+        try:
+            for line in lines:
+                out.write(b" \n" * (line.number - at))
+                out.write(_copied(line, known, from_events=from_events) + b"\n")
+                at = line.number + 1
+        except Truncated as error:
+            return str(error)
+    return ""
 
 
 def _copied(line: NumberedLine, known: LineFormat, *, from_events: bool) -> bytes:
@@ -140,17 +153,9 @@ def _read(
     damage: str,
 ) -> Parsed:
     """The tables of the JSON lines of `path`, whose keys are those of `keys`."""
-    session.execute("SET VARIABLE raw_path = ?", [str(path)])
     _tell(session, raw, known)
     define(session, "error_type.sql")
-    define(session, "access_log_lines.sql")
-    paths = _paths(keys)
-    if paths == USUAL_FORMAT.paths:
-        define(session, "access_log_fields_flat.sql")
-    else:
-        in_order = [_json_path(paths[name]) for name in VARIABLES]
-        session.execute("SET VARIABLE json_paths = ?", [in_order])
-        define(session, "access_log_fields_keys.sql")
+    define_fields(session, [path], keys)
     define(session, "access_log_requests.sql")
     coverage = fetch(run_file(session, "access_log_coverage.sql")).iloc[0]
     gateway = fetch(run_file(session, "access_log_gateway.sql"))
@@ -176,29 +181,48 @@ def _read(
     )
 
 
+def define_fields(
+    session: duckdb.DuckDBPyConnection, paths: Sequence[Path], keys: LineFormat
+) -> None:
+    """Defines the view `fields` over the JSON lines of files, whose keys are those of `keys`."""
+    session.execute("SET VARIABLE raw_path = ?", [[str(path) for path in paths]])
+    define(session, "access_log_lines.sql")
+    of_variables = paths_of(keys)
+    if of_variables == USUAL_FORMAT.paths:
+        define(session, "access_log_fields_flat.sql")
+    else:
+        in_order = [_json_path(of_variables[name]) for name in VARIABLES]
+        session.execute("SET VARIABLE json_paths = ?", [in_order])
+        define(session, "access_log_fields_keys.sql")
+
+
+def knows_of(line_format: LineFormat | None) -> Mapping[str, bool]:
+    """Which facts an absent value proves to be absent, as queries/duckdb/error_type.sql asks."""
+    names = line_format.keys.keys() if line_format else {*VARIABLES}
+    return {
+        "response_type": "error.responseType" in names,
+        "integration_status": bool(names & _INTEGRATION),
+        "backend_status": "integration.status" in names,
+        "error_text": bool(names & {"integration.error", "integrationErrorMessage"}),
+    }
+
+
 def _tell(session: duckdb.DuckDBPyConnection, raw: RawInput, known: LineFormat | None) -> None:
     """Tells the queries what the format could have shown, and what the user said."""
-    names = known.keys.keys() if known else {*VARIABLES}
-    facts = {
-        "knows_response_type": "error.responseType" in names,
-        "knows_integration_status": bool(names & _INTEGRATION),
-        "knows_backend_status": "integration.status" in names,
-        "knows_error_text": bool(names & {"integration.error", "integrationErrorMessage"}),
-    }
-    for variable, value in facts.items():
-        session.execute(f"SET VARIABLE {variable} = ?", [value])
+    for fact, value in knows_of(known).items():
+        session.execute(f"SET VARIABLE knows_{fact} = ?", [value])
     timeout = raw.reading.get("integration_timeout_ms", "")
     session.execute(
         "SET VARIABLE integration_timeout_ms = ?", [int(timeout) if timeout.isdecimal() else None]
     )
 
 
-def _paths(keys: LineFormat) -> dict[str, tuple[str, ...]]:
+def paths_of(keys: LineFormat) -> dict[str, tuple[str, ...]]:
     """A path for each variable; one that the head of a file did not show may have its usual key."""
     used = set(keys.paths.values())
     is_whole = bool(keys.text)
     return {
-        name: keys.paths.get(name, _NOWHERE if is_whole or (key,) in used else (key,))
+        name: keys.paths.get(name, NOWHERE if is_whole or (key,) in used else (key,))
         for name, key in FLAT_KEYS.items()
     }
 
