@@ -4,7 +4,7 @@
 #   make check   every gate that a change must pass
 #   make score   play 500 made incidents and judge what is said of them; SEED=n for others
 #   make oracle  compare our opossum with the library in many random scenarios
-#   make test-system   tests against programs of other packages (apt: prometheus chromium pandoc cmark-gfm)
+#   make test-system   tests against programs of other packages: Prometheus, Chromium, Spark …; .ci/run has the list
 #   make lab    twenty real incidents, re-enacted now, beside what their reports say
 
 .DELETE_ON_ERROR:
@@ -30,7 +30,7 @@ test: $(VENV)/test.stamp $(ORACLE)/npm.stamp
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # Needs what no registry of Python has: tests/system/conftest.py says what is missing.
-test-system: $(VENV)/test.stamp
+test-system: $(VENV)/system.stamp
 	$(BIN)/python -m pytest tests/system
 
 # `test` runs last, so that its closing line is the last thing to read; tests/test_readme.py is in it.
@@ -112,6 +112,11 @@ $(VENV)/test.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 	@echo "installing incident-rca and what its tests need"
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
 	@touch $(VENV)/run.stamp $@
+
+$(VENV)/system.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
+	@echo "installing incident-rca and what its tests against other programs need"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[spark,test]'
+	@touch $(VENV)/run.stamp $(VENV)/test.stamp $@
 
 $(VENV)/dev.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 	@echo "installing incident-rca and what its gates need"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +12,20 @@ import typer
 
 from incident_rca.cli.import_files import AccessLogFormat
 from incident_rca.cli.rollup_options import (
+    Account,
+    Database,
     DryRun,
     EngineName,
     EngineOption,
+    EngineTimeout,
     ForceRollup,
+    Master,
     MaxBytes,
     Out,
     Places,
+    Results,
+    Service,
+    Workgroup,
 )
 from incident_rca.cli.terminal import (
     Config,
@@ -34,8 +43,10 @@ from incident_rca.cli.terminal import (
 from incident_rca.errors import BadSettings, ExitCode
 
 if TYPE_CHECKING:
+    from incident_rca.model.services import AwsAccount, GatewayStage
     from incident_rca.rollup import Engine, Plan
     from incident_rca.rollup.rollup_file import Written
+    from incident_rca.sources.tally import Tally
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "PB": 10**15}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGTP]?B?)", re.IGNORECASE)
@@ -51,6 +62,12 @@ def rollup(
     access_log_format: AccessLogFormat = "",
     max_bytes: MaxBytes = "",
     dry_run: DryRun = False,
+    master: Master = "",
+    account: Account = "",
+    workgroup: Workgroup = "primary",
+    database: Database = "default",
+    results: Results = "",
+    timeout: EngineTimeout = 1800.0,
     config: Config = None,
     force: ForceRollup = False,
     as_json: Json = False,
@@ -72,29 +89,92 @@ def rollup(
     window = window_of(start, end, loaded, tz, force=force)
     if into.exists() and not (force or dry_run):
         raise BadSettings(f"{into}: is there already", hint="name another --out, or give --force")
-    clock = SystemClock()
-    made = _engine(engine, places)
     asked = Asked(line_format=given_format(access_log_format), window=window)
-    plan = made.plan(asked)
-    say(_cost(plan), quiet=quiet)
-    _hold_to(plan, most_bytes)
-    if dry_run:
-        for statement in plan.statements:
-            typer.echo(statement)
-        return
-    with progress(quiet=quiet) as step:
-        step(f"{made.name} counts")
-        written = write_rollup(into, made, asked, plan, asked_at=clock.now())
+    service = Service(
+        master=master, account=account, workgroup=workgroup, database=database, results=results,
+        timeout=timeout,
+    )  # fmt: skip
+    with _opened(engine, places, service, loaded.settings.services.aws) as made:
+        plan = made.plan(asked)
+        say(_cost(plan), quiet=quiet)
+        _hold_to(plan, most_bytes)
+        if dry_run:
+            for statement in plan.statements:
+                typer.echo(statement)
+            return
+        with progress(quiet=quiet) as step:
+            step(f"{made.name} counts")
+            written = write_rollup(into, made, asked, plan, asked_at=SystemClock().now())
     if as_json:
         print_json(_as_json(into, made, plan, written))
     _tell(into, written, quiet=quiet)
     raise typer.Exit(_exit_code(written))
 
 
-def _engine(name: EngineName, places: list[str]) -> Engine:
-    from incident_rca.rollup.local_files import LocalFiles
+@contextmanager
+def _opened(
+    name: EngineName, places: list[str], service: Service, accounts: Sequence[AwsAccount]
+) -> Iterator[Engine]:
+    """The engine over the places; raises BadSettings where it is not for such places."""
+    if name is EngineName.DUCKDB:
+        from incident_rca.rollup.local_files import LocalFiles
 
-    return LocalFiles(tuple(map(Path, places)), name=str(name))
+        yield LocalFiles(tuple(map(Path, places)))
+    elif name is EngineName.SPARK:
+        from incident_rca.rollup import spark
+
+        with spark.opened(tuple(places), service.master) as engine:
+            yield engine
+    elif len(places) > 1:
+        raise BadSettings(f"--engine {name} takes one place", hint="make one file of each")
+    elif name is EngineName.ATHENA:
+        from incident_rca.rollup import athena
+
+        where = athena.Where(
+            place=places[0],
+            workgroup=service.workgroup,
+            database=service.database,
+            results=service.results,
+        )
+        with athena.opened(_account(accounts, service.account), where, _tally(service)) as engine:
+            yield engine
+    else:
+        from incident_rca.rollup.insights import Insights
+
+        account = _account(accounts, service.account)
+        yield Insights(account, _stage(places[0]), _tally(service))
+
+
+def _tally(service: Service) -> Tally:
+    from incident_rca.cli.clock import SystemClock
+    from incident_rca.sources.tally import Tally
+
+    tally = Tally(SystemClock(), again="ask again")
+    tally.begin(service.timeout)
+    return tally
+
+
+def _account(accounts: Sequence[AwsAccount], name: str) -> AwsAccount:
+    """The account of that name, or the first, or none but boto3's own chain."""
+    from incident_rca.model.services import AwsAccount
+
+    named = [account for account in accounts if name in ("", account.name)]
+    if not named and name:
+        known = ", ".join(account.name for account in accounts) or "none"
+        raise BadSettings(f"--account {name!r}: the settings name {known}", hint="see [[aws]]")
+    return named[0] if named else AwsAccount()
+
+
+def _stage(place: str) -> GatewayStage:
+    from incident_rca.settings_document import Unfit
+    from incident_rca.settings_values import stages
+
+    try:
+        return stages([place])[0]
+    except Unfit as error:
+        raise BadSettings(
+            f"{place!r} is no stage", hint="write rest:a1b2c3/prod or http:a1b2c3/$default"
+        ) from error
 
 
 def _bytes(text: str) -> int:

@@ -177,7 +177,11 @@ def _damage(file: _File) -> str:
 
 
 def _lacks(request: Mapping[str, Any], foot: Mapping[str, Any]) -> tuple[str, ...]:
-    lacks = [*request.get("lacks", ()), "a rollup has no ids of requests, and whole seconds"]
+    lacks = [
+        *request.get("lacks", ()),
+        *foot.get("lacks", ()),
+        "a rollup has no ids of requests, and whole seconds",
+    ]
     if failures := foot.get("unread_failures", 0):
         lacks.append(f"{failures:,} lines that no engine could read may tell of failed requests")
     return tuple(lacks)
@@ -185,7 +189,7 @@ def _lacks(request: Mapping[str, Any], foot: Mapping[str, Any]) -> tuple[str, ..
 
 def _types(file: _File, knows: Mapping[str, bool], raw: RawInput) -> dict[Any, str | None]:
     """The error type of what the rows say of errors, each once."""
-    facts = sorted({row.facts for _, row in file.rows})
+    facts = sorted({row.facts for _, row in file.rows if row.requests})
     names = ("response_type", "integration_status", "backend_status")
     rows = [
         {
@@ -207,7 +211,8 @@ def _counts(file: _File, types: Mapping[Any, str | None]) -> Iterator[dict[str, 
     """One row a second, route, status and type."""
     groups: dict[tuple[Any, ...], list[tuple[int, _Row]]] = {}
     for number, row in file.rows:
-        key = (row.second, row.method, row.route, row.status, types[row.facts] or "")
+        kind = types[row.facts] if row.requests else None
+        key = (row.second, row.method, row.route, row.status, kind or "")
         groups.setdefault(key, []).append((number, row))
     for (second, method, route, status, kind), rows in sorted(groups.items()):
         latencies: Counter[int] = Counter()
@@ -231,7 +236,7 @@ def _counts(file: _File, types: Mapping[Any, str | None]) -> Iterator[dict[str, 
 def _failures(file: _File, types: Mapping[Any, str | None]) -> Iterator[dict[str, Any]]:
     """One row a failed request: those of one row of the file differ by their latency at most."""
     for number, row in file.rows:
-        if row.status < 500:
+        if row.status < 500 or not row.requests:
             continue
         latencies: list[int | None] = []
         for bucket, requests in row.latency_buckets:

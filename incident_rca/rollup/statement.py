@@ -31,6 +31,21 @@ def athena_statement(
     return _statement("trino", fields, seconds)
 
 
+def athena_table(table: str, location: str, *, form: str, first: str, unit: str) -> str:
+    """The table of a place's lines; its partitions have names of a form, or it has none."""
+    projected = "rollup/table_partitions.athena.sql"
+    # In a quoted text of Hive a quotation mark stands behind a backslash.
+    escaped = form.replace("'", "\\'")
+    values = {"location": location, "form": escaped, "first": first, "unit": unit}
+    return _filled(
+        "rollup/table.athena.sql",
+        table=table,
+        location=location,
+        partitioned="PARTITIONED BY (stretch string)\n" if form else "",
+        projected=f"\n{_filled(projected, **values, stretch='{stretch}')}" if form else "",
+    )
+
+
 def _statement(dialect: str, fields: str, seconds: tuple[int, int]) -> str:
     return _filled(
         "rollup/statement.sql",
@@ -55,6 +70,8 @@ def without_header(name: str) -> str:
 # --- how a variable is read -----------------------------------------------------------------------
 
 Read = Callable[[LineFormat, str], str]
+# Athena has ended a line at a carriage return.
+_SPARK_LINE = r"trim(BOTH ' \t\r' FROM text)"
 
 
 def _columns(line_format: LineFormat, read: Read) -> str:
@@ -76,7 +93,7 @@ def _of_spark(line_format: LineFormat, variable: str) -> str:
     if not group:
         return json or "CAST(NULL AS STRING)"
     pattern = _spark_text(_pattern(line_format))
-    matched = f"nullif(trim(BOTH ' \"' FROM regexp_extract(trim(text), {pattern}, {group})), '')"
+    matched = f"nullif(trim(BOTH ' \"' FROM regexp_extract({_SPARK_LINE}, {pattern}, {group})), '')"
     return f"CASE WHEN document IS NOT NULL THEN {json} ELSE {matched} END" if json else matched
 
 

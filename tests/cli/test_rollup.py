@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.running import refused, run
-from tests.formats.builders import request, write
+from tests.formats.builders import START, request, write
+from tests.rollup.athena_server import Service, running_athena
+from tests.sources.gateway_scene import GROUP, STAGE, no_way_out, requests, running_stage
 
 RAW = Path(__file__).parents[2] / "samples" / "inc-2847" / "raw"
 
@@ -89,3 +93,76 @@ def test_a_place_without_a_log(tmp_path: Path, place: str) -> None:
     ran = run(tmp_path, "rollup", place)
     assert ran.code == 2 and place in ran.errors[0]
     assert not list(tmp_path.glob("*rollup*"))
+
+
+# --- other engines, behind a local service --------------------------------------------------------
+
+HOUR = ("--from", "2026-01-15T14:00Z", "--to", "2026-01-15T15:00Z")
+
+
+@pytest.fixture
+def aws(tmp_path: Path) -> Mapping[str, str]:
+    environ: dict[str, str] = {}
+    no_way_out(environ.__setitem__, tmp_path)
+    return environ
+
+
+@pytest.fixture
+def athena(tmp_path: Path) -> Iterator[Service]:
+    """Athena with an hour of a log, named by the settings."""
+    with running_athena() as service:
+        service.clear()
+        text = "".join(f"{request(n * 0.7, status=502)}\n" for n in range(200))
+        service.bucket.put("gw/2026/01/15/14/a.gz", gzip.compress(text.encode(), mtime=0), START)
+        named = f'[[aws]]\nregion = "eu-west-1"\nendpoint = "{service.url}"\n'
+        (tmp_path / "incident-rca.toml").write_text(named)
+        yield service
+
+
+def test_athena_says_the_cost_and_counts(
+    athena: Service, aws: Mapping[str, str], tmp_path: Path
+) -> None:
+    ask = ("rollup", "s3://logs/gw", "--engine", "athena", *HOUR)
+    size = len(athena.bucket.objects["gw/2026/01/15/14/a.gz"].body)
+    dry = run(tmp_path, *ask, "--dry-run", **aws)
+    assert dry.code == 0 and "CREATE EXTERNAL TABLE" in dry.out and "count(*)" in dry.out.lower()
+    assert f"Reads {size / 1000:.3g} KB, $0.0001" in dry.err
+    refusal = run(tmp_path, *ask, "--max-bytes", str(size - 1), **aws)
+    assert refusal.code == 2 and "--max-bytes" in refusal.errors[0]
+    assert "StartQueryExecution" not in athena.actions()
+    ran = run(tmp_path, *ask, "--max-bytes", str(size), "--json", **aws)
+    assert ran.code == 0, ran.err
+    answer = json.loads(ran.out)
+    assert (answer["requests"], answer["bytes"]) == (200, size)
+    assert run(tmp_path, "import", "INC-1", answer["file"]).code == 0
+    assert run(tmp_path, "report", "INC-1", "--no-charts", "--no-page").code == 0
+    report = json.loads((tmp_path / "INC-1" / "report.json").read_text())
+    assert report["impact"]["failed_requests"] == 200
+
+
+def test_insights_cannot_know_before_how_much_it_reads(
+    aws: Mapping[str, str], tmp_path: Path
+) -> None:
+    with running_stage() as service:
+        service.put(GROUP, [(r.written_ms, r.json()) for r in requests(500)])
+        named = f'[[aws]]\nname = "shop"\nregion = "eu-west-1"\nendpoint = "{service.url}"\n'
+        (tmp_path / "incident-rca.toml").write_text(named)
+        ask = ("rollup", STAGE.text, "--engine", "insights", "--account", "shop", *HOUR)
+        assert run(tmp_path, *ask, "--max-bytes", "1TB", **aws).code == 2
+        ran = run(tmp_path, *ask, "--json", **aws)
+    assert ran.code == 0 and "$0.005 for each GB" in ran.err, ran.err
+    assert json.loads(ran.out)["requests"] == 500
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("rest:a1b2c3", "--engine", "insights"),
+        ("/tmp/log", "--engine", "athena"),
+        ("s3://logs/gw", "s3://logs/other", "--engine", "athena"),
+        ("s3://logs/gw", "--engine", "athena", "--account", "nobody"),
+        ("s3://logs/gw", "--engine", "athena", "--database", "a-b"),
+    ],
+)
+def test_a_place_that_is_not_for_its_engine(given: tuple[str, ...], tmp_path: Path) -> None:
+    refused(2, tmp_path, "rollup", *given, *HOUR)

@@ -24,11 +24,10 @@ NESTED = (
 
 @dataclass(frozen=True)
 class Log:
-    """A log's lines and its stage's format; `engines_differ` says why Spark's rollup is another."""
+    """A log's lines, and its stage's format where that is given."""
 
     lines: tuple[str | bytes, ...]
     format: str = ""
-    engines_differ: str = ""
 
     def written(self, folder: Path, name: str) -> Path:
         return write(folder / f"{name}.log", *self.lines)
