@@ -9,7 +9,7 @@
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: bench check check-readme check-wheel clean demo format lab lint oracle score test test-system types
+.PHONY: bench bench-rollup check check-readme check-wheel clean demo format lab lint oracle score test test-system types
 
 SHELL := /bin/sh
 VENV := .venv
@@ -79,6 +79,10 @@ lab: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	$(BIN)/python bench/run.py
+
+# How much of a log an engine counts in a second of a core, and what 1 and 100 TB would cost.
+bench-rollup: $(VENV)/system.stamp
+	$(BIN)/python bench/rollup_rates.py
 
 score: $(VENV)/test.stamp
 	$(BIN)/python score/run.py

@@ -9,39 +9,53 @@ WITH numbers AS (
     CASE
       WHEN response_latency RLIKE '^[0-9]{1,9}([.][0-9]{1,9})?$'
       THEN TRY_CAST(response_latency AS DOUBLE)
-    END AS latency_1,
-    CASE
       WHEN integration_latency RLIKE '^[0-9]{1,9}([.][0-9]{1,9})?$'
       THEN TRY_CAST(integration_latency AS DOUBLE)
-    END AS latency_2,
-    CASE
       WHEN integration_latency_ms RLIKE '^[0-9]{1,9}([.][0-9]{1,9})?$'
       THEN TRY_CAST(integration_latency_ms AS DOUBLE)
-    END AS latency_3,
+    END AS latency_ms
+  FROM fields
+), known AS (
+  SELECT
+    *,
     CASE
-      WHEN request_time RLIKE '^[0-9]{1,2}/[A-Z][a-z]{2}/[0-9]{4}:([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9] [+-][0-9]{4}$'
-      THEN request_time
-    END AS clock,
-    CONCAT(
-      COALESCE(COALESCE(NULLIF(integration_error_message, '-'), ''), ''),
-      ' ',
-      COALESCE(
-        COALESCE(NULLIF(NULLIF(integration_error, integration_error_message), '-'), ''),
-        ''
-      ),
-      ' ',
-      COALESCE(
+      WHEN epoch BETWEEN 946684800000 AND 4102444800000
+      THEN CAST(FLOOR(CAST(epoch AS DOUBLE) / 1e3) AS BIGINT)
+      WHEN epoch BETWEEN 946684800 AND 4102444800
+      THEN epoch
+    END AS epoch_second,
+    CASE
+      WHEN code >= 400
+      THEN CONCAT(
+        COALESCE(COALESCE(NULLIF(integration_error_message, '-'), ''), ''),
+        ' ',
         COALESCE(
-          NULLIF(error_message, '-'),
-          NULLIF(REPLACE(TRIM(error_message_string), '"', ''), '-'),
+          COALESCE(NULLIF(NULLIF(integration_error, integration_error_message), '-'), ''),
           ''
         ),
-        ''
-      ),
-      ' ',
-      COALESCE(COALESCE(NULLIF(authorizer_error, '-'), ''), '')
-    ) AS said
-  FROM fields
+        ' ',
+        COALESCE(
+          COALESCE(
+            NULLIF(error_message, '-'),
+            NULLIF(REPLACE(TRIM(error_message_string), '"', ''), '-'),
+            ''
+          ),
+          ''
+        ),
+        ' ',
+        COALESCE(COALESCE(NULLIF(authorizer_error, '-'), ''), '')
+      )
+    END AS said
+  FROM numbers
+), dated AS (
+  SELECT
+    *,
+    CASE
+      WHEN epoch_second IS NULL
+      AND request_time RLIKE '^[0-9]{1,2}/[A-Z][a-z]{2}/[0-9]{4}:([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9] [+-][0-9]{4}$'
+      THEN request_time
+    END AS clock
+  FROM known
 ), clocks AS (
   SELECT
     *,
@@ -77,16 +91,13 @@ WITH numbers AS (
     (
       CAST(NULLIF(REGEXP_EXTRACT(clock, '[+-]([0-9]{2})[0-9]{2}$'), '') AS BIGINT) * 3600 + CAST(NULLIF(REGEXP_EXTRACT(clock, '[+-][0-9]{2}([0-9]{2})$'), '') AS BIGINT) * 60
     ) * CASE WHEN clock RLIKE ' [-][0-9]{4}$' THEN -1 ELSE 1 END AS zone_seconds
-  FROM numbers
+  FROM dated
 ), typed AS (
   SELECT
     text,
-    CASE
-      WHEN epoch BETWEEN 946684800000 AND 4102444800000
-      THEN CAST(FLOOR(CAST(epoch AS DOUBLE) / 1e3) AS BIGINT)
-      WHEN epoch BETWEEN 946684800 AND 4102444800
-      THEN epoch
-      ELSE DATEDIFF(
+    COALESCE(
+      epoch_second,
+      DATEDIFF(
         DAY,
         CAST('1970-01-01' AS DATE),
         TRY_CAST(CONCAT(
@@ -104,7 +115,7 @@ WITH numbers AS (
           )
         ) AS DATE)
       ) * 86400 + second_of_day - zone_seconds
-    END AS second,
+    ) AS second,
     COALESCE(
       NULLIF(http_method, '-'),
       CASE WHEN NOT NULLIF(event_type, '-') IS NULL THEN 'WS' END,
@@ -113,7 +124,7 @@ WITH numbers AS (
     ) AS method,
     COALESCE(resource_path, REGEXP_REPLACE(route_key, '^[A-Z]+ /', '/'), `path`) AS route,
     code,
-    COALESCE(latency_1, latency_2, latency_3) AS latency_ms,
+    latency_ms,
     NOT route_key IS NULL AND NULLIF(event_type, '-') IS NULL AS is_http_api,
     COALESCE(NULLIF(UPPER(response_type), '-'), '-') AS response_type,
     COALESCE(NULLIF(service_status, '-'), NULLIF(integration_service_status, '-'), '-') AS integration_status,

@@ -20,18 +20,37 @@ WITH numbers AS (
         *,
         CASE WHEN regexp_matches(epoch_ms, '^[0-9]{9,13}$') THEN TRY_CAST(epoch_ms AS BIGINT) END AS epoch,
         CASE WHEN regexp_matches(status, '^[0-9]{1,5}$') THEN TRY_CAST(status AS BIGINT) END AS code,
-        CASE WHEN regexp_matches(response_latency, '^[0-9]{1,9}([.][0-9]{1,9})?$') THEN TRY_CAST(response_latency AS DOUBLE) END AS latency_1,
-        CASE WHEN regexp_matches(integration_latency, '^[0-9]{1,9}([.][0-9]{1,9})?$') THEN TRY_CAST(integration_latency AS DOUBLE) END AS latency_2,
-        CASE WHEN regexp_matches(integration_latency_ms, '^[0-9]{1,9}([.][0-9]{1,9})?$') THEN TRY_CAST(integration_latency_ms AS DOUBLE) END AS latency_3,
-        CASE WHEN regexp_matches(request_time, '^[0-9]{1,2}/[A-Z][a-z]{2}/[0-9]{4}:([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9] [+-][0-9]{4}$')
-            THEN request_time END AS clock,
-        concat(
+        CASE
+            WHEN regexp_matches(response_latency, '^[0-9]{1,9}([.][0-9]{1,9})?$') THEN TRY_CAST(response_latency AS DOUBLE)
+            WHEN regexp_matches(integration_latency, '^[0-9]{1,9}([.][0-9]{1,9})?$') THEN TRY_CAST(integration_latency AS DOUBLE)
+            WHEN regexp_matches(integration_latency_ms, '^[0-9]{1,9}([.][0-9]{1,9})?$') THEN TRY_CAST(integration_latency_ms AS DOUBLE)
+        END AS latency_ms
+    FROM fields
+),
+known AS (
+    SELECT
+        *,
+        CASE
+            WHEN epoch BETWEEN 946684800000 AND 4102444800000 THEN CAST(floor(CAST(epoch AS DOUBLE) / 1e3) AS BIGINT)
+            WHEN epoch BETWEEN 946684800 AND 4102444800 THEN epoch
+        END AS epoch_second,
+        CASE WHEN code >= 400 THEN concat(
             coalesce(nullif(integration_error_message, '-'), ''), ' ',
             coalesce(nullif(nullif(integration_error, integration_error_message), '-'), ''), ' ',
             coalesce(nullif(error_message, '-'), nullif(replace(trim(error_message_string), '"', ''), '-'), ''), ' ',
             coalesce(nullif(authorizer_error, '-'), '')
-        ) AS said
-    FROM fields
+        ) END AS said
+    FROM numbers
+),
+dated AS (
+    SELECT
+        *,
+        CASE
+            WHEN epoch_second IS NULL
+                AND regexp_matches(request_time, '^[0-9]{1,2}/[A-Z][a-z]{2}/[0-9]{4}:([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9] [+-][0-9]{4}$')
+            THEN request_time
+        END AS clock
+    FROM known
 ),
 clocks AS (
     SELECT
@@ -49,22 +68,21 @@ clocks AS (
         (CAST(nullif(regexp_extract(clock, '[+-]([0-9]{2})[0-9]{2}$', 1), '') AS BIGINT) * 3600
             + CAST(nullif(regexp_extract(clock, '[+-][0-9]{2}([0-9]{2})$', 1), '') AS BIGINT) * 60)
             * CASE WHEN regexp_matches(clock, ' [-][0-9]{4}$') THEN -1 ELSE 1 END AS zone_seconds
-    FROM numbers
+    FROM dated
 ),
 typed AS (
     SELECT
         text,
-        CASE
-            WHEN epoch BETWEEN 946684800000 AND 4102444800000 THEN CAST(floor(CAST(epoch AS DOUBLE) / 1e3) AS BIGINT)
-            WHEN epoch BETWEEN 946684800 AND 4102444800 THEN epoch
-            ELSE date_diff(
+        coalesce(
+            epoch_second,
+            date_diff(
                 'day', CAST('1970-01-01' AS DATE),
                 TRY_CAST(concat(
                     year_of_date, '-', month_of_year, '-',
                     CASE WHEN length(day_of_month) = 1 THEN concat('0', day_of_month) ELSE day_of_month END
                 ) AS DATE)
             ) * 86400 + second_of_day - zone_seconds
-        END AS second,
+        ) AS second,
         coalesce(
             nullif(http_method, '-'),
             CASE WHEN nullif(event_type, '-') IS NOT NULL THEN 'WS' END,
@@ -73,7 +91,7 @@ typed AS (
         ) AS method,
         coalesce(resource_path, regexp_replace(route_key, '^[A-Z]+ /', '/'), "path") AS route,
         code,
-        coalesce(latency_1, latency_2, latency_3) AS latency_ms,
+        latency_ms,
         route_key IS NOT NULL AND nullif(event_type, '-') IS NULL AS is_http_api,
         coalesce(nullif(upper(response_type), '-'), '-') AS response_type,
         coalesce(nullif(service_status, '-'), nullif(integration_service_status, '-'), '-') AS integration_status,
