@@ -1,4 +1,4 @@
-"""`make bench-rollup`: what a rollup costs in processor time, and from it what 1 and 100 TB would cost.
+"""`make bench-rollup`: what a rollup costs in processor time, and so what 1 and 100 TB would cost.
 
 Wall time says nothing on a shared machine, so processor seconds are measured, and on logs of two
 sizes: their difference leaves out what starting costs. The plan is arithmetic from these rates and
@@ -32,7 +32,7 @@ from incident_rca.rollup.spark import Spark, opened
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "build" / "rollup.json"
-SIZES = (100_000, 500_000)
+SIZES = (50_000, 250_000)
 SEED = 1
 TERABYTE = 1e12
 CORES = 16

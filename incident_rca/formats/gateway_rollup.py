@@ -26,10 +26,11 @@ from typing import Any
 import msgspec
 
 from incident_rca.errors import BadInput
+from incident_rca.formats.cloudwatch_messages import window_in
 from incident_rca.formats.error_types import error_types_of
 from incident_rca.formats.lines import Truncated, lines_of, object_of
 from incident_rca.formats.logs_insights_rows import BUCKET_GROWTH, HIGHEST_BUCKET
-from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of, utc_instant
+from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of
 from incident_rca.model import System, TimeWindow
 
 SERVICE = "incident_rca_rollup"
@@ -114,7 +115,6 @@ def parse(raw: RawInput) -> Parsed:
     foot = file.foot or {}
     types = _types(file, request.get("knows", {}), raw)
     unread = foot.get("unread", 0)
-    window = request.get("window")
     return Parsed(
         frames={
             "gateway": frame_of("gateway", _counts(file, types), raw),
@@ -123,7 +123,7 @@ def parse(raw: RawInput) -> Parsed:
         rows=len(file.rows),
         unparsed=file.unparsed + unread,
         damage=_damage(file),
-        asked=TimeWindow(*map(utc_instant, (window["start"], window["end"]))) if window else None,
+        asked=window_in(request),
         covered=_covered(file),
         resolution_seconds=1.0,
         query=str(request.get("statement", "")),

@@ -90,7 +90,6 @@ def opened(places: tuple[str, ...], master: str) -> Iterator[Spark]:
         # pyspark warns of versions of pandas, which takes no part in this.
         warnings.simplefilter("ignore")
         session = builder.getOrCreate()
-        session.sparkContext.setLogLevel("ERROR")
     try:
         yield Spark(session, places)
     finally:

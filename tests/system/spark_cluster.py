@@ -11,18 +11,19 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pyspark
-
-HOME = Path(pyspark.__file__).parent
+_INSTALLED = find_spec("pyspark")
+assert _INSTALLED is not None and _INSTALLED.origin is not None, "make test-system installs it"
+HOME = Path(_INSTALLED.origin).parent
 WORKERS = 2
 # Java starts slowly on a busy machine.
 LONGEST_START_SECONDS = 400
 # Java that runs for a minute has no use for its best compiler.
 JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-# One core a worker, and the least memory that an executor takes; the tests' tables are small.
+# Each application has one core of each worker, and executors of the least memory: two fit in.
 DEFAULTS = f"""
 spark.driver.bindAddress 127.0.0.1
 spark.driver.host 127.0.0.1
@@ -70,7 +71,7 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
         cluster = Cluster(f"spark://127.0.0.1:{port}", f"http://127.0.0.1:{page}", environ)
         for number in range(WORKERS):
             own = folder / f"worker-{number}"
-            what = (*place, "--cores", "1", "--memory", "600m", "--work-dir", str(own))
+            what = (*place, "--cores", "2", "--memory", "1200m", "--work-dir", str(own))
             stack.enter_context(
                 _running("worker.Worker", (*what, cluster.master), own.with_suffix(".log"), environ)
             )
