@@ -5,7 +5,7 @@
 #   make score   play 500 made incidents and judge what is said of them; SEED=n for others
 #   make oracle  compare our opossum with the library in many random scenarios
 #   make faults  kill, fill, stall and interrupt real commands; SEED=n other moments, SHARE=0.1 fewer
-#   make test-system   tests against programs of other packages (apt: prometheus chromium pandoc cmark-gfm)
+#   make test-system   tests against programs of other packages: Prometheus, Chromium, Spark …; .ci/run has the list
 #   make fuzz    look for bytes that break a reader, MINUTES=n each; TARGETS="lint case" for some
 #   make test-lowest, test-newest   all tests with other versions than the pinned ones
 #   make audit   the pinned versions against the advisories that are known
@@ -14,7 +14,7 @@
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: audit bench check check-readme check-wheel clean demo faults format fuzz lab lint oracle score soak \
+.PHONY: audit bench bench-rollup check check-readme check-wheel clean demo faults format fuzz lab lint oracle score soak \
   test test-lowest test-newest test-system types
 
 SHELL := /bin/sh
@@ -36,7 +36,7 @@ test: $(VENV)/test.stamp $(ORACLE)/npm.stamp
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # Needs what no registry of Python has: tests/system/conftest.py says what is missing.
-test-system: $(VENV)/test.stamp
+test-system: $(VENV)/system.stamp
 	$(BIN)/python -m pytest tests/system
 
 # In an environment of its own, with the lowest versions that pyproject.toml allows.
@@ -108,6 +108,10 @@ lab: $(VENV)/test.stamp
 bench: $(VENV)/bench.stamp
 	$(BIN)/python bench/run.py
 
+# How much of a log an engine counts in a second of a core, and what 1 and 100 TB would cost.
+bench-rollup: $(VENV)/system.stamp
+	$(BIN)/python bench/rollup_rates.py
+
 score: $(VENV)/test.stamp
 	$(BIN)/python score/run.py
 
@@ -159,6 +163,11 @@ $(VENV)/bench.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 $(VENV)/fuzz.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 	@echo "installing incident-rca and what fuzzing it needs"
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]'
+	@touch $(VENV)/run.stamp $(VENV)/test.stamp $@
+
+$(VENV)/system.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
+	@echo "installing incident-rca and what its tests against other programs need"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[spark,test]'
 	@touch $(VENV)/run.stamp $(VENV)/test.stamp $@
 
 $(VENV)/dev.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt

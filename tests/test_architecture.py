@@ -22,7 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "incident_rca"
 
 SDKS = ("boto3", "botocore", "psycopg", "datadog_api_client")
-HEAVY = (*SDKS, "duckdb", "pandas", "scipy", "numpy", "postgast", "google", "vl_convert", "altair")
+HEAVY = (
+    *(*SDKS, "duckdb", "pandas", "scipy", "numpy", "postgast", "google", "vl_convert", "altair"),
+    *("pyspark", "py4j", "sqlglot"),
+)
 LIMIT_OF_MODULE = 400
 LIMIT_OF_FUNCTION = 60
 

@@ -28,6 +28,7 @@ from incident_rca.cli import (
     plain_signs,
     record,
     report,
+    rollup,
     run,
     stats,
     timeline,
@@ -59,6 +60,7 @@ app.command("locks")(locks.locks)
 app.command("run")(run.run)
 app.command("collect")(collect.collect)
 app.command("import")(import_files.import_files)
+app.command("rollup")(rollup.rollup)
 app.command("report")(report.report)
 app.command("timeline")(timeline.timeline)
 app.command("explain")(explain.explain)

@@ -52,7 +52,7 @@ from incident_rca.formats.insights_answer import (
 from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of
 from incident_rca.model import System
 
-_BY_EVENT = "counts stand at the second in which a request ended, not at its arrival"
+BY_EVENT = "counts stand at the second in which a request ended, not at its arrival"
 
 
 def recognises(head: Head) -> bool:
@@ -118,7 +118,7 @@ def parse(raw: RawInput) -> Parsed:
         resolution_seconds=gateway.bin_seconds_of(rows, answer),
         query=answer.query or raw.query,
         console=answer.console,
-        lacks=() if _is_by_arrival(answer, role) else (_BY_EVENT,),
+        lacks=() if _is_by_arrival(answer, role) else (BY_EVENT,),
     )
 
 

@@ -98,7 +98,7 @@ def key_of(cells: Mapping[str, str]) -> Key | None:
     """When, what and with which status; None where the row does not say."""
     bin_name = "second" if "second" in cells else next((n for n, _ in bins_in(cells)), "")
     method, route = method_and_route(cells)
-    status = _whole(_value(cells, "status"))
+    status = _whole(value_of(cells, "status"))
     try:
         second = instant_of(cells.get(bin_name, ""))
     except ValueError:
@@ -119,16 +119,17 @@ def method_and_route(cells: Mapping[str, str]) -> tuple[str | None, str | None]:
     >>> method_and_route({"routeKey": "GET /items/{id}"})
     ('GET', '/items/{id}')
     """
-    method, route = _value(cells, "method"), _value(cells, "route")
+    method, route = value_of(cells, "method"), value_of(cells, "route")
     verb, blank, path = (route or "").partition(" ")
     is_key = bool(blank) and path.startswith("/") and verb.isupper()
     if method in (None, "-"):
-        known = "WS" if _value(cells, "event_type") else is_key and verb
+        known = "WS" if value_of(cells, "event_type") else is_key and verb
         method = known or method
     return method, path if is_key else route
 
 
-def _value(cells: Mapping[str, str], alias: str) -> str | None:
+def value_of(cells: Mapping[str, str], alias: str) -> str | None:
+    """A column by its alias or its variable's own name; None where it is absent or `-`."""
     found = next((cells[name] for name in _NAMES[alias] if name in cells), None)
     return None if found == "-" and alias not in ("method", "route") else found
 
@@ -142,12 +143,16 @@ def _whole(text: str | None) -> int | None:
     return int(number) if number.is_integer() and abs(number) < 2**53 else None
 
 
+def bucket_of(cells: Mapping[str, str]) -> int | None:
+    """The number of a latency bucket; None where it is none."""
+    bucket = _whole(cells.get("latency_bucket"))
+    return bucket if bucket is not None and 0 <= bucket <= HIGHEST_BUCKET else None
+
+
 def _bound_ms(cells: Mapping[str, str]) -> int | None:
     """The upper bound of a latency bucket."""
-    bucket = _whole(cells.get("latency_bucket"))
-    if bucket is None or not 0 <= bucket <= HIGHEST_BUCKET:
-        return None
-    return math.floor(BUCKET_GROWTH**bucket)
+    bucket = bucket_of(cells)
+    return None if bucket is None else math.floor(BUCKET_GROWTH**bucket)
 
 
 def _types(
@@ -163,8 +168,8 @@ def _types(
     rows = [
         {
             "status": key[3],
-            "message": _value(cells, "error_text") or ("" if knows["error_text"] else None),
-            **{fact: _value(cells, fact) for fact in facts},
+            "message": value_of(cells, "error_text") or ("" if knows["error_text"] else None),
+            **{fact: value_of(cells, fact) for fact in facts},
         }
         for _, key, _, cells in placed
     ]

@@ -118,7 +118,9 @@ class Thresholds:
 
 
 # What holds each request of a window, or their counts; what a load balancer logs stands in for it.
-_GATEWAY_LOGS = frozenset({"access_log", "exported_log", "concatenated_log", "gateway_counts"})
+_GATEWAY_LOGS = frozenset(
+    {"access_log", "exported_log", "concatenated_log", "gateway_counts", "gateway_rollup"}
+)
 _STAND_INS = frozenset({"load_balancer_log"})
 
 

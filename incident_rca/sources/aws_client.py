@@ -39,6 +39,8 @@ _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOpera
 _EXPIRED = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "UnauthorizedSSOTokenError"}
 )
+# Where an action of the API is allowed by another name.
+_PERMISSIONS = {"s3:ListObjectsV2": "s3:ListBucket"}
 _WRONG_KEYS = frozenset(
     {
         "UnrecognizedClientException",
@@ -146,7 +148,8 @@ class Caller:
         return "".join(word.capitalize() for word in operation.split("_"))
 
     def _refusal(self, operation: str, code: str, message: str) -> Refusal:
-        action = f"{self.service}:{self._action(operation)}"
+        asked = f"{self.service}:{self._action(operation)}"
+        action = _PERMISSIONS.get(asked, asked)
         said = _without_secrets(message)
         return Refusal(
             code,

@@ -32,7 +32,7 @@ KIND_BY_START = {
     "postgresql": "postgres_log",
 }
 SAMPLES = sorted(RAW.iterdir())
-# They are recognised where they are fetched: tests/sources/.
+# They are recognised where they are fetched or made: tests/sources/, tests/rollup/.
 OF_OTHER_TOOLS = {
     "cloudwatch_events",
     "cloudwatch_metrics",
@@ -40,6 +40,7 @@ OF_OTHER_TOOLS = {
     "execution_log",
     "gateway_counts",
     "gateway_latency",
+    "gateway_rollup",
     "concatenated_log",
     "exported_log",
     "load_balancer_log",

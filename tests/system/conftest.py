@@ -9,6 +9,7 @@ import pytest
 NEEDED = {
     "chromium": "chromium",
     "cmark-gfm": "cmark-gfm",
+    "java": "openjdk-17-jre-headless",
     "pandoc": "pandoc",
     "prometheus": "prometheus",
     "promtool": "prometheus",

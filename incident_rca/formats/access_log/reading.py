@@ -14,6 +14,7 @@ import msgspec
 from incident_rca.formats.access_log.keys import FLAT_KEYS, is_request
 from incident_rca.formats.access_log.pieces import Piece, pieces_of, pieces_of_values
 from incident_rca.formats.access_log.rolling import (
+    Counted,
     Lines,
     LostFailure,
     failure_rows,
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     import duckdb
 
 USUAL_FORMAT = json_format({name: (key,) for name, key in FLAT_KEYS.items()})
-_NOWHERE = ("\ue000",)
+# The path of a variable that no line has.
+NOWHERE = ("\ue000",)
 _PLAIN_KEY = re.compile(r"[\w. /:@-]+")
 # What is no JSON is taken apart only where a status 5xx may stand in it.
 _MAY_HAVE_FAILED = re.compile(rb"^\s*\{.*[^0-9]5[0-9][0-9][^0-9]", re.DOTALL)
@@ -63,19 +65,20 @@ def parse_json_file(raw: RawInput, known: LineFormat | None) -> Parsed:
     failed request: then the file is read from a copy of its values, which takes several times as
     long.
     """
-
-    def is_failure(line: bytes) -> bool:
-        if known is None or not _MAY_HAVE_FAILED.search(line):
-            return False
-        values = values_of(known, line)
-        return is_request(values) and values is not None and int(values["status"]) >= 500
-
-    how = _how(raw, known or USUAL_FORMAT, known, is_failure)
+    how = _how(raw, known or USUAL_FORMAT, known, lambda line: is_failure(known, line))
     try:
         return _parsed(raw, pieces_of(raw.path, raw.work), how, known)
     except LostFailure:
         assert known is not None
         return parse_lines(raw, numbered(raw.path), known)
+
+
+def is_failure(known: LineFormat | None, line: bytes) -> bool:
+    """Whether a line that is no valid JSON is a failed request all the same."""
+    if known is None or not _MAY_HAVE_FAILED.search(line):
+        return False
+    values = values_of(known, line)
+    return is_request(values) and values is not None and int(values["status"]) >= 500
 
 
 def parse_lines(raw: RawInput, lines: Iterable[NumberedLine], known: LineFormat) -> Parsed:
@@ -84,10 +87,17 @@ def parse_lines(raw: RawInput, lines: Iterable[NumberedLine], known: LineFormat)
     The numbers ascend; a line whose number is left out counts as nothing, one that is no request as
     unparsed. Where the format has no time, a request arrived its latency before its event.
     """
+    how = _how(raw, USUAL_FORMAT, known, lambda _: False)
+    return _parsed(raw, pieces_of_lines(lines, known, raw.work), how, known)
+
+
+def pieces_of_lines(
+    lines: Iterable[NumberedLine], known: LineFormat, work: Path
+) -> Iterator[Piece]:
+    """The values of lines in any format, as JSON of USUAL_FORMAT; each line keeps its number."""
     from_events = not known.keys.keys() & {"requestTimeEpoch", "requestTime"}
     rows = ((line.number, _copied(line, known, from_events=from_events)) for line in lines)
-    how = _how(raw, USUAL_FORMAT, known)
-    return _parsed(raw, pieces_of_values(rows, raw.work), how, known)
+    return pieces_of_values(rows, work)
 
 
 def _copied(line: NumberedLine, known: LineFormat, *, from_events: bool) -> bytes:
@@ -113,23 +123,36 @@ def _how(
     raw: RawInput,
     keys: LineFormat,
     known: LineFormat | None,
-    is_failure: Callable[[bytes], bool] = lambda _: False,
+    is_failure: Callable[[bytes], bool],
 ) -> Lines:
     """How JSON lines with these keys become requests."""
-    paths = _paths(keys)
-    in_order = [_json_path(paths[name]) for name in VARIABLES]
 
     def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         _tell(connection, raw, known)
-        connection.execute("SET VARIABLE json_paths = ?", [in_order])
         define(connection, "error_type.sql")
 
+    def read(connection: duckdb.DuckDBPyConnection) -> Counted:
+        define_fields(connection, keys)
+        define(connection, "access_log_requests.sql")
+        define(connection, "access_log_piece.sql")
+        count, unread = run_file(connection, "access_log_piece_lines.sql").fetchall()[0]
+        return Counted(count, len(unread), unread)
+
+    return Lines(prepare, read, lambda on: define(on, "access_log_keep.sql"), is_failure)
+
+
+def define_fields(connection: duckdb.DuckDBPyConnection, keys: LineFormat) -> None:
+    """Defines the view `fields` of a piece's JSON lines, whose keys are those of `keys`."""
+    paths = paths_of(keys)
+    in_order = [_json_path(paths[name]) for name in VARIABLES]
+    connection.execute("SET VARIABLE json_paths = ?", [in_order])
     kind = "flat" if paths == USUAL_FORMAT.paths else "keys"
-    return Lines(prepare, f"access_log_fields_{kind}.sql", is_failure)
+    define(connection, f"access_log_fields_{kind}.sql")
 
 
 def _parsed(raw: RawInput, pieces: Iterable[Piece], how: Lines, known: LineFormat | None) -> Parsed:
     with open_session(raw.work) as session:
+        define(session, "access_log_rolled.sql")
         unparsed, damage = roll_up(session, pieces, how)
         coverage = fetch(run_file(session, "access_log_coverage.sql")).iloc[0]
         gateway, failures = gateway_rows(session), failure_rows(session)
@@ -152,29 +175,33 @@ def _parsed(raw: RawInput, pieces: Iterable[Piece], how: Lines, known: LineForma
     )
 
 
+def knows_of(line_format: LineFormat | None) -> Mapping[str, bool]:
+    """Which facts an absent value proves to be absent, as queries/duckdb/error_type.sql asks."""
+    names = line_format.keys.keys() if line_format else {*VARIABLES}
+    return {
+        "response_type": "error.responseType" in names,
+        "integration_status": bool(names & _INTEGRATION),
+        "backend_status": "integration.status" in names,
+        "error_text": bool(names & {"integration.error", "integrationErrorMessage"}),
+    }
+
+
 def _tell(session: duckdb.DuckDBPyConnection, raw: RawInput, known: LineFormat | None) -> None:
     """Tells the queries what the format could have shown, and what the user said."""
-    names = known.keys.keys() if known else {*VARIABLES}
-    facts = {
-        "knows_response_type": "error.responseType" in names,
-        "knows_integration_status": bool(names & _INTEGRATION),
-        "knows_backend_status": "integration.status" in names,
-        "knows_error_text": bool(names & {"integration.error", "integrationErrorMessage"}),
-    }
-    for variable, value in facts.items():
-        session.execute(f"SET VARIABLE {variable} = ?", [value])
+    for fact, value in knows_of(known).items():
+        session.execute(f"SET VARIABLE knows_{fact} = ?", [value])
     timeout = raw.reading.get("integration_timeout_ms", "")
     session.execute(
         "SET VARIABLE integration_timeout_ms = ?", [int(timeout) if timeout.isdecimal() else None]
     )
 
 
-def _paths(keys: LineFormat) -> dict[str, tuple[str, ...]]:
+def paths_of(keys: LineFormat) -> dict[str, tuple[str, ...]]:
     """A path for each variable; one that the head of a file did not show may have its usual key."""
     used = set(keys.paths.values())
     is_whole = bool(keys.text)
     return {
-        name: keys.paths.get(name, _NOWHERE if is_whole or (key,) in used else (key,))
+        name: keys.paths.get(name, NOWHERE if is_whole or (key,) in used else (key,))
         for name, key in FLAT_KEYS.items()
     }
 

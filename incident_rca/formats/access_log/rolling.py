@@ -2,6 +2,7 @@
 
 Each piece is parsed once, to what is left of it: requests by second, route, status and type with
 their latencies, and its failures. So memory is that of a few pieces and of what they come to.
+What is left of a piece is the caller's to say: `incident-rca rollup` keeps something else.
 """
 
 from __future__ import annotations
@@ -31,15 +32,26 @@ class LostFailure(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """How lines are read.
+class Counted:
+    """The lines that a piece gave, how many are no request, and the numbers of those to look at."""
 
-    `prepare` tells a session once what holds for all of them, and `fields` is the query file that
-    names their variables. `is_failure` is asked of those lines only that DuckDB could not read.
+    lines: int
+    unread: int
+    suspects: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """How lines are read, and what is kept of them.
+
+    `prepare` tells a session once what holds for all of them. `read` rolls up the piece that the
+    variables `raw_path` and `first_line` name, and `keep` adds that to the other pieces, less the
+    `blank_lines`. `is_failure` is asked of suspects only: those that DuckDB could not read.
     """
 
     prepare: Callable[[duckdb.DuckDBPyConnection], None]
-    fields: str
+    read: Callable[[duckdb.DuckDBPyConnection], Counted]
+    keep: Callable[[duckdb.DuckDBPyConnection], None]
     is_failure: Callable[[bytes], bool]
 
 
@@ -50,7 +62,6 @@ def roll_up(
 
     Raises LostFailure, ValueError where lines cannot be numbered, and whatever DuckDB does.
     """
-    define(session, "access_log_rolled.sql")
     idle: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
     for _ in range(AT_ONCE):
         connection = side_by_side(session)
@@ -82,38 +93,35 @@ def _rolled_up(connection: duckdb.DuckDBPyConnection, piece: Piece, how: Lines) 
     import duckdb
 
     try:
-        unread = _read(connection, piece, how)
+        counted = _read(connection, piece, how)
     except duckdb.Error:
-        unread = None
-    if unread is None or (len(unread) > piece.blank and not is_clean(piece)):
+        counted = None
+    if counted is None or (counted.unread > piece.blank and not is_clean(piece)):
         clean = cleaned(piece)
         try:
-            unread = _read(connection, clean, how)
-            if unread is None:
+            counted = _read(connection, clean, how)
+            if counted is None:
                 raise ValueError(f"its lines from {piece.first} on cannot be numbered")
-            return _kept(connection, clean, unread, how)
+            return _kept(connection, clean, counted, how)
         finally:
             clean.path.unlink()
-    return _kept(connection, piece, unread, how)
+    return _kept(connection, piece, counted, how)
 
 
-def _read(connection: duckdb.DuckDBPyConnection, piece: Piece, how: Lines) -> list[int] | None:
-    """The numbers of the lines that are no request; None where DuckDB did not count every line."""
+def _read(connection: duckdb.DuckDBPyConnection, piece: Piece, how: Lines) -> Counted | None:
+    """What the piece gave; None where DuckDB did not count every line."""
     connection.execute("SET VARIABLE raw_path = ?", [str(piece.path)])
     connection.execute("SET VARIABLE first_line = ?", [piece.first])
-    for name in (how.fields, "access_log_requests.sql", "access_log_piece.sql"):
-        define(connection, name)
-    count, unread = run_file(connection, "access_log_piece_lines.sql").fetchall()[0]
-    return list(unread) if count == piece.lines else None
+    counted = how.read(connection)
+    return counted if counted.lines == piece.lines else None
 
 
-def _kept(
-    connection: duckdb.DuckDBPyConnection, piece: Piece, unread: Sequence[int], how: Lines
-) -> int:
-    if any(how.is_failure(line) for line in lines_at(piece, unread[:MOST_SUSPECTS])):
+def _kept(connection: duckdb.DuckDBPyConnection, piece: Piece, counted: Counted, how: Lines) -> int:
+    if any(how.is_failure(line) for line in lines_at(piece, counted.suspects[:MOST_SUSPECTS])):
         raise LostFailure
-    define(connection, "access_log_keep.sql")
-    return len(unread) - piece.blank
+    connection.execute("SET VARIABLE blank_lines = ?", [piece.blank])
+    how.keep(connection)
+    return counted.unread - piece.blank
 
 
 def gateway_rows(session: duckdb.DuckDBPyConnection) -> pd.DataFrame:

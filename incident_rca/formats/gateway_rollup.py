@@ -1,0 +1,276 @@
+"""Rollups of a gateway's log, by whichever engine -> `gateway` and `failures`.
+
+`incident-rca rollup` writes them: gzipped JSON lines. The first says what was asked, the last
+counts the others, each of which is a list of these, as queries/rollup/access_log.sql has them:
+
+    second              seconds since 1970 of the arrival
+    method, route
+    status
+    response_type, integration_status, backend_status, error_text, authorizer_error, waf
+                        what the type of an error follows from, `-` where there is nothing
+    requests            how many
+    latency_buckets     [[k, requests], ...]: latencies above 1.02^(k-1) and up to 1.02^k ms
+
+A row of no requests has latencies that are counted in wider bins than the requests are. Each failed
+request (status 5xx) becomes a row of `failures`, at its second: its id and its words stayed behind.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from incident_rca.errors import BadInput
+from incident_rca.formats.cloudwatch_messages import window_in
+from incident_rca.formats.error_types import error_types_of
+from incident_rca.formats.lines import Truncated, lines_of, object_of
+from incident_rca.formats.logs_insights_rows import BUCKET_GROWTH, HIGHEST_BUCKET
+from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of
+from incident_rca.model import System, TimeWindow
+
+SERVICE = "incident_rca_rollup"
+COLUMNS = (
+    "second",
+    "method",
+    "route",
+    "status",
+    "response_type",
+    "integration_status",
+    "backend_status",
+    "error_text",
+    "authorizer_error",
+    "waf",
+    "requests",
+    "latency_buckets",
+)
+_NO_TEXT = "-"
+_BOUNDS = [int(BUCKET_GROWTH**bucket) for bucket in range(HIGHEST_BUCKET + 1)]
+
+
+class _Row(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A line of the file."""
+
+    second: int
+    method: str
+    route: str
+    status: int
+    response_type: str
+    integration_status: str
+    backend_status: str
+    error_text: str
+    authorizer_error: str
+    waf: str
+    requests: int
+    latency_buckets: list[tuple[int, int]]
+
+    @property
+    def facts(self) -> tuple[int | str, ...]:
+        """What the type of an error follows from."""
+        return (
+            self.status,
+            self.response_type,
+            self.integration_status,
+            self.backend_status,
+            self.error_text,
+            self.authorizer_error,
+            self.waf,
+        )
+
+    def is_sound(self) -> bool:
+        """Whether its numbers can be what they are said to be."""
+        in_this_century = 946_684_800 <= self.second < 4_102_444_800
+        buckets = all(0 <= k <= HIGHEST_BUCKET and n > 0 for k, n in self.latency_buckets)
+        return in_this_century and buckets and self.requests >= 0
+
+
+@dataclass(slots=True)
+class _File:
+    """What the lines of a file say, each row with its line."""
+
+    head: Mapping[str, Any] = field(default_factory=dict)
+    foot: Mapping[str, Any] | None = None
+    rows: list[tuple[int, _Row]] = field(default_factory=list)
+    unparsed: int = 0
+    damage: str = ""
+
+
+def recognises(head: Head) -> bool:
+    """Whether the first line says that a rollup follows."""
+    first = object_of(head.lines[0]) if head.lines else None
+    return first is not None and first.get("service") == SERVICE
+
+
+def parse(raw: RawInput) -> Parsed:
+    """The counts, with a row for each failed request.
+
+    Raises BadInput where the first line is none of a rollup.
+    """
+    file = _read(raw)
+    request = file.head["request"]
+    foot = file.foot or {}
+    types = _types(file, request.get("knows", {}), raw)
+    unread = foot.get("unread", 0)
+    return Parsed(
+        frames={
+            "gateway": frame_of("gateway", _counts(file, types), raw),
+            "failures": frame_of("failures", _failures(file, types), raw),
+        },
+        rows=len(file.rows),
+        unparsed=file.unparsed + unread,
+        damage=_damage(file),
+        asked=window_in(request),
+        covered=_covered(file),
+        resolution_seconds=1.0,
+        query=str(request.get("statement", "")),
+        lacks=_lacks(request, foot),
+    )
+
+
+def _read(raw: RawInput) -> _File:
+    file = _File()
+    decoder = msgspec.json.Decoder(_Row)
+    try:
+        for number, line in enumerate(lines_of(raw.path), start=1):
+            if number == 1:
+                file.head = object_of(line) or {}
+            elif line.startswith(b"{"):
+                file.foot = object_of(line)
+            elif row := _row(decoder, line):
+                file.rows.append((number, row))
+            else:
+                file.unparsed += bool(line.strip())
+    except Truncated as error:
+        file.damage = str(error)
+    if not isinstance(file.head.get("request"), dict):
+        raise BadInput(
+            f"{raw.file}: its first line does not say what was asked",
+            hint="make it again by `incident-rca rollup`",
+        )
+    return file
+
+
+def _row(decoder: msgspec.json.Decoder[_Row], line: bytes) -> _Row | None:
+    try:
+        row = decoder.decode(line)
+    except msgspec.MsgspecError:
+        return None
+    return row if row.is_sound() else None
+
+
+def _damage(file: _File) -> str:
+    """What of the rollup is missing: told by the file, or by what its last line counts."""
+    if file.foot is None:
+        return file.damage or "its last line is missing: it was cut off"
+    requests = sum(row.requests for _, row in file.rows)
+    said = [file.damage, str(file.foot.get("error", ""))]
+    if (len(file.rows), requests) != (file.foot.get("rows"), file.foot.get("requests")):
+        said.append(
+            f"its {len(file.rows):,} rows count {requests:,} requests, its last line says "
+            f"{file.foot.get('rows')} and {file.foot.get('requests')}"
+        )
+    return "; ".join(text for text in said if text)
+
+
+def _lacks(request: Mapping[str, Any], foot: Mapping[str, Any]) -> tuple[str, ...]:
+    lacks = [
+        *request.get("lacks", ()),
+        *foot.get("lacks", ()),
+        "a rollup has no ids of requests, and whole seconds",
+    ]
+    if failures := foot.get("unread_failures", 0):
+        lacks.append(f"{failures:,} lines that no engine could read may tell of failed requests")
+    return tuple(lacks)
+
+
+def _types(file: _File, knows: Mapping[str, bool], raw: RawInput) -> dict[Any, str | None]:
+    """The error type of what the rows say of errors, each once."""
+    facts = sorted({row.facts for _, row in file.rows if row.requests})
+    names = ("response_type", "integration_status", "backend_status")
+    rows = [
+        {
+            "status": status,
+            "message": "" if text == _NO_TEXT else text,
+            "authorizer_error": authorizer,
+            "waf": waf,
+            **{
+                name: None if value == _NO_TEXT else value
+                for name, value in zip(names, those, strict=True)
+            },
+        }
+        for status, *those, text, authorizer, waf in facts
+    ]
+    return dict(zip(facts, error_types_of(rows, raw.work, knows=knows), strict=True))
+
+
+def _counts(file: _File, types: Mapping[Any, str | None]) -> Iterator[dict[str, Any]]:
+    """One row a second, route, status and type."""
+    groups: dict[tuple[Any, ...], list[tuple[int, _Row]]] = {}
+    for number, row in file.rows:
+        kind = types[row.facts] if row.requests else None
+        key = (row.second, row.method, row.route, row.status, kind or "")
+        groups.setdefault(key, []).append((number, row))
+    for (second, method, route, status, kind), rows in sorted(groups.items()):
+        latencies: Counter[int] = Counter()
+        for _, row in rows:
+            for bucket, requests in row.latency_buckets:
+                latencies[_BOUNDS[bucket]] += requests
+        yield {
+            "second": datetime.fromtimestamp(second, UTC),
+            "method": method,
+            "route": route,
+            "status": status,
+            "error_type": kind or None,
+            "requests": sum(row.requests for _, row in rows),
+            "latency_ms_bounds": sorted(latencies),
+            "latency_ms_counts": [latencies[bound] for bound in sorted(latencies)],
+            "line_first": min(number for number, _ in rows),
+            "line_last": max(number for number, _ in rows),
+        }
+
+
+def _failures(file: _File, types: Mapping[Any, str | None]) -> Iterator[dict[str, Any]]:
+    """One row a failed request: those of one row of the file differ by their latency at most."""
+    for number, row in file.rows:
+        if row.status < 500 or not row.requests:
+            continue
+        latencies: list[int | None] = []
+        for bucket, requests in row.latency_buckets:
+            latencies += [_BOUNDS[bucket]] * requests
+        latencies += [None] * (row.requests - len(latencies))
+        statuses = (row.integration_status, row.backend_status)
+        common = {
+            "line": number,
+            "at": datetime.fromtimestamp(row.second, UTC),
+            "method": row.method,
+            "route": row.route,
+            "status": row.status,
+            "error_type": types[row.facts],
+            "integration_status": next((s for s in statuses if s != _NO_TEXT), None),
+            "message": None if row.error_text == _NO_TEXT else row.error_text,
+            "seen_in": "access",
+        }
+        for latency_ms in latencies[: row.requests]:
+            yield common | {"latency_ms": latency_ms}
+
+
+def _covered(file: _File) -> TimeWindow | None:
+    if not file.rows:
+        return None
+    seconds = [row.second for _, row in file.rows]
+    first, last = (datetime.fromtimestamp(s, UTC) for s in (min(seconds), max(seconds)))
+    return TimeWindow(first, last + timedelta(seconds=1))
+
+
+FORMAT = Format(
+    kind="gateway_rollup",
+    system=System.GATEWAY,
+    title="Rollup of an access log: requests by second, route, status and type, with latencies",
+    recognises=recognises,
+    parse=parse,
+    cannot_show="single requests and their ids, and latencies more exactly than 2 %",
+)

@@ -1,0 +1,136 @@
+"""The rollup of files on this machine, by DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incident_rca.errors import BadInput
+from incident_rca.formats.access_log.keys import format_of_head
+from incident_rca.formats.access_log.pieces import Piece, pieces_of
+from incident_rca.formats.access_log.reading import (
+    USUAL_FORMAT,
+    define_fields,
+    has_plain_keys,
+    is_failure,
+    numbered,
+    pieces_of_lines,
+)
+from incident_rca.formats.access_log.rolling import Counted, Lines, LostFailure, roll_up
+from incident_rca.formats.access_log.stage_format import LineFormat
+from incident_rca.formats.duckdb_session import open_session
+from incident_rca.formats.lines import head_of
+from incident_rca.queries import load_query
+from incident_rca.rollup import Answer, Asked, Plan, Row, seconds_of
+from incident_rca.rollup.statement import duckdb_piece, without_header
+from incident_rca.work_folder import work_folder
+
+if TYPE_CHECKING:
+    import duckdb
+
+_ROLLUP = "rollup/access_log.sql"
+_BOUNDS = ("first_second", "end_second")
+_ROWS_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFiles:
+    """DuckDB over plain or gzipped files; they are read as `import` reads them."""
+
+    files: tuple[Path, ...]
+    name: str = "duckdb"
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return tuple(file.name for file in self.files)
+
+    def plan(self, asked: Asked) -> Plan:
+        heads = (head_of(file).lines for file in self.files)
+        known = asked.line_format or next(filter(None, map(format_of_head, heads)), None)
+        if known is None:
+            raise BadInput(
+                f"{self.files[0]}: none of its first lines is a request",
+                hint="give the stage's own format: --access-log-format",
+            )
+        return Plan(
+            statements=(load_query(_ROLLUP).text,),
+            line_format=known,
+            bytes=sum(file.stat().st_size for file in self.files),
+            usd=None,
+            basis="the files' sizes",
+        )
+
+    def run(self, asked: Asked, plan: Plan) -> Answer:
+        said: dict[str, str] = {}
+        return Answer(self._rows(asked, plan.line_format, said), said)
+
+    def _rows(self, asked: Asked, known: LineFormat, said: dict[str, str]) -> Iterator[Row]:
+        with work_folder() as work, open_session(work) as session:
+            said.update(self._rolled_up(session, asked, known, work))
+            cursor = session.execute(_text("rows"))
+            while some := cursor.fetchmany(_ROWS_AT_ONCE):
+                yield from some
+
+    def _rolled_up(
+        self, session: duckdb.DuckDBPyConnection, asked: Asked, known: LineFormat, work: Path
+    ) -> dict[str, str]:
+        """Keeps the pieces of all files in `session`; what is said of damage.
+
+        Where a line that is no JSON tells of a failure, all files are read by their values. That is
+        what `import` does with such a file, and takes several times as long.
+        """
+        if known.kind == "json" and has_plain_keys(known):
+            with suppress(LostFailure):
+                how = _how(asked, known, lambda line: is_failure(known, line))
+                return self._kept(session, lambda file: pieces_of(file, work), how)
+        how = _how(asked, USUAL_FORMAT, lambda _: False)
+        return self._kept(session, lambda file: pieces_of_lines(numbered(file), known, work), how)
+
+    def _kept(
+        self,
+        session: duckdb.DuckDBPyConnection,
+        cut: Callable[[Path], Iterable[Piece]],
+        how: Lines,
+    ) -> dict[str, str]:
+        session.execute(_text("pieces"))
+        damages = []
+        for file in self.files:
+            try:
+                _, damage = roll_up(session, cut(file), how)
+            except ValueError as error:
+                raise BadInput(
+                    f"{file}: is damaged, or no access log after all ({error})",
+                    hint="fetch or copy the file again",
+                ) from error
+            if damage:
+                damages.append(f"{file.name}: {damage}")
+        return {"error": "; ".join(damages)} if damages else {}
+
+
+def _how(asked: Asked, keys: LineFormat, is_failure: Callable[[bytes], bool]) -> Lines:
+    """How JSON lines with these keys become rows of the rollup."""
+    piece = duckdb_piece(without_header(_ROLLUP))
+
+    def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+        for name, second in zip(_BOUNDS, seconds_of(asked.window), strict=True):
+            connection.execute(f"SET VARIABLE {name} = ?", [second])
+
+    def read(connection: duckdb.DuckDBPyConnection) -> Counted:
+        define_fields(connection, keys)
+        connection.execute(_text("lines"))
+        connection.execute(piece)
+        lines, unread = connection.execute(_text("counted")).fetchall()[0]
+        found = connection.execute(_text("unread")).fetchall() if unread else []
+        return Counted(lines, unread, [line for (line,) in found])
+
+    def keep(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute(_text("keep"))
+
+    return Lines(prepare, read, keep, is_failure)
+
+
+def _text(name: str) -> str:
+    return load_query(f"rollup/{name}.duckdb.sql").text

@@ -1,0 +1,115 @@
+"""The rollup of a lake, by Spark: on its own cluster, or on this machine.
+
+pyspark is an extra (`incident-rca[spark]`) and needs Java 17. The files are whatever Spark reads as
+text: plain or gzip, local, s3a://, gs://, abfss://. Only the rollup's rows come to this process.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from incident_rca.errors import BadInput, BadSettings, Unreachable
+from incident_rca.formats.access_log.keys import LINES_TO_LOOK_AT, format_of_head
+from incident_rca.redact import plain, redact_text
+from incident_rca.rollup import Answer, Asked, Plan, Row, seconds_of
+from incident_rca.rollup.statement import spark_statement
+
+APPLICATION = "incident-rca rollup"
+# What the statement rests on, however the cluster is set: a key that stands twice in a line does
+# not make the line unreadable.
+_SET = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.variant.allowDuplicateKeys": "true",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    """Files, and the Spark session that reads them."""
+
+    session: Any
+    places: tuple[str, ...]
+    name: str = "spark"
+
+    def plan(self, asked: Asked) -> Plan:
+        with _told(", ".join(self.places)):
+            head = self._lines().head(LINES_TO_LOOK_AT)
+            known = asked.line_format or format_of_head([row.value.encode() for row in head])
+            files = self.session.read.format("binaryFile").load(list(self.places))
+            ((size,),) = files.agg({"length": "sum"}).collect()
+        if known is None:
+            raise BadInput(
+                f"{self.places[0]}: none of its first lines is a request",
+                hint="give the stage's own format: --access-log-format",
+            )
+        return Plan(
+            statements=(spark_statement(known, seconds_of(asked.window)),),
+            line_format=known,
+            bytes=int(size or 0),
+            usd=None,
+            basis="the files' sizes; what the cluster costs, Spark does not know",
+        )
+
+    def run(self, asked: Asked, plan: Plan) -> Answer:
+        return Answer(self._rows(plan.statements[-1]))
+
+    def _rows(self, statement: str) -> Iterator[Row]:
+        with _told(", ".join(self.places)):
+            self._lines().createOrReplaceTempView("lines")
+            yield from map(tuple, self.session.sql(statement).toLocalIterator())
+
+    def _lines(self) -> Any:
+        # Spark would also end a line at a carriage return alone.
+        return self.session.read.text(list(self.places), lineSep="\n")
+
+
+@contextmanager
+def opened(places: tuple[str, ...], master: str) -> Iterator[Spark]:
+    """Spark over files; `master` is its address, "" for what Spark itself is set to.
+
+    Raises BadSettings where pyspark or Java is missing, Unreachable where no session comes.
+    """
+    try:
+        sql = import_module("pyspark.sql")
+    except ImportError as error:
+        raise BadSettings(
+            f"--engine spark: {error}", hint="pip install 'incident-rca[spark]'"
+        ) from error
+    builder = sql.SparkSession.builder.appName(APPLICATION)
+    for key, value in _SET.items():
+        builder = builder.config(key, value)
+    if master:
+        builder = builder.master(master)
+    with _told(master or "Spark"), warnings.catch_warnings():
+        # pyspark warns of versions of pandas, which takes no part in this.
+        warnings.simplefilter("ignore")
+        session = builder.getOrCreate()
+    try:
+        yield Spark(session, places)
+    finally:
+        session.stop()
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Turns what pyspark raises into errors of this program."""
+    of_spark = import_module("pyspark.errors").PySparkException
+    of_java = import_module("py4j.protocol").Py4JError
+    try:
+        yield
+    except (of_spark, of_java) as error:
+        said = plain(redact_text(str(error).strip().partition("\n")[0]), 500)
+        if "JAVA_GATEWAY_EXITED" in said or "JAVA_HOME" in said:
+            raise BadSettings(
+                f"--engine spark: {said}",
+                hint="install Java 17 or newer (openjdk-17-jre-headless), or set JAVA_HOME",
+            ) from error
+        raise Unreachable(
+            f"{where}: {said}", hint="check the places, --master and Spark's own log"
+        ) from error

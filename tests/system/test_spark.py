@@ -1,0 +1,105 @@
+"""The rollup by Spark on a cluster of two workers against that of DuckDB, row for row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.access_lines import write_access_log
+from incident_rca.errors import BadInput, Unreachable
+from incident_rca.formats.access_log import given_format
+from incident_rca.rollup import Asked, Engine, Row
+from incident_rca.rollup.local_files import LocalFiles
+from incident_rca.rollup.spark import Spark, opened
+from tests.cli.running import run
+from tests.formats.builders import write
+from tests.rollup.logs import LOGS, packed
+from tests.system.spark_cluster import WORKERS, Cluster, running_cluster
+
+SAMPLE = Path(__file__).parents[2] / "samples" / "inc-2847" / "raw" / "access.ndjson.gz"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running_cluster(tmp_path_factory.mktemp("spark")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def spark(cluster: Cluster) -> Iterator[Spark]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in cluster.environ.items():
+            patch.setenv(name, value)
+        with opened((), cluster.master) as engine:
+            yield engine
+
+
+def rows_of(engine: Engine, asked: Asked) -> list[Row]:
+    return list(engine.run(asked, engine.plan(asked)).rows)
+
+
+def over(spark: Spark, *paths: Path) -> Spark:
+    return Spark(spark.session, tuple(map(str, paths)))
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_both_engines_give_the_same_rows(name: str, spark: Spark, tmp_path: Path) -> None:
+    log = LOGS[name]
+    path = log.written(tmp_path, "access")
+    asked = Asked(line_format=given_format(log.format))
+    wanted = rows_of(LocalFiles((path,)), asked)
+    assert wanted and rows_of(over(spark, path), asked) == wanted
+
+
+def test_the_sample_and_many_files(spark: Spark, cluster: Cluster, tmp_path: Path) -> None:
+    paths = [
+        SAMPLE,
+        packed(write_access_log(tmp_path / "a", seed=1, count=5_000)),
+        write_access_log(tmp_path / "b", seed=2, count=20_000),
+    ]
+    engine = over(spark, *paths)
+    assert engine.plan(Asked()).bytes == sum(path.stat().st_size for path in paths)
+    assert rows_of(engine, Asked()) == rows_of(LocalFiles(tuple(paths)), Asked())
+    (application,) = cluster.state()["activeapps"]
+    workers = cluster.state()["workers"]
+    assert application["cores"] == WORKERS == len(workers)
+    assert [worker["coresused"] for worker in workers] == [1] * WORKERS
+
+
+def test_a_log_of_no_format_is_refused(spark: Spark, tmp_path: Path) -> None:
+    with pytest.raises(BadInput):
+        over(spark, write(tmp_path / "a", "hello")).plan(Asked())
+
+
+def test_a_place_that_is_not_there(spark: Spark, tmp_path: Path) -> None:
+    with pytest.raises(Unreachable) as caught:
+        over(spark, tmp_path / "missing").plan(Asked())
+    assert "missing" in caught.value.message
+
+
+def test_the_command_writes_what_duckdbs_does(cluster: Cluster, tmp_path: Path) -> None:
+    answers = {}
+    for engine, more in (("duckdb", ()), ("spark", ("--master", cluster.master))):
+        out = f"{engine}.gz"
+        ran = run(
+            tmp_path,
+            *("rollup", SAMPLE, "--engine", engine, "--out", out, "--json", *more),
+            **cluster.environ,
+        )
+        assert ran.code == 0, ran.err
+        answers[engine] = json.loads(ran.out)
+        assert run(tmp_path, "import", engine, out).code == 0
+        assert run(tmp_path, "report", engine, "--no-charts", "--no-page").code == 0
+    different = {"file", "engine"}
+    spark, duckdb = (
+        {k: v for k, v in answers[name].items() if k not in different} for name in answers
+    )
+    assert spark == duckdb
+    reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in answers]
+    assert reports[0]["impact"]["failed_requests"] == reports[1]["impact"]["failed_requests"]
+    assert [kind["count"] for kind in reports[0]["error_types"]] == [
+        kind["count"] for kind in reports[1]["error_types"]
+    ]
