@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 # A burst worth an outage: a dozen events a minute, five times what is usual, and eight events more
 # than the quiet rate explains (five raise an alarm in steady noise too often).
@@ -15,9 +14,9 @@ BURST_FACTOR = 5.0
 ALARM = 8.0
 # The statistic is cut off here, so that a long burst does not hide that it ended.
 CEILING = 2 * ALARM
-# A quiet that comes by chance less often than this, and lasts so long, tells two bursts apart:
-# after two minutes without a failure people say that it is over.
+# A quiet that comes by chance less often than this is one.
 QUIET_BY_CHANCE = 0.01
+# After two minutes in which no more fails than usual people say that it is over.
 REST = timedelta(minutes=2)
 
 
@@ -54,21 +53,30 @@ def bursts_in(arrivals: Sequence[datetime], rate: float) -> tuple[Burst, ...]:
     its next; it counts once it has crossed ALARM.
     """
     fall = _fall(max(BURST_RATE_PER_SECOND, BURST_FACTOR * rate), rate)
-    found: list[Burst] = []
-    statistic, first, alarmed = 0.0, 0, False
-    for position, at in enumerate(arrivals):
-        if position:
-            quiet_for = (at - arrivals[position - 1]).total_seconds()
+    whole = range(len(arrivals))
+    return tuple(
+        b for raw in _alarms(arrivals, whole, fall, CEILING) for b in _parts(arrivals, raw, rate)
+    )
+
+
+def _alarms(
+    arrivals: Sequence[datetime], places: range, fall: float, ceiling: float
+) -> Iterator[Burst]:
+    """Where the statistic crossed ALARM, among some of the arrivals, from its zero to its zero."""
+    statistic, first, last, alarmed = 0.0, places.start, places.start, False
+    for position in places:
+        if position > places.start:
+            quiet_for = (arrivals[position] - arrivals[position - 1]).total_seconds()
             statistic = max(0.0, statistic - fall * quiet_for)
         if statistic == 0.0:
             if alarmed:
-                found += _parts(arrivals, Burst(first, position - 1), rate)
+                yield Burst(first, last)
             first, alarmed = position, False
-        statistic = min(CEILING, statistic + 1.0)
+        last = position
+        statistic = min(ceiling, statistic + 1.0)
         alarmed = alarmed or statistic >= ALARM
     if alarmed:
-        found += _parts(arrivals, Burst(first, len(arrivals) - 1), rate)
-    return tuple(found)
+        yield Burst(first, last)
 
 
 def _fall(burst_rate: float, quiet: float) -> float:
@@ -84,13 +92,10 @@ def _parts(arrivals: Sequence[datetime], burst: Burst, rate: float) -> list[Burs
     outages of their own, as are those that a rest parts.
     """
     core = _with_own_edges(arrivals, burst, rate)
-    edges = [
-        core.first,
-        *(p for p in range(core.first + 1, core.last + 1) if arrivals[p] - arrivals[p - 1] >= REST),
-        core.last + 1,
-    ]
-    pieces = list(pairwise(edges))
-    cores = [core] if len(pieces) == 1 else [b for p in pieces for b in _within(arrivals, *p, rate)]
+    fall = _fall(max(_rate(arrivals, core), BURST_FACTOR * rate), rate)
+    ceiling = max(CEILING, fall * REST.total_seconds())
+    rested = tuple(_alarms(arrivals, range(core.first, core.last + 1), fall, ceiling))
+    cores = [_with_own_edges(arrivals, b, rate) for b in rested] if len(rested) > 1 else [core]
     before = _within(arrivals, burst.first, core.first, rate)
     behind = _within(arrivals, core.last + 1, burst.last + 1, rate)
     found: list[Burst] = []
