@@ -163,7 +163,12 @@ def _report(services: Services, there: Path) -> dict[str, Any]:
         raise AssertionError(f"report ended with {ran.code}: {ran.err}")
     text = (there / CASE / "report.json").read_text(encoding="utf-8")
     document = json.loads(text)
-    rows = [e for e in document.pop("evidence") if not e["id"].startswith(_OF_SOURCES)]
+    # Which lines they are depends on the order in which a service gave them.
+    rows = [
+        {**evidence, "rows": None}
+        for evidence in document.pop("evidence")
+        if not evidence["id"].startswith(_OF_SOURCES)
+    ]
     found: dict[str, Any] = _facts(document)
     blamed = [{key: each[key] for key in _BLAME} for each in found["hypotheses"]]
     told = {key: found[key] for key in found if key not in _WITHIN_BOUNDS}
