@@ -53,12 +53,12 @@ test-newest: $(VENV)/venv.stamp $(ORACLE)/npm.stamp
 	build/newest/bin/python -m pip install --quiet -e '.[test]'
 	build/newest/bin/python -m pytest -n 3 --dist loadfile
 
-# Asks the advisory database of PyPI; nothing is installed.
+# Asks PyPI for advisories, and fails where it knows a package not at all (a mirror may not).
 audit: $(VENV)/venv.stamp
 	@mkdir -p build
 	test -x build/audit/bin/pip-audit || { $(BIN)/python -m venv build/audit; \
 	  build/audit/bin/python -m pip install --quiet pip-audit; }
-	build/audit/bin/pip-audit --no-deps --disable-pip --requirement constraints.txt
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 # `test` runs last, so that its closing line is the last thing to read; tests/test_readme.py is in it.
 check: format lint types check-wheel test

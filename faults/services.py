@@ -24,7 +24,10 @@ WINDOW = ("--from", "2026-01-15T14:22:00Z", "--to", "2026-01-15T14:26:00Z")
 COLLECT = ("collect", CASE, *WINDOW)
 NO_EVIDENCE = 4
 # How fast a service answered bounds the clocks, and is in what it answered: never twice the same.
-_MEASURED = ("clock_offset_seconds", "sha256")
+# A file that takes the place of half an answer has another name, and what cites it another id.
+_OF_THE_RUN = ("clock_offset_seconds", "sha256", "file", "path", "id", "evidence")
+# Evidence of what the sources themselves said: it has these bounds in its words.
+_OF_SOURCES = "S"
 # What is said of orders is said within these bounds; what is blamed for what does not hang on them.
 _BLAME = ("kind", "object", "role", "verdict")
 _WITHIN_BOUNDS = ("hypotheses", "questions")
@@ -154,16 +157,26 @@ def _gone_on(services: Services, there: Path, wanted: dict[str, Any]) -> list[st
 
 
 def _report(services: Services, there: Path) -> dict[str, Any]:
-    """What report.json says, without what was measured of the services' clocks and answers."""
+    """What report.json says, without what is another in each run that goes well."""
     ran = services.run(there, "report", CASE, *QUICK)
     if ran.code not in (WHOLE, INCOMPLETE):
         raise AssertionError(f"report ended with {ran.code}: {ran.err}")
     text = (there / CASE / "report.json").read_text(encoding="utf-8")
-    found: dict[str, Any] = json.loads(text, object_hook=_without_measured)
+    document = json.loads(text)
+    # Which lines they are depends on the order in which a service gave them.
+    rows = [
+        {**evidence, "rows": None}
+        for evidence in document.pop("evidence")
+        if not evidence["id"].startswith(_OF_SOURCES)
+    ]
+    found: dict[str, Any] = _facts(document)
     blamed = [{key: each[key] for key in _BLAME} for each in found["hypotheses"]]
     told = {key: found[key] for key in found if key not in _WITHIN_BOUNDS}
-    return {**told, "blamed": blamed}
+    return {**told, "blamed": blamed, "rows": sorted(map(str, _facts(rows)))}
 
 
-def _without_measured(document: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in document.items() if key not in _MEASURED}
+def _facts(part: Any) -> Any:
+    """A part of the report without what is another in each run."""
+    if isinstance(part, dict):
+        return {key: _facts(value) for key, value in part.items() if key not in _OF_THE_RUN}
+    return [_facts(item) for item in part] if isinstance(part, list) else part

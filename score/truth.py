@@ -98,7 +98,7 @@ def truth_of(plan: Plan, simulation: Simulation) -> Truth:
     )
     acts = [acting(plan, simulation.trace, n) for n in plan.culprits]
     starts = [-inf, *(begin - 1 for begin, _ in acts[1:])][: len(acts)]
-    ends = [*(begin for begin, _ in acts[1:]), inf][: len(acts)]
+    ends = [*starts[1:], inf][: len(acts)]
     incidents = [
         _incident(plan, simulation, n, act, [a for a in failed if start <= a < end])
         for n, act, start, end in zip(plan.culprits, acts, starts, ends, strict=True)

@@ -16,6 +16,7 @@ from incident_rca.demo import prepare_demo
 from incident_rca.errors import BadInput
 from incident_rca.importing import import_files
 from incident_rca.model import RawFile
+from incident_rca.one_writer import locked
 from incident_rca.pipeline import analyse_case, build_tables, write_reports
 from incident_rca.settings import Settings
 from incident_rca.verification import verify_case
@@ -138,7 +139,9 @@ def imported_and_reported(folder: Path) -> None:
     given = folder.parent / "access.ndjson"
     import_files(folder, [given], settings=SETTINGS)
     shutil.rmtree(folder / "tables")
-    write_reports(folder, analyse_case(folder))
+    analysis = analyse_case(folder)
+    with locked(folder):
+        write_reports(folder, analysis)
 
 
 def shown(folder: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 # A burst worth an outage: a dozen events a minute, five times what is usual, and eight events more
 # than the quiet rate explains (five raise an alarm in steady noise too often).
@@ -14,6 +14,10 @@ BURST_FACTOR = 5.0
 ALARM = 8.0
 # The statistic is cut off here, so that a long burst does not hide that it ended.
 CEILING = 2 * ALARM
+# A quiet that comes by chance less often than this is one.
+QUIET_BY_CHANCE = 0.01
+# After two minutes in which no more fails than usual people say that it is over.
+REST = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +53,30 @@ def bursts_in(arrivals: Sequence[datetime], rate: float) -> tuple[Burst, ...]:
     its next; it counts once it has crossed ALARM.
     """
     fall = _fall(max(BURST_RATE_PER_SECOND, BURST_FACTOR * rate), rate)
-    found: list[Burst] = []
-    statistic, first, alarmed = 0.0, 0, False
-    for position, at in enumerate(arrivals):
-        if position:
-            quiet_for = (at - arrivals[position - 1]).total_seconds()
+    whole = range(len(arrivals))
+    return tuple(
+        b for raw in _alarms(arrivals, whole, fall, CEILING) for b in _parts(arrivals, raw, rate)
+    )
+
+
+def _alarms(
+    arrivals: Sequence[datetime], places: range, fall: float, ceiling: float
+) -> Iterator[Burst]:
+    """Where the statistic crossed ALARM, among some of the arrivals, from its zero to its zero."""
+    statistic, first, last, alarmed = 0.0, places.start, places.start, False
+    for position in places:
+        if position > places.start:
+            quiet_for = (arrivals[position] - arrivals[position - 1]).total_seconds()
             statistic = max(0.0, statistic - fall * quiet_for)
         if statistic == 0.0:
             if alarmed:
-                found.append(_whole(arrivals, Burst(first, position - 1), rate))
+                yield Burst(first, last)
             first, alarmed = position, False
-        statistic = min(CEILING, statistic + 1.0)
+        last = position
+        statistic = min(ceiling, statistic + 1.0)
         alarmed = alarmed or statistic >= ALARM
     if alarmed:
-        found.append(_whole(arrivals, Burst(first, len(arrivals) - 1), rate))
-    return tuple(found)
+        yield Burst(first, last)
 
 
 def _fall(burst_rate: float, quiet: float) -> float:
@@ -71,19 +84,52 @@ def _fall(burst_rate: float, quiet: float) -> float:
     return (burst_rate - quiet) / math.log(burst_rate / quiet)
 
 
-def _whole(arrivals: Sequence[datetime], burst: Burst, rate: float) -> Burst:
+def _parts(arrivals: Sequence[datetime], burst: Burst, rate: float) -> list[Burst]:
     """The burst cut to its own edges, with what beside these would be a burst by itself.
 
-    An outage may begin weakly, where few requests meet its cause, or end so.
+    An outage may begin weakly, where few requests meet its cause, or end so: what lies so close
+    that the quiet between is chance, at the lower of both rates, is a phase of it. The others are
+    outages of their own, as are those that a rest parts.
     """
     core = _with_own_edges(arrivals, burst, rate)
-    before = bursts_in(arrivals[burst.first : core.first], rate)
-    behind = bursts_in(arrivals[core.last + 1 : burst.last + 1], rate)
-    return Burst(
-        burst.first + before[0].first if before else core.first,
-        core.last + 1 + behind[-1].last if behind else core.last,
-        core.first - 1 if before else None,
-    )
+    fall = _fall(max(_rate(arrivals, core), BURST_FACTOR * rate), rate)
+    ceiling = max(CEILING, fall * REST.total_seconds())
+    rested = tuple(_alarms(arrivals, range(core.first, core.last + 1), fall, ceiling))
+    cores = [_with_own_edges(arrivals, b, rate) for b in rested] if len(rested) > 1 else [core]
+    before = _within(arrivals, burst.first, core.first, rate)
+    behind = _within(arrivals, core.last + 1, burst.last + 1, rate)
+    found: list[Burst] = []
+    for part in (*before, *cores, *behind):
+        if found and _is_phase(arrivals, found[-1], part):
+            found[-1] = _joined(arrivals, found[-1], part)
+        else:
+            found.append(part)
+    return found
+
+
+def _within(arrivals: Sequence[datetime], first: int, end: int, rate: float) -> list[Burst]:
+    """The bursts among some of the arrivals, by their positions among all."""
+    return [
+        Burst(b.first + first, b.last + first, b.weak_until and b.weak_until + first)
+        for b in bursts_in(arrivals[first:end], rate)
+    ]
+
+
+def _rate(arrivals: Sequence[datetime], burst: Burst) -> float:
+    seconds = (arrivals[burst.last] - arrivals[burst.first]).total_seconds()
+    return burst.events / max(seconds, 1.0)
+
+
+def _is_phase(arrivals: Sequence[datetime], one: Burst, other: Burst) -> bool:
+    quiet = (arrivals[other.first] - arrivals[one.last]).total_seconds()
+    return math.exp(-quiet * min(_rate(arrivals, b) for b in (one, other))) > QUIET_BY_CHANCE
+
+
+def _joined(arrivals: Sequence[datetime], one: Burst, other: Burst) -> Burst:
+    weak_until = one.weak_until
+    if weak_until is None and _rate(arrivals, one) < _rate(arrivals, other):
+        weak_until = one.last
+    return Burst(one.first, other.last, weak_until)
 
 
 def _with_own_edges(arrivals: Sequence[datetime], burst: Burst, rate: float) -> Burst:

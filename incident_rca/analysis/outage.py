@@ -12,7 +12,13 @@ import numpy as np
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.onset_spans import onset_bounds
-from incident_rca.analysis.onsets import BURST_RATE_PER_SECOND, Burst, bursts_in, quiet_rate
+from incident_rca.analysis.onsets import (
+    BURST_RATE_PER_SECOND,
+    QUIET_BY_CHANCE,
+    Burst,
+    bursts_in,
+    quiet_rate,
+)
 from incident_rca.model import Case, ErrorBurst, Evidence, Span, System
 from incident_rca.tables import Tables
 
@@ -20,8 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# The quiet behind the last failure is chance, at the outage's own rate, more often than this.
-STILL_GOING_ON = 0.01
 LOWER_QUARTILE_Z = 0.674
 BLIPS_LISTED = 50
 # A log that covers the window has its first request within this time.
@@ -77,7 +81,7 @@ def _outage(
     inside = failures.iloc[burst.first : burst.last + 1]
     slowest_seconds = float(inside["latency_ms"].fillna(0).max()) / 1000
     quiet_for = max(0.0, (recorded_until(case) - last).total_seconds() - slowest_seconds)
-    ongoing = math.exp(-quiet_for * burst.events / max(seconds, 1.0)) > STILL_GOING_ON
+    ongoing = math.exp(-quiet_for * burst.events / max(seconds, 1.0)) > QUIET_BY_CHANCE
     return ErrorBurst(
         start=Span.at(first, "arrival of the first failing request"),
         onset=onset,

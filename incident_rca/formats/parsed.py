@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from incident_rca.console_names import known_console
 from incident_rca.model import Gap, System, TimeWindow
 from incident_rca.pseudonyms import COUNTED_BY, mark
 from incident_rca.redact import by_kind, redact_query, redact_text
@@ -143,32 +144,10 @@ def _rows(columns: Mapping[str, Sequence[Any]]) -> range:
     return range(len(next(iter(columns.values()))))
 
 
-# What a link can be made of: Datadog's own sites, and what AWS allows in names of regions and log
-# groups. A file from elsewhere must not lead to a page of somebody else.
-_OF_CONSOLE = {
-    "site": re.compile(r"(?:[a-z0-9-]+\.)?(?:datadoghq\.com|datadoghq\.eu|ddog-gov\.com)"),
-    "region": re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+"),
-    "log_group": re.compile(r"[\w./#-]{1,512}", re.ASCII),
-}
-
-
 def console_of(request: object) -> Mapping[str, str]:
     """What the request of an envelope says of its service's own console, as far as it can be so."""
     said = request.get("console") if isinstance(request, Mapping) else None
     return known_console(said if isinstance(said, Mapping) else {})
-
-
-def known_console(given: Mapping[str, Any]) -> Mapping[str, str]:
-    """What can be part of a link.
-
-    >>> known_console({"region": "eu-west-1", "log_group": "a b", "more": "x"})
-    {'region': 'eu-west-1'}
-    """
-    return {
-        name: value
-        for name, shape in _OF_CONSOLE.items()
-        if isinstance(value := given.get(name), str) and shape.fullmatch(value)
-    }
 
 
 def utc_instant(text: str) -> datetime:

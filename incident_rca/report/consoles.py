@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
-from incident_rca.formats.parsed import known_console
+from incident_rca.console_names import known_console
 from incident_rca.model import Case, SourceStatus, TimeWindow
 from incident_rca.secret_shapes import PLACEHOLDER
 

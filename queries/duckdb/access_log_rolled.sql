@@ -9,4 +9,4 @@ CREATE TABLE rolled (
     has_milliseconds BOOLEAN, request_id VARCHAR, logged_ids VARCHAR, trace_id VARCHAR,
     latency_ms DOUBLE, integration_status VARCHAR, message VARCHAR
 );
-CREATE TABLE buckets (line_first BIGINT, bound INTEGER, requests BIGINT);
+CREATE TABLE buckets (line_first BIGINT, bound INTEGER, requests INTEGER);

@@ -177,3 +177,13 @@ def test_a_few_failures_before_a_burst_are_no_phase(strong: int, noise: list[flo
     before = sorted(-gap for gap in noise)
     found = bursts_in(times(*before, *(n / 6 for n in range(strong))), quiet_rate(290, 3600))
     assert [b.weak_until for b in found] == [None]
+
+
+@given(pause=st.floats(120, 400), is_stronger=st.booleans())
+def test_two_bursts_with_a_quiet_between_them_are_two(pause: float, is_stronger: bool) -> None:
+    """In a system that hardly ever fails the statistic takes minutes to fall: both count."""
+    gaps = [0.2 if is_stronger else 1.0] * 300
+    one = list(accumulate(gaps))
+    two = [one[-1] + pause + at for at in accumulate([0.2] * 300)]
+    found = bursts_in(times(*one, *two), quiet_rate(0, 860))
+    assert [(b.first, b.last, b.weak_until) for b in found] == [(0, 299, None), (300, 599, None)]
