@@ -138,8 +138,8 @@ def _read(raw: RawInput) -> _File:
         for number, line in enumerate(lines_of(raw.path), start=1):
             if number == 1:
                 file.head = object_of(line) or {}
-            elif line.startswith(b"{"):
-                file.foot = object_of(line)
+            elif (foot := object_of(line)) is not None:
+                file.foot = foot
             elif row := _row(decoder, line):
                 file.rows.append((number, row))
             else:

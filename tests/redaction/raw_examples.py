@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from incident_rca.formats import gateway_rollup
 from tests.formats import builders
 from tests.formats.builders import START_MS, Snapshot, header, probe, record, request
 from tests.formats.load_balancer_lines import Line
@@ -190,11 +191,23 @@ OTLP = json.dumps({"resourceMetrics": [{
             "startTimeUnixNano": f"{START}000000000", "timeUnixNano": f"{START + 10}000000000",
             "count": "2", "sum": 1.0, "bucketCounts": ["1", "1"], "explicitBounds": [0.5]}]}}]}],
 }]})  # fmt: skip
+# What `rollup` writes: its question, a row for what is alike, and what the rows come to.
+ROLLUP = [json.dumps(line) for line in (
+    {"service": "incident_rca_rollup", "asked_at": "2026-01-15T15:00:00Z", "request": {
+        "engine": "duckdb", "places": ["access.ndjson"], "statement": "SELECT count(*) AS requests",
+        "bytes": 1, "columns": gateway_rollup.COLUMNS, "lacks": [], "window": WINDOW, "knows": {
+            "response_type": True, "integration_status": True, "backend_status": True,
+            "error_text": True}}},
+    *([START + n, "POST", "/api/orders", 502, "-", "502", "502", "-", "-", "-", 2, [[7, 2]]]
+      for n in range(24)),
+    {"rows": 24, "requests": 48, "unread": 0, "unread_failures": 0, "error": ""},
+)]  # fmt: skip
 
 JSON_LINES: Mapping[str, list[str]] = {
     "access_log": ACCESS,
     "cloudwatch_events": _events("access_log", ACCESS),
     "cloudwatch_postgres_log": _events("postgres_log", STDERR),
+    "gateway_rollup": ROLLUP,
     "lock_recording": LOCKS,
     "postgres_log": POSTGRES,
     "otlp_metrics": [OTLP],
