@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
@@ -25,6 +26,7 @@ CHANCE = 1e-6
 # Bins wide enough that a single request more or less is no change.
 REQUESTS_IN_BIN = 5
 # One bin is a lump; traffic rose where at least two did, and as near to the outage at its end.
+# So must most of its bins have: some callers come at each full minute, and only then.
 FEWEST_BINS = 2
 SECOND = timedelta(seconds=1)
 
@@ -90,7 +92,8 @@ def _first_answer(failures: pd.DataFrame, failure: datetime) -> datetime:
     """When the first failing request ended, by its latency; where nobody measured it, arrived."""
     import pandas as pd
 
-    took = pd.to_timedelta(failures["latency_ms"].fillna(0.0).astype(float), unit="ms")
+    took_us = (1000 * failures["latency_ms"].fillna(0.0).astype(float)).round()
+    took = pd.to_timedelta(took_us, unit="us")
     return instant((failures["at"] + took).min()) or failure
 
 
@@ -144,8 +147,9 @@ def _is_surge(
     until = max(arrived, min(last + 1, number))
     if not 0 < begin < arrived or last < arrived - FEWEST_BINS or until - begin < FEWEST_BINS:
         return False
-    before = sum(counts[begin:until])
-    if before < SURGE_FACTOR * usual * (until - begin):
+    risen = counts[begin:until]
+    before = sum(risen)
+    if before < SURGE_FACTOR * usual * len(risen) or median(risen) <= usual:
         return False
     return chance_of_more(before, until - begin, round(usual * begin), begin) < CHANCE
 

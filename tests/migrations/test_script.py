@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable
 
 import pytest
 
@@ -13,7 +11,7 @@ from incident_rca.migrations.grammar import TOO_DEEP, Unreadable
 from incident_rca.migrations.lint import lint_text
 from incident_rca.migrations.operations import CreateIndex, Relation, ResetSession
 from incident_rca.migrations.plpgsql import body_statements
-from incident_rca.migrations.script import Lines, Place, read_script
+from incident_rca.migrations.script import Place, read_script
 
 BROKEN = "ALTER TABEL orders ADD COLUMN a int"
 PIECES = (
@@ -289,30 +287,6 @@ def test_many_statements_are_all_judged() -> None:
     report = lint_text(text)
     assert report.statements == 10_000
     assert len(report.findings) == 5_000
-
-
-def places_of_one_line(count: int) -> list[Place]:
-    lines = Lines("x" * count)
-    return [lines.place(n) for n in range(count)]
-
-
-@pytest.mark.parametrize(
-    "task",
-    [
-        lambda count: read_script("'\n" + "SELECT 'ä' FRO;\n" * count),
-        lambda count: places_of_one_line(9 * count),
-    ],
-    ids=["statements that are none", "places of one line"],
-)
-def test_the_time_grows_with_the_file_and_no_faster(task: Callable[[int], object]) -> None:
-    """Eight times the file took 64 times as long where each place was counted from the start."""
-
-    def seconds(count: int) -> float:
-        before = time.process_time()
-        task(count)
-        return time.process_time() - before
-
-    assert seconds(10_000) < 25 * seconds(1250)
 
 
 def test_a_column_is_counted_in_characters() -> None:
