@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,3 +100,15 @@ def test_scratch_files_of_killed_processes_go_and_those_in_use_stay(
             one.name, other.name, "incident-rca-other"
         }  # fmt: skip
     assert [p.name for p in tmp_path.iterdir()] == ["incident-rca-other"]
+
+
+def _makes_many(count: int) -> int:
+    for _ in range(count):
+        with work_folder() as folder:
+            (folder / "part").write_bytes(b"x")
+    return count
+
+
+def test_processes_that_begin_at_once_take_no_scratch_folder_from_each_other() -> None:
+    with ProcessPoolExecutor(4) as processes:
+        assert list(processes.map(_makes_many, [150] * 4)) == [150] * 4
