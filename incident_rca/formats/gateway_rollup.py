@@ -146,9 +146,10 @@ def _read(raw: RawInput) -> _File:
                 file.unparsed += bool(line.strip())
     except Truncated as error:
         file.damage = str(error)
-    if not isinstance(file.head.get("request"), dict):
+    is_one = file.head.get("service") == SERVICE and isinstance(file.head.get("request"), dict)
+    if not is_one:
         raise BadInput(
-            f"{raw.file}: its first line does not say what was asked",
+            f"{raw.file}: its first line does not say of which rollup it is",
             hint="make it again by `incident-rca rollup`",
         )
     return file
