@@ -92,17 +92,16 @@ def recovery_of(seen: Observations) -> Recovery | None:
     before, after = steps.answered[:place], steps.answered[place:]
     if not _is_recovery(before, after, steps.width, *known) or np.median(steps.grown[place:]) < 0:
         return None
-    at = Span(steps.at(place - 1), steps.at(place + 1), "the buckets beside the change")
     wanted = float(steps.called.mean()) / steps.width * max(waited)
     waiting = float(steps.queued[place])
-    if waiting < ABANDONED_FACTOR * wanted or at.hi is None:
-        return None
-    if not any(s.end.hi is not None and s.end.hi > at.hi for s in storms):
+    recovered_by = steps.at(place + 1)
+    goes_on = any(s.end.hi is not None and s.end.hi > recovered_by for s in storms)
+    if waiting < ABANDONED_FACTOR * wanted or not goes_on:
         return None
     calls, seconds = known
     return Recovery(
         service=pool.owner,
-        at=at,
+        at=Span(steps.at(place - 1), recovered_by, "the buckets beside the change"),
         usual_per_second=calls / seconds,
         stalled_per_second=float(before.mean()) / steps.width,
         recovered_per_second=float(after.mean()) / steps.width,
