@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from incident_rca.analysis.call_counts import callers_of
+from incident_rca.analysis.call_counts import callers_of, series_of_counts
 from incident_rca.analysis.evidence import rows_as_evidence
-from incident_rca.analysis.frames import pieces, places, renamed
-from incident_rca.analysis.latency import canonical_method
+from incident_rca.analysis.frames import pieces
 from incident_rca.analysis.rates import chance_of_more
 from incident_rca.model import Evidence, Span, System
 from incident_rca.typed_frames import plain
@@ -64,18 +63,13 @@ def amplifications(seen: Observations) -> tuple[Amplification, ...]:
         for (verb, route), rows in pieces(gateway, "method", "route")
     }
     found = []
-    for (service, method), rows in places(metrics, is_count, "service", "method"):
-        if service is None or method is None:
-            continue
-        counted = metrics.iloc[rows]
-        of_method = counted.assign(program=renamed(counted["owner"], str, missing=""))
-        name, short = canonical_method(seen.case, service, method)
-        routes = sorted(callers_of(seen.case, name, short) & set(by_route))
+    for service, method, by_program in series_of_counts(seen.case, metrics, is_count):
+        routes = sorted(callers_of(seen.case, service, method) & set(by_route))
         asked = [by_route[route] for route in routes]
         views = [
             view
-            for _, by_one in pieces(of_method, "metric", "program")
-            if asked and (view := _amplification(seen, name, short, by_one, asked)) is not None
+            for rows in by_program
+            if asked and (view := _amplification(seen, service, method, rows, asked)) is not None
         ]
         if views:
             found.append(max(views, key=lambda a: (a.calls, a.highest)))

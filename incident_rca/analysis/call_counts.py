@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -104,25 +104,33 @@ def call_counts(
     )
     end = outage.end.lo or part.end
     found = []
+    for service, method, by_series in series_of_counts(case, metrics, is_count):
+        views = [_counts(service, method, rows, outage.start.lo, end) for rows in by_series]
+        found.append(max(views, key=lambda c: (c.total + c.total_before, c.faults, c.in_words)))
+    return tuple(sorted(found, key=lambda c: (-c.faults, c.name)))
+
+
+def series_of_counts(
+    case: Case, metrics: pd.DataFrame, is_count: pd.Series[bool]
+) -> Iterator[tuple[str, str, list[pd.DataFrame]]]:
+    """Service and method, and the counts of its calls as each program and metric saw them.
+
+    Client and server, old names and new ones count the same calls: they are never added up.
+    """
     for (service, method), rows in places(metrics, is_count, "service", "method"):
         if service is None or method is None:
             continue
-        counted = each_once(metrics.iloc[rows])
-        of_method = counted.assign(
-            program=renamed(counted["owner"], str, missing=""),
-            until=counted["at"] + _width(counted),
-            code=renamed(counted["status"], str.upper),
-        )
-        name, short = canonical_method(case, service, method)
-        by_series = [rows for _, rows in pieces(of_method, "metric", "program")]
-        views = [_counts(name, short, rows, outage.start.lo, end) for rows in by_series]
-        found.append(max(views, key=lambda c: (c.total + c.total_before, c.faults, c.in_words)))
-    return tuple(sorted(found, key=lambda c: (-c.faults, c.name)))
+        counted = metrics.iloc[rows]
+        by_program = counted.assign(program=renamed(counted["owner"], str, missing=""))
+        views = [view for _, view in pieces(by_program, "metric", "program")]
+        yield *canonical_method(case, service, method), views
 
 
 def _counts(
     service: str, method: str, rows: pd.DataFrame, start: datetime, end: datetime
 ) -> CallCounts:
+    rows = each_once(rows)
+    rows = rows.assign(until=rows["at"] + _width(rows), code=renamed(rows["status"], str.upper))
     before = rows[rows["until"] <= start]
     during = rows[(rows["until"] > start) & (rows["at"] <= end)]
     faulty = during[during["code"].isin(SERVER_FAULTS) & (during["value"] > 0)]

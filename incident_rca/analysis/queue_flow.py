@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from incident_rca.analysis.amplification import CHANCE
+from incident_rca.analysis.call_counts import series_of_counts
 from incident_rca.analysis.evidence import rows_as_evidence
-from incident_rca.analysis.frames import pieces, places, renamed, seconds_of
-from incident_rca.analysis.latency import canonical_method
+from incident_rca.analysis.frames import seconds_of
 from incident_rca.analysis.pool import waiting_callers
 from incident_rca.analysis.rates import chance_of_more
 from incident_rca.analysis.windows import each_once
@@ -92,17 +92,16 @@ def recovery_of(seen: Observations) -> Recovery | None:
     before, after = steps.answered[:place], steps.answered[place:]
     if not _is_recovery(before, after, steps.width, *known) or np.median(steps.grown[place:]) < 0:
         return None
-    at = Span(steps.at(place - 1), steps.at(place + 1), "the buckets beside the change")
     wanted = float(steps.called.mean()) / steps.width * max(waited)
     waiting = float(steps.queued[place])
-    if waiting < ABANDONED_FACTOR * wanted or at.hi is None:
-        return None
-    if not any(s.end.hi is not None and s.end.hi > at.hi for s in storms):
+    recovered_by = steps.at(place + 1)
+    goes_on = any(s.end.hi is not None and s.end.hi > recovered_by for s in storms)
+    if waiting < ABANDONED_FACTOR * wanted or not goes_on:
         return None
     calls, seconds = known
     return Recovery(
         service=pool.owner,
-        at=at,
+        at=Span(steps.at(place - 1), recovered_by, "the buckets beside the change"),
         usual_per_second=calls / seconds,
         stalled_per_second=float(before.mean()) / steps.width,
         recovered_per_second=float(after.mean()) / steps.width,
@@ -113,26 +112,18 @@ def recovery_of(seen: Observations) -> Recovery | None:
 
 
 def _calls_of(seen: Observations, service: str) -> pd.DataFrame:
-    """The rows that count the calls of a service: of each method those of one program and metric.
-
-    Client and server, old names and new ones count the same calls; those that counted most stand.
-    """
+    """The rows that count the calls of a service: of each method by whoever counted most."""
     import pandas as pd
 
     metrics = seen.tables.metrics
     is_count = (
         (metrics["aggregate"] == "count") & metrics["method"].notna() & metrics["value"].notna()
     )
-    found = []
-    for (owner, method), rows in places(metrics, is_count, "service", "method"):
-        if owner is None or method is None:
-            continue
-        if canonical_method(seen.case, owner, method)[0] != service:
-            continue
-        counted = each_once(metrics.iloc[rows])
-        by_program = counted.assign(program=renamed(counted["owner"], str, missing=""))
-        views = [view for _, view in pieces(by_program, "metric", "program")]
-        found.append(max(views, key=lambda view: float(view["value"].sum())))
+    found = [
+        max(map(each_once, views), key=lambda view: float(view["value"].sum()))
+        for owner, _, views in series_of_counts(seen.case, metrics, is_count)
+        if owner == service
+    ]
     return pd.concat(found) if found else metrics.iloc[:0]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from statistics import median
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
@@ -26,8 +25,10 @@ CHANCE = 1e-6
 # Bins wide enough that a single request more or less is no change.
 REQUESTS_IN_BIN = 5
 # One bin is a lump; traffic rose where at least two did, and as near to the outage at its end.
-# So must most of its bins have: some callers come at each full minute, and only then.
 FEWEST_BINS = 2
+# Some callers come at each full minute, and only then: no bin counts for more than this many usual
+# ones, so that a lump neither makes a rise nor reaches from one to the next.
+MOST_IN_BIN = 4.0
 SECOND = timedelta(seconds=1)
 
 
@@ -117,12 +118,12 @@ def _surge_bins(
     found = None
     # A surge within the lead-up raises what seems usual: what is left without it is taken then.
     for _ in range(3):
-        found = high_stretch(counts, usual, SURGE_FACTOR) if usual else None
+        found = high_stretch(_levelled(counts, usual), usual, SURGE_FACTOR) if usual else None
         if found is None or not 0 < found[0] < number:
             break
         usual = sum(counts[: found[0]]) / found[0]
     arrived = number - int((known - risen_by).total_seconds()) // width
-    if found is None or not _is_surge(counts, found, usual, arrived, number):
+    if found is None or not _is_surge(_levelled(counts, usual), found, usual, arrived, number):
         return None, None, usual / width
     begin = known - (number - found[0]) * width * SECOND
     until = known + (found[1] + 1 - number) * width * SECOND
@@ -136,6 +137,10 @@ def _by_bin(gateway: pd.DataFrame, start: datetime, width: int, end: datetime) -
     return [int(counts.get(n, 0)) for n in range(number)]
 
 
+def _levelled(counts: list[int], usual: float) -> list[int]:
+    return [min(count, math.ceil(MOST_IN_BIN * usual)) for count in counts]
+
+
 def _is_surge(
     counts: list[int], found: tuple[int, int], usual: float, arrived: int, number: int
 ) -> bool:
@@ -147,9 +152,8 @@ def _is_surge(
     until = max(arrived, min(last + 1, number))
     if not 0 < begin < arrived or last < arrived - FEWEST_BINS or until - begin < FEWEST_BINS:
         return False
-    risen = counts[begin:until]
-    before = sum(risen)
-    if before < SURGE_FACTOR * usual * len(risen) or median(risen) <= usual:
+    before = sum(counts[begin:until])
+    if before < SURGE_FACTOR * usual * (until - begin):
         return False
     return chance_of_more(before, until - begin, round(usual * begin), begin) < CHANCE
 

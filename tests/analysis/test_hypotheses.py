@@ -153,6 +153,14 @@ def test_a_rise_with_the_first_failure_counts_until_that_has_ended(
     assert bool(claims_of(found, "mechanism", Stance.FOR)) is rose
 
 
+def test_callers_that_come_at_each_full_minute_are_no_surge() -> None:
+    failures = failing(steps(0, 121, 2), latency_ms=8_000.0)
+    lumps = [served(s + late, requests=60) for s in steps(-600, 200, 60) for late in (0, 7)]
+    steady = [served(s, "GET /other") for s in steps(-600, 200, 1)]
+    analysis = analysed(failures=failures, gateway=[*lumps, *steady, *counted(failures)])
+    assert the(analysis, Kind.TRAFFIC_SURGE).role is Role.RULED_OUT
+
+
 @pytest.mark.parametrize(("name", "rose"), [("POST /orders", True), ("POST /mail", False)])
 def test_a_rise_on_the_routes_of_what_was_overrun_is_a_surge(name: str, rose: bool) -> None:
     """Two in three requests more in all, four times as many on one route."""

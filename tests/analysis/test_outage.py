@@ -118,6 +118,17 @@ def test_a_burst_in_noise_ends_where_it_ends(edges: list[tuple[float, float]]) -
     assert sum(295 <= end <= 315 for _, end in edges) >= 6, edges
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_an_outage_that_begins_weakly_began_then(seed: int) -> None:
+    """One failure in four seconds for two minutes, then six a second: the step is not the onset."""
+    weak, strong = steps(0, 120, 4), steps(120, 220, 1 / 6)
+    outage = of_failures([*noise(seed), *weak, *strong], with_baseline=True).outage
+    assert outage is not None
+    lo, hi = second_of(outage.onset.lo), second_of(outage.onset.hi)
+    assert lo is not None and hi is not None and lo <= 0 and hi < 90
+    assert -60 < (second_of(outage.start.lo) or 0.0) < 60
+
+
 def test_what_is_no_outage_stays_listed() -> None:
     """Three failures within seconds, and one an hour before: the timeline has each."""
     analysis = of_failures([-1200.0, 0.0, 1.0, 2.0])

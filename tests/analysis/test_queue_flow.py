@@ -151,6 +151,12 @@ def test_a_queue_that_callers_who_still_wait_can_fill_tells_nothing(
     assert bool(recovered(storm(waiting, gives_up_ms=gives_up_ms))) is is_found
 
 
+def test_no_storm_goes_on_where_callers_have_stopped_to_try_again() -> None:
+    fewer = [BEFORE if s < 0 or s >= OVER else CALLED if s < STALL_ENDS else 60.0 for s in BUCKETS]
+    answered = [60.0 if a == 80.0 else a for a in answers(80)]
+    assert not recovered(storm(queue(fewer, answered), fewer))
+
+
 def test_no_recovery_where_callers_do_not_try_again() -> None:
     once = [60.0 if 0 <= s < OVER else BEFORE for s in BUCKETS]
     fast = [BEFORE if s < 0 or s >= STALL_ENDS else STALLED for s in BUCKETS]
