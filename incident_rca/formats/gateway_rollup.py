@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
@@ -33,7 +33,13 @@ from incident_rca.formats.logs_insights_rows import BUCKET_GROWTH, HIGHEST_BUCKE
 from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of
 from incident_rca.model import System, TimeWindow
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SERVICE = "incident_rca_rollup"
+# A line of the file may say of any number of requests that they failed, and each becomes a row: so
+# many take an import 0.6 GB, and its report 1.5 GB of memory.
+MOST_FAILURES = 2_000_000
 _NO_TEXT = "-"
 _BOUNDS = [int(BUCKET_GROWTH**bucket) for bucket in range(HIGHEST_BUCKET + 1)]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -146,7 +152,7 @@ def parse(raw: RawInput) -> Parsed:
     return Parsed(
         frames={
             "gateway": frame_of("gateway", _counts(file, types), raw),
-            "failures": frame_of("failures", _failures(file, types), raw),
+            "failures": _failures(file, types, raw),
         },
         rows=len(file.rows),
         unparsed=file.unparsed + (file.foot.unread if file.foot else 0),
@@ -267,29 +273,51 @@ def _counts(file: _File, types: Mapping[Any, str | None]) -> Iterator[dict[str, 
         }
 
 
-def _failures(file: _File, types: Mapping[Any, str | None]) -> Iterator[dict[str, Any]]:
-    """One row a failed request: those of one row of the file differ by their latency at most."""
+def _failures(file: _File, types: Mapping[Any, str | None], raw: RawInput) -> pd.DataFrame:
+    """One row a failed request: those of one row of the file differ by their latency at most.
+
+    Raises BadInput where they are too many for this machine.
+    """
+    alike: list[dict[str, Any]] = []
+    numbers: list[int] = []
     for number, row in file.rows:
-        if row.status < 500 or not row.requests:
-            continue
-        latencies: list[int | None] = []
-        for bucket, requests in row.latency_buckets:
-            latencies += [_BOUNDS[bucket]] * requests
-        latencies += [None] * (row.requests - len(latencies))
-        statuses = (row.integration_status, row.backend_status)
-        common = {
-            "line": number,
-            "at": datetime.fromtimestamp(row.second, UTC),
-            "method": row.method,
-            "route": row.route,
-            "status": row.status,
-            "error_type": types[row.facts],
-            "integration_status": next((s for s in statuses if s != _NO_TEXT), None),
-            "message": None if row.error_text == _NO_TEXT else row.error_text,
-            "seen_in": "access",
-        }
-        for latency_ms in latencies[: row.requests]:
-            yield common | {"latency_ms": latency_ms}
+        if row.status >= 500:
+            for latency_ms, requests in _latencies(row):
+                alike.append(_failure(number, row, types) | {"latency_ms": latency_ms})
+                numbers.append(requests)
+    if sum(numbers) > MOST_FAILURES:
+        raise BadInput(
+            f"{raw.file}: counts {sum(numbers):,} failed requests, at most {MOST_FAILURES:,} fit "
+            "in a case",
+            hint="make a rollup of a shorter window: --from and --to",
+        )
+    frame = frame_of("failures", alike, raw)
+    return frame.loc[frame.index.repeat(numbers)].reset_index(drop=True)
+
+
+def _latencies(row: _Row) -> Iterator[tuple[int | None, int]]:
+    """Each latency of a row with how many of its requests have it; None where it is not known."""
+    left = row.requests
+    known = ((_BOUNDS[bucket], requests) for bucket, requests in row.latency_buckets)
+    for latency_ms, requests in (*known, (None, left)):
+        if taken := min(requests, left):
+            yield latency_ms, taken
+        left -= taken
+
+
+def _failure(number: int, row: _Row, types: Mapping[Any, str | None]) -> dict[str, Any]:
+    statuses = (row.integration_status, row.backend_status)
+    return {
+        "line": number,
+        "at": datetime.fromtimestamp(row.second, UTC),
+        "method": row.method,
+        "route": row.route,
+        "status": row.status,
+        "error_type": types[row.facts],
+        "integration_status": next((s for s in statuses if s != _NO_TEXT), None),
+        "message": None if row.error_text == _NO_TEXT else row.error_text,
+        "seen_in": "access",
+    }
 
 
 def _covered(file: _File) -> TimeWindow | None:

@@ -240,3 +240,22 @@ def test_what_a_first_line_says_is_run_by_no_database(tmp_path: Path, lines: lis
     parsed = damaged(tmp_path, [json.dumps(head), *lines[1:]])
     assert (parsed.damage, len(rows(parsed, "failures"))) == ("", 9)
     assert not planted.exists()
+
+
+def test_a_small_file_that_tells_of_endless_failures_is_refused(
+    tmp_path: Path, lines: list[str]
+) -> None:
+    row = json.loads(lines[1])
+    row[-2:] = [10**12, [[300, 10**12]]]
+    with pytest.raises(BadInput) as caught:
+        damaged(tmp_path, [lines[0], json.dumps(row)])
+    assert f"{10**12:,}" in caught.value.message and "--from" in caught.value.hint
+
+
+def test_each_failure_has_a_latency_of_its_row_or_none(tmp_path: Path, lines: list[str]) -> None:
+    row = json.loads(lines[1])
+    row[-2:] = [4, [[0, 1], [35, 2]]]
+    parsed = damaged(tmp_path, [lines[0], json.dumps(row), '{"rows": 1, "requests": 4}'])
+    found = rows(parsed, "failures")
+    assert [row["latency_ms"] for row in found] == [1, 1.02**35 // 1, 1.02**35 // 1, None]
+    assert {row["line"] for row in found} == {2} and parsed.damage == ""
