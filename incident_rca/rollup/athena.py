@@ -160,14 +160,11 @@ class Athena:
         """Runs a statement to its end; where the service calls a failure passing, again."""
         for attempt in range(1, MOST_STARTS + 1):
             query_id = self._started(statement, attempt)
-            is_over = False
             try:
                 execution = self._ended(query_id)
-                is_over = True
-            finally:
-                # Time is over, or a person interrupts: a query that runs on costs.
-                if not is_over:
-                    self._stop(query_id)
+            except BaseException:  # time is over, or a person interrupts: what runs on costs
+                self._stop(query_id)
+                raise
             status = execution["Status"]
             if status["State"] == "SUCCEEDED":
                 return query_id, execution.get("Statistics", {})
