@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SERVICE = "incident_rca_rollup"
 # A line of the file may say of any number of requests that they failed, and each becomes a row: so
-# many take an import 0.6 GB, and its report 1.5 GB of memory.
+# many take an import 0.6 GB, and its report 1.8 GB of memory.
 MOST_FAILURES = 2_000_000
 _NO_TEXT = "-"
 _BOUNDS = [int(BUCKET_GROWTH**bucket) for bucket in range(HIGHEST_BUCKET + 1)]
