@@ -84,7 +84,7 @@ class Athena:
         size, known = 0, asked.line_format
         for key, of_object in objects_of(self.s3, self.place, layout, asked.window):
             size += of_object
-            known = known or format_of_head(first_lines(self.s3, self.place.bucket, key))
+            known = known or format_of_head(first_lines(self.s3, self.place, key))
         if known is None:
             raise BadInput(
                 f"{self.place.text}: no object of that time"

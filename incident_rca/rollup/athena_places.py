@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 from incident_rca.errors import Unreachable
+from incident_rca.formats.lines import HEAD_BYTES
 from incident_rca.model import TimeWindow
 from incident_rca.sources.aws_client import Caller
+from incident_rca.sources.s3_errors import ATTEMPTS, pause_before, refusal
 from incident_rca.sources.s3_names import FIREHOSE_BUFFER, LATE_DELIVERY
 
-HEAD_BYTES = 256 * 1024
 # Where Athena begins to look for partitions; CloudWatch and Firehose logs are younger.
 FIRST_YEAR = 2015
 # What a folder's name may be, and the same as a form of Java and of Python.
@@ -154,14 +157,30 @@ def _first_page(caller: Caller, bucket: str, folder: str) -> Mapping[str, Any]:
     return caller.call("list_objects_v2", "KeyCount", Bucket=bucket, Prefix=folder, Delimiter="/")
 
 
-def first_lines(caller: Caller, bucket: str, key: str) -> list[bytes]:
-    """The first whole lines of an object, gzip or plain."""
-    answer = caller.call(
-        "get_object", "Body", Bucket=bucket, Key=key, Range=f"bytes=0-{HEAD_BYTES - 1}"
-    )
-    with answer["Body"] as body:
-        data = body.read(HEAD_BYTES)
+def first_lines(caller: Caller, place: Place, key: str) -> list[bytes]:
+    """The first whole lines of an object, gzip or plain; none where its gzip is damaged."""
+    data = _head(caller, place, key)
     if data.startswith(b"\x1f\x8b"):
-        data = zlib.decompressobj(wbits=31).decompress(data, HEAD_BYTES)
+        try:
+            data = zlib.decompressobj(wbits=31).decompress(data, HEAD_BYTES)
+        except zlib.error:
+            return []
     *whole, rest = data.split(b"\n")
     return whole or [rest]
+
+
+def _head(caller: Caller, place: Place, key: str) -> bytes:
+    """The first bytes of an object; raises Unreachable where they break off each time."""
+    broken: type[Exception] = import_module("botocore.exceptions").BotoCoreError
+    asked = {"Bucket": place.bucket, "Key": key, "Range": f"bytes=0-{HEAD_BYTES - 1}"}
+    for attempt in range(1, ATTEMPTS + 1):
+        answer = caller.call("get_object", "Body", **asked)
+        try:
+            # botocore's own block gives what lies below it, with errors of another library.
+            with closing(answer["Body"]) as body:
+                return bytes(body.read())
+        except broken as error:
+            if attempt == ATTEMPTS:
+                raise refusal(place.text, place.bucket, error, "GetObject") from error
+            pause_before(attempt, error, caller.tally)
+    raise AssertionError("the last attempt returns or raises")
