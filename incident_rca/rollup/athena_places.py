@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -25,12 +26,13 @@ from incident_rca.sources.s3_names import FIREHOSE_BUFFER, LATE_DELIVERY
 # Where Athena begins to look for partitions; CloudWatch and Firehose logs are younger.
 FIRST_YEAR = 2015
 # What a folder's name may be, and the same as a form of Java and of Python.
-_LEVELS: tuple[tuple[re.Pattern[str], str, str], ...] = (
+_Level = tuple[re.Pattern[str], str, str]
+_LEVELS: tuple[_Level, ...] = (
     (re.compile(r"(\w+=)?20\d\d-\d\d-\d\d-\d\d"), "yyyy-MM-dd-HH", "%Y-%m-%d-%H"),
     (re.compile(r"(\w+=)?20\d\d-\d\d-\d\d"), "yyyy-MM-dd", "%Y-%m-%d"),
     (re.compile(r"(\w+=)?20\d\d"), "yyyy", "%Y"),
 )
-_INNER: Mapping[str, tuple[re.Pattern[str], str, str]] = {
+_INNER: Mapping[str, _Level] = {
     "yyyy": (re.compile(r"(\w+=)?[01]\d"), "MM", "%m"),
     "MM": (re.compile(r"(\w+=)?[0-3]\d"), "dd", "%d"),
     "dd": (re.compile(r"(\w+=)?[0-2]\d"), "HH", "%H"),
@@ -97,7 +99,7 @@ class Layout:
 def layout_of(caller: Caller, place: Place) -> Layout:
     """How the folders of a place name dates, by looking into the first of each level."""
     folder, java, python = place.prefix, "", ""
-    levels: tuple[tuple[re.Pattern[str], str, str], ...] = _LEVELS
+    levels = _LEVELS
     while levels:
         names = [
             item["Prefix"].removeprefix(folder).rstrip("/")
@@ -128,29 +130,38 @@ def objects_of(
     """
     folders = [f"{name}/" for name in layout.folders(window)] if layout.java else [""]
     for folder in folders:
-        for page in _pages(caller, place.bucket, place.prefix + folder):
+        asked = {"Bucket": place.bucket, "Prefix": place.prefix + folder}
+        ask = partial(caller.call, "list_objects_v2", "KeyCount", **asked)
+        what = f"{place.text}{folder}"
+        for page in pages_of(ask, "ContinuationToken", "NextContinuationToken", what):
             for item in page.get("Contents", ()):
                 is_hidden = item["Key"].rpartition("/")[2].startswith((".", "_"))
                 if item["Size"] and not is_hidden:
                     yield item["Key"], int(item["Size"])
 
 
-def _pages(caller: Caller, bucket: str, prefix: str) -> Iterator[Mapping[str, Any]]:
+def pages_of(
+    ask: Callable[..., Mapping[str, Any]], sent: str, given: str, what: str
+) -> Iterator[Mapping[str, Any]]:
+    """All pages of an answer: a page names the next one as `given`, which is asked for as `sent`.
+
+    Raises Unreachable where they go round in circles, and what `ask` raises.
+    """
     token: dict[str, str] = {}
     seen: set[str] = set()
     while True:
-        page = caller.call("list_objects_v2", "KeyCount", Bucket=bucket, Prefix=prefix, **token)
+        page = ask(**token)
         yield page
-        following = page.get("NextContinuationToken")
-        if not page.get("IsTruncated") or not following:
+        following = page.get(given)
+        if not following:
             return
         if following in seen:
             raise Unreachable(
-                f"s3://{bucket}/{prefix}: the listing gave the same continuation token twice",
+                f"{what}: the same {given} came twice",
                 hint="ask again; a proxy in between may answer from a cache",
             )
         seen.add(following)
-        token = {"ContinuationToken": following}
+        token = {sent: following}
 
 
 def _first_page(caller: Caller, bucket: str, folder: str) -> Mapping[str, Any]:

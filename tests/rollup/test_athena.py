@@ -327,6 +327,15 @@ def test_pages_that_go_round_in_circles(service: Service, athena: Athena) -> Non
     assert "NextToken" in caught.value.message
 
 
+def test_listings_that_go_round_in_circles(service: Service, athena: Athena) -> None:
+    for n in range(3):
+        put(service, f"gw/2026/01/15/14/{n}", LINES)
+    service.bucket.page_keys, service.bucket.same_token = 1, True
+    with pytest.raises(Unreachable) as caught:
+        athena.plan(ASKED)
+    assert "NextContinuationToken" in caught.value.message
+
+
 def test_what_may_not_be_done_is_named(service: Service, athena: Athena) -> None:
     hourly(service)
     service.faults["StartQueryExecution"] = [Fault(code="AccessDeniedException")]
