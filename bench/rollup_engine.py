@@ -17,6 +17,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def by_pandas(path: Path) -> Rolled:
     kept: list[pd.DataFrame] = []
     unreadable = 0
     with _opened(path) as file:
-        while lines := list(_first(file, PANDAS_ROWS)):
+        while lines := list(islice(file, PANDAS_ROWS)):
             try:
                 chunk = pd.read_json(io.BytesIO(b"".join(lines)), lines=True, dtype=False)
             except ValueError:
@@ -134,11 +135,6 @@ ENGINES: Mapping[str, Callable[[Path], Rolled]] = {
 
 def _opened(path: Path) -> gzip.GzipFile | io.BufferedReader:
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-
-
-def _first(file: Iterable[bytes], count: int) -> Iterable[bytes]:
-    for _, line in zip(range(count), file, strict=False):
-        yield line
 
 
 def _is_json(line: bytes) -> bool:

@@ -91,16 +91,19 @@ def rollup(
         raise BadSettings(f"{into}: is there already", hint="name another --out, or give --force")
     asked = Asked(line_format=given_format(access_log_format), window=window)
     service = Service(
-        master=master, account=account, workgroup=workgroup, database=database, results=results,
+        master=master,
+        account=account,
+        workgroup=workgroup,
+        database=database,
+        results=results,
         timeout=timeout,
-    )  # fmt: skip
+    )
     with _opened(engine, places, service, loaded.settings.services.aws) as made:
         plan = made.plan(asked)
         say(_cost(plan), quiet=quiet)
         _hold_to(plan, most_bytes)
         if dry_run:
-            for statement in plan.statements:
-                typer.echo(statement)
+            typer.echo("\n".join(plan.statements))
             return
         with progress(quiet=quiet) as step:
             step(f"{made.name} counts")

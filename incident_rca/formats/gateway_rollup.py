@@ -18,10 +18,10 @@ request (status 5xx) becomes a row of `failures`, at its second: its id and its 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
@@ -29,27 +29,57 @@ from incident_rca.errors import BadInput
 from incident_rca.formats.cloudwatch_messages import window_in
 from incident_rca.formats.error_types import error_types_of
 from incident_rca.formats.lines import Truncated, lines_of, object_of
-from incident_rca.formats.logs_insights_rows import BUCKET_GROWTH, HIGHEST_BUCKET
+from incident_rca.formats.logs_insights_rows import BUCKET_GROWTH, HIGHEST_BUCKET, STATUSES
 from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of
 from incident_rca.model import System, TimeWindow
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SERVICE = "incident_rca_rollup"
-COLUMNS = (
-    "second",
-    "method",
-    "route",
-    "status",
-    "response_type",
-    "integration_status",
-    "backend_status",
-    "error_text",
-    "authorizer_error",
-    "waf",
-    "requests",
-    "latency_buckets",
-)
+# A line of the file may say of any number of requests that they failed, and each becomes a row: so
+# many take an import 0.6 GB, and its report 1.8 GB of memory.
+MOST_FAILURES = 2_000_000
 _NO_TEXT = "-"
 _BOUNDS = [int(BUCKET_GROWTH**bucket) for bucket in range(HIGHEST_BUCKET + 1)]
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Line = TypeVar("_Line")
+
+
+class _Knows(msgspec.Struct, frozen=True):
+    """Which facts an absent value proves to be absent, as `error_types_of` takes them."""
+
+    response_type: bool
+    integration_status: bool
+    backend_status: bool
+    error_text: bool
+
+
+class _Request(msgspec.Struct, frozen=True):
+    """What was asked, as far as it matters to a reader."""
+
+    knows: _Knows
+    lacks: tuple[str, ...] = ()
+    statement: str = ""
+    window: Any = None
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """The first line."""
+
+    service: str
+    request: _Request
+
+
+class _Foot(msgspec.Struct, frozen=True):
+    """The last line."""
+
+    rows: int
+    requests: int
+    unread: _Count = 0
+    unread_failures: _Count = 0
+    error: str = ""
+    lacks: tuple[str, ...] = ()
 
 
 class _Row(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -85,15 +115,22 @@ class _Row(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
         """Whether its numbers can be what they are said to be."""
         in_this_century = 946_684_800 <= self.second < 4_102_444_800
         buckets = all(0 <= k <= HIGHEST_BUCKET and n > 0 for k, n in self.latency_buckets)
-        return in_this_century and buckets and self.requests >= 0
+        is_status = self.status in STATUSES
+        return in_this_century and buckets and is_status and self.requests >= 0
+
+
+COLUMNS = _Row.__struct_fields__
+_HEAD = msgspec.json.Decoder(_Head)
+_ROW = msgspec.json.Decoder(_Row)
+_FOOT = msgspec.json.Decoder(_Foot)
 
 
 @dataclass(slots=True)
 class _File:
     """What the lines of a file say, each row with its line."""
 
-    head: Mapping[str, Any] = field(default_factory=dict)
-    foot: Mapping[str, Any] | None = None
+    request: _Request
+    foot: _Foot | None = None
     rows: list[tuple[int, _Row]] = field(default_factory=list)
     unparsed: int = 0
     damage: str = ""
@@ -111,43 +148,35 @@ def parse(raw: RawInput) -> Parsed:
     Raises BadInput where the first line is none of a rollup.
     """
     file = _read(raw)
-    request = file.head["request"]
-    foot = file.foot or {}
-    types = _types(file, request.get("knows", {}), raw)
-    unread = foot.get("unread", 0)
+    types = _types(file, raw)
     return Parsed(
         frames={
             "gateway": frame_of("gateway", _counts(file, types), raw),
-            "failures": frame_of("failures", _failures(file, types), raw),
+            "failures": _failures(file, types, raw),
         },
         rows=len(file.rows),
-        unparsed=file.unparsed + unread,
+        unparsed=file.unparsed + (file.foot.unread if file.foot else 0),
         damage=_damage(file),
-        asked=window_in(request),
+        asked=window_in({"window": file.request.window}),
         covered=_covered(file),
         resolution_seconds=1.0,
-        query=str(request.get("statement", "")),
-        lacks=_lacks(request, foot),
+        query=file.request.statement,
+        lacks=_lacks(file),
     )
 
 
 def _read(raw: RawInput) -> _File:
-    file = _File()
-    decoder = msgspec.json.Decoder(_Row)
+    lines = enumerate(lines_of(raw.path), start=1)
+    file: _File | None = None
     try:
-        for number, line in enumerate(lines_of(raw.path), start=1):
-            if number == 1:
-                file.head = object_of(line) or {}
-            elif (foot := object_of(line)) is not None:
-                file.foot = foot
-            elif row := _row(decoder, line):
-                file.rows.append((number, row))
-            else:
-                file.unparsed += bool(line.strip())
+        _, first = next(lines, (0, b""))
+        if (head := _decoded(_HEAD, first)) and head.service == SERVICE:
+            file = _File(head.request)
+            _read_rows(file, lines)
     except Truncated as error:
-        file.damage = str(error)
-    is_one = file.head.get("service") == SERVICE and isinstance(file.head.get("request"), dict)
-    if not is_one:
+        if file:
+            file.damage = str(error)
+    if file is None:
         raise BadInput(
             f"{raw.file}: its first line does not say of which rollup it is",
             hint="make it again by `incident-rca rollup`",
@@ -155,12 +184,21 @@ def _read(raw: RawInput) -> _File:
     return file
 
 
-def _row(decoder: msgspec.json.Decoder[_Row], line: bytes) -> _Row | None:
+def _read_rows(file: _File, lines: Iterable[tuple[int, bytes]]) -> None:
+    for number, line in lines:
+        if (row := _decoded(_ROW, line)) and row.is_sound():
+            file.rows.append((number, row))
+        elif foot := _decoded(_FOOT, line):
+            file.foot = foot
+        else:
+            file.unparsed += bool(line.strip())
+
+
+def _decoded(decoder: msgspec.json.Decoder[_Line], line: bytes) -> _Line | None:
     try:
-        row = decoder.decode(line)
-    except msgspec.MsgspecError:
+        return decoder.decode(line)
+    except (ValueError, RecursionError):
         return None
-    return row if row.is_sound() else None
 
 
 def _damage(file: _File) -> str:
@@ -168,27 +206,27 @@ def _damage(file: _File) -> str:
     if file.foot is None:
         return file.damage or "its last line is missing: it was cut off"
     requests = sum(row.requests for _, row in file.rows)
-    said = [file.damage, str(file.foot.get("error", ""))]
-    if (len(file.rows), requests) != (file.foot.get("rows"), file.foot.get("requests")):
+    said = [file.damage, file.foot.error]
+    if (len(file.rows), requests) != (file.foot.rows, file.foot.requests):
         said.append(
             f"its {len(file.rows):,} rows count {requests:,} requests, its last line says "
-            f"{file.foot.get('rows')} and {file.foot.get('requests')}"
+            f"{file.foot.rows:,} and {file.foot.requests:,}"
         )
     return "; ".join(text for text in said if text)
 
 
-def _lacks(request: Mapping[str, Any], foot: Mapping[str, Any]) -> tuple[str, ...]:
-    lacks = [
-        *request.get("lacks", ()),
-        *foot.get("lacks", ()),
-        "a rollup has no ids of requests, and whole seconds",
-    ]
-    if failures := foot.get("unread_failures", 0):
-        lacks.append(f"{failures:,} lines that no engine could read may tell of failed requests")
+def _lacks(file: _File) -> tuple[str, ...]:
+    lacks = [*file.request.lacks, *(file.foot.lacks if file.foot else ())]
+    lacks.append("a rollup has no ids of requests, and whole seconds")
+    if file.foot and file.foot.unread_failures:
+        lacks.append(
+            f"{file.foot.unread_failures:,} lines that no engine could read may tell of failed "
+            "requests"
+        )
     return tuple(lacks)
 
 
-def _types(file: _File, knows: Mapping[str, bool], raw: RawInput) -> dict[Any, str | None]:
+def _types(file: _File, raw: RawInput) -> dict[Any, str | None]:
     """The error type of what the rows say of errors, each once."""
     facts = sorted({row.facts for _, row in file.rows if row.requests})
     names = ("response_type", "integration_status", "backend_status")
@@ -205,6 +243,7 @@ def _types(file: _File, knows: Mapping[str, bool], raw: RawInput) -> dict[Any, s
         }
         for status, *those, text, authorizer, waf in facts
     ]
+    knows = msgspec.structs.asdict(file.request.knows)
     return dict(zip(facts, error_types_of(rows, raw.work, knows=knows), strict=True))
 
 
@@ -234,29 +273,51 @@ def _counts(file: _File, types: Mapping[Any, str | None]) -> Iterator[dict[str, 
         }
 
 
-def _failures(file: _File, types: Mapping[Any, str | None]) -> Iterator[dict[str, Any]]:
-    """One row a failed request: those of one row of the file differ by their latency at most."""
+def _failures(file: _File, types: Mapping[Any, str | None], raw: RawInput) -> pd.DataFrame:
+    """One row a failed request: those of one row of the file differ by their latency at most.
+
+    Raises BadInput where they are too many for this machine.
+    """
+    alike: list[dict[str, Any]] = []
+    numbers: list[int] = []
     for number, row in file.rows:
-        if row.status < 500 or not row.requests:
-            continue
-        latencies: list[int | None] = []
-        for bucket, requests in row.latency_buckets:
-            latencies += [_BOUNDS[bucket]] * requests
-        latencies += [None] * (row.requests - len(latencies))
-        statuses = (row.integration_status, row.backend_status)
-        common = {
-            "line": number,
-            "at": datetime.fromtimestamp(row.second, UTC),
-            "method": row.method,
-            "route": row.route,
-            "status": row.status,
-            "error_type": types[row.facts],
-            "integration_status": next((s for s in statuses if s != _NO_TEXT), None),
-            "message": None if row.error_text == _NO_TEXT else row.error_text,
-            "seen_in": "access",
-        }
-        for latency_ms in latencies[: row.requests]:
-            yield common | {"latency_ms": latency_ms}
+        if row.status >= 500:
+            for latency_ms, requests in _latencies(row):
+                alike.append(_failure(number, row, types) | {"latency_ms": latency_ms})
+                numbers.append(requests)
+    if sum(numbers) > MOST_FAILURES:
+        raise BadInput(
+            f"{raw.file}: counts {sum(numbers):,} failed requests, at most {MOST_FAILURES:,} fit "
+            "in a case",
+            hint="make a rollup of a shorter window: --from and --to",
+        )
+    frame = frame_of("failures", alike, raw)
+    return frame.loc[frame.index.repeat(numbers)].reset_index(drop=True)
+
+
+def _latencies(row: _Row) -> Iterator[tuple[int | None, int]]:
+    """Each latency of a row with how many of its requests have it; None where it is not known."""
+    left = row.requests
+    known = ((_BOUNDS[bucket], requests) for bucket, requests in row.latency_buckets)
+    for latency_ms, requests in (*known, (None, left)):
+        if taken := min(requests, left):
+            yield latency_ms, taken
+        left -= taken
+
+
+def _failure(number: int, row: _Row, types: Mapping[Any, str | None]) -> dict[str, Any]:
+    statuses = (row.integration_status, row.backend_status)
+    return {
+        "line": number,
+        "at": datetime.fromtimestamp(row.second, UTC),
+        "method": row.method,
+        "route": row.route,
+        "status": row.status,
+        "error_type": types[row.facts],
+        "integration_status": next((s for s in statuses if s != _NO_TEXT), None),
+        "message": None if row.error_text == _NO_TEXT else row.error_text,
+        "seen_in": "access",
+    }
 
 
 def _covered(file: _File) -> TimeWindow | None:

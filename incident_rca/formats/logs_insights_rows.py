@@ -21,6 +21,8 @@ from incident_rca.model import TimeWindow
 # As in queries/duckdb/access_log_gateway.sql.
 BUCKET_GROWTH = 1.02
 HIGHEST_BUCKET = 1100
+# As queries/rollup/access_log.sql takes them.
+STATUSES = range(100_000)
 # Each alias, and the names of the variable itself, which a hand-written query may have kept.
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "method": ("method", "httpMethod"),
@@ -103,7 +105,7 @@ def key_of(cells: Mapping[str, str]) -> Key | None:
         second = instant_of(cells.get(bin_name, ""))
     except ValueError:
         return None
-    if method is None or route is None or status is None:
+    if method is None or route is None or status is None or status not in STATUSES:
         return None
     return second, method, route, status
 

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from incident_rca.errors import BadInput, BadSettings, BadWindow, Unreachable
+from incident_rca.errors import BadInput, BadSettings, BadWindow
 from incident_rca.formats.access_log.keys import format_of_head
 from incident_rca.formats.access_log.stage_format import LineFormat
 from incident_rca.model import TimeWindow
@@ -26,6 +27,7 @@ from incident_rca.rollup.athena_places import (
     first_lines,
     layout_of,
     objects_of,
+    pages_of,
 )
 from incident_rca.rollup.statement import athena_statement, athena_table
 from incident_rca.sources.aws_client import Caller, Refusal
@@ -84,7 +86,7 @@ class Athena:
         size, known = 0, asked.line_format
         for key, of_object in objects_of(self.s3, self.place, layout, asked.window):
             size += of_object
-            known = known or format_of_head(first_lines(self.s3, self.place.bucket, key))
+            known = known or format_of_head(first_lines(self.s3, self.place, key))
         if known is None:
             raise BadInput(
                 f"{self.place.text}: no object of that time"
@@ -160,14 +162,11 @@ class Athena:
         """Runs a statement to its end; where the service calls a failure passing, again."""
         for attempt in range(1, MOST_STARTS + 1):
             query_id = self._started(statement, attempt)
-            is_over = False
             try:
                 execution = self._ended(query_id)
-                is_over = True
-            finally:
-                # Time is over, or a person interrupts: a query that runs on costs.
-                if not is_over:
-                    self._stop(query_id)
+            except BaseException:  # time is over, or a person interrupts: what runs on costs
+                self._stop(query_id)
+                raise
             status = execution["Status"]
             if status["State"] == "SUCCEEDED":
                 return query_id, execution.get("Statistics", {})
@@ -204,17 +203,10 @@ class Athena:
             pause = min(LONGEST_POLL_SECONDS, pause * 2)
 
     def _pages(self, query_id: str) -> Iterator[Row]:
-        token: dict[str, str] = {}
-        seen: set[str] = set()
+        asked = {"QueryExecutionId": query_id, "MaxResults": ROWS_OF_A_PAGE}
+        ask = partial(self.athena.call, "get_query_results", "ResultSet", **asked)
         names: list[str] = []
-        while True:
-            page = self.athena.call(
-                "get_query_results",
-                "ResultSet",
-                QueryExecutionId=query_id,
-                MaxResults=ROWS_OF_A_PAGE,
-                **token,
-            )
+        for page in pages_of(ask, "NextToken", "NextToken", f"the results of {query_id}"):
             rows = [
                 [cell.get("VarCharValue") for cell in row.get("Data", ())]
                 for row in page["ResultSet"].get("Rows", ())
@@ -226,15 +218,6 @@ class Athena:
                     int(value) if name in _NUMBERS and value is not None else value
                     for name, value in zip(names, cells, strict=True)
                 )
-            following = page.get("NextToken")
-            if not following:
-                return
-            if following in seen:
-                raise Unreachable(
-                    f"Athena gave the same NextToken twice for {query_id}", hint="ask again"
-                )
-            seen.add(following)
-            token = {"NextToken": following}
 
     def _stop(self, query_id: str) -> None:
         """Stops a query, by a call of its own: there is no time left to wait for a turn."""

@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 from incident_rca.errors import Unreachable
+from incident_rca.formats.lines import HEAD_BYTES
 from incident_rca.model import TimeWindow
 from incident_rca.sources.aws_client import Caller
+from incident_rca.sources.s3_errors import ATTEMPTS, pause_before, refusal
 from incident_rca.sources.s3_names import FIREHOSE_BUFFER, LATE_DELIVERY
 
-HEAD_BYTES = 256 * 1024
 # Where Athena begins to look for partitions; CloudWatch and Firehose logs are younger.
 FIRST_YEAR = 2015
 # What a folder's name may be, and the same as a form of Java and of Python.
-_LEVELS: tuple[tuple[re.Pattern[str], str, str], ...] = (
+_Level = tuple[re.Pattern[str], str, str]
+_LEVELS: tuple[_Level, ...] = (
     (re.compile(r"(\w+=)?20\d\d-\d\d-\d\d-\d\d"), "yyyy-MM-dd-HH", "%Y-%m-%d-%H"),
     (re.compile(r"(\w+=)?20\d\d-\d\d-\d\d"), "yyyy-MM-dd", "%Y-%m-%d"),
     (re.compile(r"(\w+=)?20\d\d"), "yyyy", "%Y"),
 )
-_INNER: Mapping[str, tuple[re.Pattern[str], str, str]] = {
+_INNER: Mapping[str, _Level] = {
     "yyyy": (re.compile(r"(\w+=)?[01]\d"), "MM", "%m"),
     "MM": (re.compile(r"(\w+=)?[0-3]\d"), "dd", "%d"),
     "dd": (re.compile(r"(\w+=)?[0-2]\d"), "HH", "%H"),
@@ -94,7 +99,7 @@ class Layout:
 def layout_of(caller: Caller, place: Place) -> Layout:
     """How the folders of a place name dates, by looking into the first of each level."""
     folder, java, python = place.prefix, "", ""
-    levels: tuple[tuple[re.Pattern[str], str, str], ...] = _LEVELS
+    levels = _LEVELS
     while levels:
         names = [
             item["Prefix"].removeprefix(folder).rstrip("/")
@@ -125,43 +130,68 @@ def objects_of(
     """
     folders = [f"{name}/" for name in layout.folders(window)] if layout.java else [""]
     for folder in folders:
-        for page in _pages(caller, place.bucket, place.prefix + folder):
+        asked = {"Bucket": place.bucket, "Prefix": place.prefix + folder}
+        ask = partial(caller.call, "list_objects_v2", "KeyCount", **asked)
+        what = f"{place.text}{folder}"
+        for page in pages_of(ask, "ContinuationToken", "NextContinuationToken", what):
             for item in page.get("Contents", ()):
                 is_hidden = item["Key"].rpartition("/")[2].startswith((".", "_"))
                 if item["Size"] and not is_hidden:
                     yield item["Key"], int(item["Size"])
 
 
-def _pages(caller: Caller, bucket: str, prefix: str) -> Iterator[Mapping[str, Any]]:
+def pages_of(
+    ask: Callable[..., Mapping[str, Any]], sent: str, given: str, what: str
+) -> Iterator[Mapping[str, Any]]:
+    """All pages of an answer: a page names the next one as `given`, which is asked for as `sent`.
+
+    Raises Unreachable where they go round in circles, and what `ask` raises.
+    """
     token: dict[str, str] = {}
     seen: set[str] = set()
     while True:
-        page = caller.call("list_objects_v2", "KeyCount", Bucket=bucket, Prefix=prefix, **token)
+        page = ask(**token)
         yield page
-        following = page.get("NextContinuationToken")
-        if not page.get("IsTruncated") or not following:
+        following = page.get(given)
+        if not following:
             return
         if following in seen:
             raise Unreachable(
-                f"s3://{bucket}/{prefix}: the listing gave the same continuation token twice",
+                f"{what}: the same {given} came twice",
                 hint="ask again; a proxy in between may answer from a cache",
             )
         seen.add(following)
-        token = {"ContinuationToken": following}
+        token = {sent: following}
 
 
 def _first_page(caller: Caller, bucket: str, folder: str) -> Mapping[str, Any]:
     return caller.call("list_objects_v2", "KeyCount", Bucket=bucket, Prefix=folder, Delimiter="/")
 
 
-def first_lines(caller: Caller, bucket: str, key: str) -> list[bytes]:
-    """The first whole lines of an object, gzip or plain."""
-    answer = caller.call(
-        "get_object", "Body", Bucket=bucket, Key=key, Range=f"bytes=0-{HEAD_BYTES - 1}"
-    )
-    with answer["Body"] as body:
-        data = body.read(HEAD_BYTES)
+def first_lines(caller: Caller, place: Place, key: str) -> list[bytes]:
+    """The first whole lines of an object, gzip or plain; none where its gzip is damaged."""
+    data = _head(caller, place, key)
     if data.startswith(b"\x1f\x8b"):
-        data = zlib.decompressobj(wbits=31).decompress(data, HEAD_BYTES)
+        try:
+            data = zlib.decompressobj(wbits=31).decompress(data, HEAD_BYTES)
+        except zlib.error:
+            return []
     *whole, rest = data.split(b"\n")
     return whole or [rest]
+
+
+def _head(caller: Caller, place: Place, key: str) -> bytes:
+    """The first bytes of an object; raises Unreachable where they break off each time."""
+    broken: type[Exception] = import_module("botocore.exceptions").BotoCoreError
+    asked = {"Bucket": place.bucket, "Key": key, "Range": f"bytes=0-{HEAD_BYTES - 1}"}
+    for attempt in range(1, ATTEMPTS + 1):
+        answer = caller.call("get_object", "Body", **asked)
+        try:
+            # botocore's own block gives what lies below it, with errors of another library.
+            with closing(answer["Body"]) as body:
+                return bytes(body.read())
+        except broken as error:
+            if attempt == ATTEMPTS:
+                raise refusal(place.text, place.bucket, error, "GetObject") from error
+            pause_before(attempt, error, caller.tally)
+    raise AssertionError("the last attempt returns or raises")

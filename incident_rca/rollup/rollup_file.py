@@ -8,7 +8,6 @@ was cut off is known by it. formats/gateway_rollup.py reads it.
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from incident_rca.case import part_of
 from incident_rca.formats import gateway_rollup
 from incident_rca.formats.access_log.reading import knows_of
 from incident_rca.rollup import LATENCY, REQUEST, UNREAD_FAILURE, Answer, Asked, Engine, Plan, Row
@@ -47,16 +47,12 @@ def write_rollup(
     """
     answer = engine.run(asked, plan)
     written = Written()
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+    with part_of(path) as part, part.open("wb") as file:
+        with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
             packed.write(_line(_head(engine, asked, plan, asked_at)))
             packed.writelines(map(_line, _rows(answer, written)))
             written.error = str(answer.said.get("error", ""))
             packed.write(_line({**answer.said, **asdict(written)}))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return written
 
 

@@ -87,6 +87,13 @@ def test_a_log_without_a_request_in_the_window(tmp_path: Path) -> None:
     assert ran.code == 4 and "0 requests" in ran.err
 
 
+def test_what_broke_off_is_partial(tmp_path: Path) -> None:
+    lines = "".join(f"{request(n * 0.1)}\n" for n in range(3_000)).encode()
+    (tmp_path / "torn.gz").write_bytes(gzip.compress(lines)[:-2_000])
+    ran = run(tmp_path, "rollup", "torn.gz")
+    assert ran.code == 3 and "partial: torn.gz" in ran.err
+
+
 @pytest.mark.parametrize("place", ["missing.log", "notes"])
 def test_a_place_without_a_log(tmp_path: Path, place: str) -> None:
     write(tmp_path / "notes", "nothing in particular")

@@ -240,8 +240,9 @@ def test_routes_of_http_apis_and_websockets_are_told(tmp_path: Path) -> None:
 
 def test_requests_that_cannot_be_placed_are_counted(tmp_path: Path) -> None:
     results = [cells(), cells(status=None, requests="3"), cells(second="x"), cells(requests="x")]
-    parsed = read(tmp_path, answer(*results, matched=13), COUNTS)
-    assert (parsed.rows, parsed.unparsed, parsed.damage) == (1, 3 + 5 + 1, "")
+    results.append(cells(status=3_000_000_000, requests="2"))
+    parsed = read(tmp_path, answer(*results, matched=15), COUNTS)
+    assert (parsed.rows, parsed.unparsed, parsed.damage) == (1, 3 + 5 + 1 + 2, "")
 
 
 def test_counts_that_miss_records_are_damaged(tmp_path: Path) -> None:

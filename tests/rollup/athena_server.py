@@ -7,21 +7,19 @@ makes of Trino's words: a reader that is none of ours understands the statement.
 from __future__ import annotations
 
 import gzip
-import http.client
 import json
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
 
 import duckdb
 import sqlglot
 from sqlglot import exp
 
+from tests.sources.local_server import LocalHandler, serving
 from tests.sources.s3_server import Bucket, running_bucket
 
 TARGET = "AmazonAthena."
@@ -181,11 +179,10 @@ class Service:
             assert cursor.description is not None
             head = [column[0] for column in cursor.description]
             rows = [head, *map(list, cursor.fetchall())]
-            chosen = (c for c in statement.find_all(exp.Between) if c.this.name == "stretch")
-            where = next((condition.sql("duckdb") for condition in chosen), "true")
-            scanned = session.execute(
-                f"SELECT DISTINCT key FROM lines_of_bucket WHERE {where}"  # noqa: S608
-            ).fetchall()
+            keys = exp.select("key").distinct().from_("lines_of_bucket")
+            for chosen in statement.find_all(exp.Between):
+                keys = keys.where(chosen) if chosen.this.name == "stretch" else keys
+            scanned = session.execute(keys.sql("duckdb")).fetchall()
         return rows, sum(len(self.bucket.objects[key].body) for (key,) in scanned)
 
 
@@ -195,44 +192,17 @@ def running_athena() -> Iterator[Service]:
     with ExitStack() as stack:
         service = Service(stack.enter_context(running_bucket()))
 
-        class Handler(BaseHTTPRequestHandler):
-            disable_nagle_algorithm = True
-
+        class Handler(LocalHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
                 action = self.headers.get("X-Amz-Target", "").removeprefix(TARGET)
-                status, answer = service.answer(action, json.loads(body))
+                status, answer = service.answer(action, json.loads(self.body()))
                 self.close_connection = True
-                if status == 0:
-                    return
-                data = b"<html>busy</html>" if answer is None else json.dumps(answer).encode()
-                self._send(status, data, "application/x-amz-json-1.1")
+                if status:
+                    data = b"<html>busy</html>" if answer is None else json.dumps(answer).encode()
+                    self.reply(status, "application/x-amz-json-1.1", data)
 
             def do_GET(self) -> None:
-                place = urlsplit(service.bucket.url).netloc
-                connection = http.client.HTTPConnection(place, timeout=10)
-                connection.request("GET", self.path, headers=dict(self.headers.items()))
-                reply = connection.getresponse()
-                self._send(reply.status, reply.read(), reply.headers.get("Content-Type", ""))
-                connection.close()
+                self.pass_on(service.bucket.url)
 
-            def _send(self, status: int, data: bytes, kind: str) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, format: str, *arguments: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        service.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield service
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        service.url = stack.enter_context(serving(Handler))
+        yield service

@@ -157,15 +157,8 @@ def test_the_sizes_are_those_of_the_hours_that_are_read(service: Service, athena
 def test_a_terabyte_costs_five_dollars(service: Service, athena: Athena) -> None:
     hourly(service)
     service.workgroup["BytesScannedCutoffPerQuery"] = 10**13
-    stored = service.bucket.objects["gw/2026/01/15/14/b"]
-    listed = service.bucket._entry
-    service.bucket._entry = lambda name, kind: listed(name, kind).replace(  # type: ignore[method-assign]
-        f"<Size>{len(stored.body)}</Size>", f"<Size>{2 * 10**12}</Size>"
-    )
-    try:
-        assert athena.plan(ASKED).usd == pytest.approx(10.0, rel=1e-4)
-    finally:
-        del service.bucket._entry
+    service.bucket.objects["gw/2026/01/15/14/b"].size = 2 * 10**12
+    assert athena.plan(ASKED).usd == pytest.approx(10.0, rel=1e-4)
 
 
 def test_planning_starts_no_query(service: Service, athena: Athena) -> None:
@@ -334,12 +327,49 @@ def test_pages_that_go_round_in_circles(service: Service, athena: Athena) -> Non
     assert "NextToken" in caught.value.message
 
 
+def test_listings_that_go_round_in_circles(service: Service, athena: Athena) -> None:
+    for n in range(3):
+        put(service, f"gw/2026/01/15/14/{n}", LINES)
+    service.bucket.page_keys, service.bucket.same_token = 1, True
+    with pytest.raises(Unreachable) as caught:
+        athena.plan(ASKED)
+    assert "NextContinuationToken" in caught.value.message
+
+
 def test_what_may_not_be_done_is_named(service: Service, athena: Athena) -> None:
     hourly(service)
     service.faults["StartQueryExecution"] = [Fault(code="AccessDeniedException")]
     with pytest.raises(Unreachable) as caught:
         rows_of(athena)
     assert "athena:StartQueryExecution" in caught.value.hint
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_first_line_that_breaks_off_is_asked_for_again(
+    times: int, service: Service, athena: Athena
+) -> None:
+    size = hourly(service)
+    service.bucket.faults["gw/2026/01/15/14/a.gz"] = [Denied(cut_after=50)] * times
+    assert athena.plan(ASKED).bytes == size
+    assert len(service.bucket.got) == times + 1
+
+
+def test_a_first_line_that_always_breaks_off_is_told(service: Service, athena: Athena) -> None:
+    hourly(service)
+    service.bucket.faults["gw/2026/01/15/14/a.gz"] = [Denied(cut_after=50)]
+    service.bucket.stays = True
+    with pytest.raises(Unreachable) as caught:
+        athena.plan(ASKED)
+    assert "s3://logs/gw/" in caught.value.message
+
+
+def test_an_object_that_is_no_gzip_after_all_says_no_format(
+    service: Service, athena: Athena
+) -> None:
+    damaged = b"\x1f\x8bno gzip"
+    service.bucket.put("gw/2026/01/15/14/0.gz", damaged, START)
+    size = hourly(service)
+    assert athena.plan(ASKED).bytes == size + len(damaged)
 
 
 def test_a_bucket_that_may_not_be_listed_is_named(service: Service, athena: Athena) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,7 @@ def lines(tmp_path: Path) -> list[str]:
         return file.read().splitlines()
 
 
-def damaged(folder: Path, lines: list[str]) -> Parsed:
+def damaged(folder: Path, lines: Sequence[str | bytes]) -> Parsed:
     return parse("gateway_rollup", write(folder / "b.ndjson", *lines))
 
 
@@ -207,13 +208,20 @@ def test_a_row_that_is_gone_is_missed(tmp_path: Path, lines: list[str]) -> None:
         "x",
         '[1,"GET","/a",200,"-","-","-","-","-","-",1,[]]',
         '[1768486200,"GET","/a",200,"-","-","-","-","-","-",-1,[]]',
+        '[1768486200,"GET","/a",3000000000,"-","-","-","-","-","-",1,[]]',
         '[1768486200,"GET","/a",200,"-","-","-","-","-","-",1,[[2000,1]]]',
         '[1768486200,"GET","/a",200,"-","-","-","-","-","-",1,[[3,0]]]',
         '[1768486200,null,"/a",200,"-","-","-","-","-","-",1,[]]',
         '[1768486200,"GET","/a",200,"-","-","-","-","-","-",1,[],2]',
+        b'[1768486200,"GET","/\xff",200,"-","-","-","-","-","-",1,[]]',
+        '{"rows": "x"}',
+        '{"rows": 9, "requests": 9, "unread": -1}',
+        '{"rows": 9, "requests": 9, "lacks": [5]}',
     ],
 )
-def test_a_row_that_is_none_is_unparsed(tmp_path: Path, lines: list[str], line: str) -> None:
+def test_a_row_that_is_none_is_unparsed(
+    tmp_path: Path, lines: list[str], line: str | bytes
+) -> None:
     parsed = damaged(tmp_path, [*lines[:-1], line, lines[-1]])
     assert (parsed.unparsed, len(rows(parsed, "failures"))) == (1, 9)
 
@@ -221,3 +229,33 @@ def test_a_row_that_is_none_is_unparsed(tmp_path: Path, lines: list[str], line: 
 def test_a_first_line_that_says_nothing_is_refused(tmp_path: Path, lines: list[str]) -> None:
     with pytest.raises(BadInput):
         damaged(tmp_path, [json.dumps({"service": "incident_rca_rollup"}), *lines[1:]])
+
+
+def test_what_a_first_line_says_is_run_by_no_database(tmp_path: Path, lines: list[str]) -> None:
+    """Its names of facts were once part of a statement: a file of others could write any file."""
+    planted = tmp_path / "planted"
+    head = json.loads(lines[0])
+    statement = f"response_type = true; COPY (SELECT 1) TO '{planted}'; SET VARIABLE knows_x"
+    head["request"]["knows"][statement] = True
+    parsed = damaged(tmp_path, [json.dumps(head), *lines[1:]])
+    assert (parsed.damage, len(rows(parsed, "failures"))) == ("", 9)
+    assert not planted.exists()
+
+
+def test_a_small_file_that_tells_of_endless_failures_is_refused(
+    tmp_path: Path, lines: list[str]
+) -> None:
+    row = json.loads(lines[1])
+    row[-2:] = [10**12, [[300, 10**12]]]
+    with pytest.raises(BadInput) as caught:
+        damaged(tmp_path, [lines[0], json.dumps(row)])
+    assert f"{10**12:,}" in caught.value.message and "--from" in caught.value.hint
+
+
+def test_each_failure_has_a_latency_of_its_row_or_none(tmp_path: Path, lines: list[str]) -> None:
+    row = json.loads(lines[1])
+    row[-2:] = [4, [[0, 1], [35, 2]]]
+    parsed = damaged(tmp_path, [lines[0], json.dumps(row), '{"rows": 1, "requests": 4}'])
+    found = rows(parsed, "failures")
+    assert [row["latency_ms"] for row in found] == [1, 1.02**35 // 1, 1.02**35 // 1, None]
+    assert {row["line"] for row in found} == {2} and parsed.damage == ""

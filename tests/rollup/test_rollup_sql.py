@@ -133,29 +133,45 @@ def test_each_dialect_translated_back_gives_the_same_rows(name: str, tmp_path: P
 
 # --- an error's type follows from what is kept of it ----------------------------------------------
 
-PHRASES = (
-    *("Execution failed due to a timeout error", "Endpoint request timed out", "Rate Exceeded."),
-    *("Lambda invocation failed with status: 429", "Invalid permissions on Lambda function"),
-    *("Lambda Customer Function Error: x", "exceeded maximum allowed payload size"),
-    *("Malformed Lambda proxy response", "[InvalidResponseContent]", "Connection refused"),
-    *(
-        "Network error communicating with endpoint",
-        "SSL handshake failed",
-        "configuration error: y",
-    ),
-    *("internal error while executing your request", "Internal server error", "who knows", "-", ""),
-)
+PHRASES = """\
+Execution failed due to a timeout error
+Endpoint request timed out
+Rate Exceeded.
+Lambda invocation failed with status: 429
+Invalid permissions on Lambda function
+Lambda Customer Function Error: x
+exceeded maximum allowed payload size
+Malformed Lambda proxy response
+[InvalidResponseContent]
+Connection refused
+Network error communicating with endpoint
+SSL handshake failed
+configuration error: y
+internal error while executing your request
+Internal server error
+who knows
+-
+
+""".splitlines()
 STATUSES = st.sampled_from(["200", "403", "404", "429", "500", "502", "503", "504", "-"])
+RESPONSE_TYPES = st.sampled_from(
+    [
+        "-",
+        "INTEGRATION_FAILURE",
+        "INTEGRATION_TIMEOUT",
+        "API_CONFIGURATION_ERROR",
+        "waf_filtered",
+        "THROTTLED",
+        "DEFAULT_5XX",
+    ]
+)
 MESSAGES = st.lists(st.sampled_from(PHRASES), min_size=1, max_size=2).map(" ".join)
 ERRORS = st.fixed_dictionaries(
     {
         "status": st.sampled_from(["400", "403", "429", "460", "500", "502", "503", "504"]),
         "integrationStatus": STATUSES,
         "integration_status": STATUSES,
-        "errorResponseType": st.sampled_from(
-            ["-", "INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT", "API_CONFIGURATION_ERROR",
-             "waf_filtered", "THROTTLED", "DEFAULT_5XX"]
-        ),
+        "errorResponseType": RESPONSE_TYPES,
         "errorMessage": MESSAGES,
         "integrationErrorMessage": MESSAGES,
         "integration_error": MESSAGES,
@@ -164,7 +180,7 @@ ERRORS = st.fixed_dictionaries(
         "routeKey": st.sampled_from([None, "GET /a"]),
         "responseLatency": st.sampled_from(["12", "29499", "29500", "-"]),
     }
-)  # fmt: skip
+)
 
 
 @settings(max_examples=15, deadline=None)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.sources.cloudwatch_logs_server import Service
 from tests.sources.cloudwatch_metrics_server import CloudWatch, running_cloudwatch
 from tests.sources.gateway_scene import running_stage
+from tests.sources.local_server import LocalHandler, serving
 from tests.sources.s3_server import Bucket, running_bucket
 
 _OF_REST_API = re.compile(r"/restapis/[^/]+")
-_DROPPED = ("connection", "transfer-encoding", "content-length")
 
 
 @dataclass
@@ -58,47 +55,13 @@ def running_account(database: Path | None = None) -> Iterator[Account]:
         bucket = stack.enter_context(running_bucket())
         account = Account("", logs, metrics, bucket)
 
-        class Handler(BaseHTTPRequestHandler):
-            disable_nagle_algorithm = True
-
+        class Handler(LocalHandler):
             def do_GET(self) -> None:
-                self._pass(b"")
+                self.do_POST()
 
             def do_POST(self) -> None:
-                self._pass(self.rfile.read(int(self.headers["Content-Length"])))
-
-            def _pass(self, body: bytes) -> None:
                 target = self.headers.get("X-Amz-Target", "")
-                place = urlsplit(account.behind(urlsplit(self.path).path, target)).netloc
-                connection = http.client.HTTPConnection(place, timeout=10)
-                self.close_connection = True
-                try:
-                    headers = dict(self.headers.items())
-                    connection.request(self.command, self.path, body or None, headers)
-                    reply = connection.getresponse()
-                    data = reply.read()
-                except (http.client.HTTPException, OSError):
-                    return
-                finally:
-                    connection.close()
-                self.send_response_only(reply.status)
-                for name, value in reply.headers.items():
-                    if name.lower() not in _DROPPED:
-                        self.send_header(name, value)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
+                self.pass_on(account.behind(urlsplit(self.path).path, target), self.body())
 
-            def log_message(self, format: str, *arguments: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        account.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield account
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        account.url = stack.enter_context(serving(Handler))
+        yield account

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.sources.local_server import LocalHandler, serving
 
 TARGET = "GraniteServiceVersion20100801.GetMetricData"
 JSON = "application/x-amz-json-1.0"
@@ -120,7 +120,7 @@ def running_cloudwatch() -> Iterator[CloudWatch]:
     """The service on a free port of this machine."""
     service = CloudWatch()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(LocalHandler):
         def do_GET(self) -> None:
             service.paths.append(self.path)
             name = service.api_names.get(self.path.rpartition("/")[2])
@@ -131,9 +131,8 @@ def running_cloudwatch() -> Iterator[CloudWatch]:
                 self.reply(200, "application/json", body)
 
         def do_POST(self) -> None:
-            data = self.rfile.read(int(self.headers["Content-Length"]))
             service.paths.append(self.headers["X-Amz-Target"])
-            request = json.loads(data)
+            request = json.loads(self.body())
             service.asked.append(request)
             fault = service.faults.pop(0) if service.faults else None
             if fault is None:
@@ -146,23 +145,5 @@ def running_cloudwatch() -> Iterator[CloudWatch]:
                 error = {"__type": f"com.amazonaws.cloudwatch#{fault.code}", "message": "no"}
                 self.reply(fault.status, JSON, json.dumps(error).encode())
 
-        def reply(self, status: int, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    service.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as service.url:
         yield service
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+from tests.sources.local_server import LocalHandler, serving
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
@@ -34,14 +35,16 @@ class Fault:
 
 @dataclass
 class Stored:
-    """An object; `etag` is the MD5 unless something else is given."""
+    """An object; `etag` is the MD5, and the `size` that is listed its own, unless given."""
 
     body: bytes
     modified: datetime
     etag: str = ""
     encryption: str = ""
+    size: int = 0
 
     def __post_init__(self) -> None:
+        self.size = self.size or len(self.body)
         self.etag = self.etag or hashlib.md5(self.body, usedforsecurity=False).hexdigest()
 
 
@@ -109,14 +112,14 @@ class Bucket:
             return f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>"
         stored = self.objects[name]
         return (
-            f"<Contents><Key>{escape(name)}</Key><Size>{len(stored.body)}</Size>"
+            f"<Contents><Key>{escape(name)}</Key><Size>{stored.size}</Size>"
             f"<LastModified>{stored.modified.astimezone(UTC):%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
             f"<ETag>&quot;{stored.etag}&quot;</ETag></Contents>"
         )
 
 
-def _handler(bucket: Bucket) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+def _handler(bucket: Bucket) -> type[LocalHandler]:
+    class Handler(LocalHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -187,9 +190,6 @@ def _handler(bucket: Bucket) -> type[BaseHTTPRequestHandler]:
         def date_time_string(self, timestamp: float | None = None) -> str:
             return formatdate(time.time() + bucket.clock_ahead_seconds, usegmt=True)
 
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
     return Handler
 
 
@@ -197,14 +197,5 @@ def _handler(bucket: Bucket) -> type[BaseHTTPRequestHandler]:
 def running_bucket() -> Iterator[Bucket]:
     """A bucket on a free port of this machine."""
     bucket = Bucket()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(bucket))
-    server.daemon_threads = True
-    bucket.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(_handler(bucket)) as bucket.url:
         yield bucket
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
