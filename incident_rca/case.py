@@ -166,21 +166,23 @@ def free_name(folder: Path, given: Path, taken: frozenset[str]) -> str:
         path
         for name in names
         if (path := f"{RAW}/{name}") not in taken
-        and (not os.path.lexists(folder / path) or _is_at(given, folder / path))
+        and (not os.path.lexists(folder / path) or lies_at(given, folder / path))
     )
 
 
-def _is_at(given: Path, kept: Path) -> bool:
-    return not kept.is_symlink() and kept.samefile(given)
+def lies_at(given: Path, kept: Path) -> bool:
+    """Whether a given file is the one that stands there; a link there is none."""
+    return kept.exists() and not kept.is_symlink() and kept.samefile(given)
 
 
 def keep_raw(folder: Path, given: Path, path: str) -> None:
-    """Copies a given file to `path` in the case, byte for byte.
+    """Copies a given file to `path` in the case, byte for byte, in the place of what stands there.
 
     The given one stays, and the manifest has its hash, so it need not be on the disk at once.
     """
     kept = folder / path
     kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.unlink(missing_ok=True)
     shutil.copyfile(given, kept)
 
 
