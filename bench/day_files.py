@@ -39,10 +39,10 @@ def measure_day_files(folder: Path, seed: int) -> list[Figure]:
     case = folder / "day"
     cost = imported_and_reported(case, files)
     what = f"import and report of {SECONDS:,} probes, {SNAPSHOTS:,} snapshots, {SERIES} series"
-    held = sum(source.unparsed for source in read_case(case).sources)
+    unread = sum(source.unparsed for source in read_case(case).sources)
     edges = len(read_table(case, "locks"))
-    if held or edges % SNAPSHOTS or not edges:
-        raise RuntimeError(f"{case}: {held} lines were not read, {edges} edges")
+    if unread or edges % SNAPSHOTS or not edges:
+        raise RuntimeError(f"{case}: {unread} lines were not read, {edges} edges")
     for path in files:
         path.unlink()
     shutil.rmtree(case)

@@ -38,8 +38,7 @@ HERE = Path(__file__).parent
 
 def measure_one_machine(folder: Path, seed: int) -> list[Figure]:
     """Import and report of one file, plain and packed, of many files, and of smaller ones."""
-    gigabytes = int(os.environ.get("GIGABYTES", "1"))
-    lines = gigabytes * LINES_OF_A_GIGABYTE
+    lines = int(os.environ.get("GIGABYTES", "1")) * LINES_OF_A_GIGABYTE
     plain = folder / "access.ndjson"
     truth = write_large_log(plain, seed, lines)
     packed = _packed(plain)
@@ -47,7 +46,7 @@ def measure_one_machine(folder: Path, seed: int) -> list[Figure]:
     figures = _beside_others(plain, one, truth)
     figures += _beside_others(packed, _checked([packed], truth), truth)
     packed.unlink()
-    figures += _beside_pandas(folder, seed, one)
+    figures += _beside_pandas(folder, seed, one, lines)
     parts = list(_parts(plain, folder))
     plain.unlink()
     figures += _of_parts(_checked(parts, truth), one)
@@ -76,16 +75,14 @@ def _beside_others(path: Path, ours: Cost, truth: Truth) -> list[Figure]:
     ]
 
 
-def _beside_pandas(folder: Path, seed: int, ours: Cost) -> list[Figure]:
+def _beside_pandas(folder: Path, seed: int, ours: Cost, lines: int) -> list[Figure]:
     """pandas on some of the lines, as its time is proportional to them."""
     path = folder / "some.ndjson"
     truth = write_large_log(path, seed, LINES_FOR_PANDAS)
-    share = LINES_FOR_PANDAS / LINES_OF_A_GIGABYTE
-    of_gigabyte = _by_engine("pandas", path, truth) / share
+    of_all = _by_engine("pandas", path, truth) * lines / LINES_FOR_PANDAS
     path.unlink()
-    gigabytes = int(os.environ.get("GIGABYTES", "1"))
     name = "the rollup alone by pandas over import and report"
-    return [Figure(name, of_gigabyte * gigabytes / ours.seconds, "x time", ">= 10")]
+    return [Figure(name, of_all / ours.seconds, "x time", ">= 10")]
 
 
 def _of_parts(many: Cost, one: Cost) -> list[Figure]:

@@ -15,21 +15,25 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
-# What commands load when they are needed: here before, once for all.
-import psycopg  # noqa: F401
-import vl_convert  # noqa: F401
-
-import incident_rca.asked_services
-import incident_rca.collecting
-import incident_rca.past_window
-import incident_rca.report.charts.drawing
-import incident_rca.sources.aws_client
-import incident_rca.verification  # noqa: F401
 from incident_rca.cli import main
 from tests.cli.other_time import move
 from tests.cli.running import Ran
+
+# What commands load when they are needed: here before, once for all.
+for _name in (
+    "psycopg",
+    "vl_convert",
+    "incident_rca.asked_services",
+    "incident_rca.collecting",
+    "incident_rca.past_window",
+    "incident_rca.report.charts.drawing",
+    "incident_rca.sources.aws_client",
+    "incident_rca.verification",
+):
+    import_module(_name)
 
 PATIENCE_SECONDS = 300.0
 # What a command changes on the disk, as Python's audit events name it.

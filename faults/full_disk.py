@@ -106,6 +106,11 @@ def mounted(folder: Path, task: Callable[[], list[str]]) -> list[str] | None:
     return None if found is None else [str(problem) for problem in found]
 
 
+def may_mount(folder: Path) -> bool:
+    """Whether this system lets its user put a disk of his own there."""
+    return mounted(folder, lambda: []) is not None
+
+
 def _mount(folder: Path) -> bool:
     """Puts a tmpfs there for this process and its children; False where that is not allowed."""
     libc = ctypes.CDLL(None, use_errno=True)

@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -36,7 +36,7 @@ def killed(place: Place, dsn: str, count: int, seed: int) -> list[str]:
             time.sleep(AWAY_SECONDS)
         known = len(_lines(recordings))
         process = _started(place, dsn, recordings)
-        _until(lambda known=known: len(_lines(recordings)) > known)  # type: ignore[misc]
+        _wait_for_more(recordings, known)
         time.sleep(drawn.uniform(0, LONGEST_LIFE_SECONDS))
         os.kill(process, signal.SIGKILL)
         ended(place, process)
@@ -50,13 +50,11 @@ def clock_gone_back(place: Place, dsn: str) -> list[str]:
     moved = Place(folder=place.folder, clock=clock)
     for _ in range(2):
         process = _started(moved, dsn, recordings)
-        known = len(_lines(recordings))
-        _until(lambda known=known: len(_lines(recordings)) > known + 3)  # type: ignore[misc]
+        _wait_for_more(recordings, len(_lines(recordings)) + 3)
         part = clock.with_suffix(".part")
         part.write_text(str(-HOUR_SECONDS), encoding="utf-8")
         part.replace(clock)
-        known = len(_lines(recordings))
-        _until(lambda known=known: len(_lines(recordings)) > known + 3)  # type: ignore[misc]
+        _wait_for_more(recordings, len(_lines(recordings)) + 3)
         os.kill(process, signal.SIGTERM)
         ended(moved, process)
     return _wrong(place, recordings, 2)
@@ -133,9 +131,10 @@ def _lines(recordings: Path) -> list[bytes]:
     ]
 
 
-def _until(holds: Callable[[], bool]) -> None:
+def _wait_for_more(recordings: Path, lines: int) -> None:
+    """Waits until more than so many lines are recorded."""
     end = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
+    while len(_lines(recordings)) <= lines:
         if time.monotonic() > end:
             raise AssertionError("the recorder wrote nothing")
         time.sleep(0.005)

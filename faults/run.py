@@ -133,8 +133,13 @@ def of_files(folder: Path, seed: int, share: float) -> Iterator[Found]:
 
 
 def disturbed(kind: str, name: str, count: int, folder: Path, seed: int) -> Found:
-    """One kind of fault in one command, so many times."""
+    """One kind of fault in one command, so many times.
+
+    Where nobody may mount a disk of his own, a limit on files stands for a full one.
+    """
     folder.mkdir(parents=True)
+    if kind == "full disk" and not full_disk.may_mount(folder):
+        kind = "file limit"
     given = folder / "given"
     given.mkdir()
     scene = SCENES[name](given)
@@ -158,15 +163,14 @@ def _each(
 ) -> Iterator[list[str] | None]:
     """What each time was wrong, None where the system does not let it be tried."""
     rooms = full_disk.rooms(scene, count, seed, MOST_BYTES)
+
+    def struck_by(number: signal.Signals) -> Iterator[list[str]]:
+        for moment in kills.moments(scene, place, count, seed):
+            yield kills.struck(scene, place, moment, wanted, number)
+
     tries: dict[str, Callable[[], Iterator[list[str] | None]]] = {
-        "kill -9": lambda: (
-            kills.struck(scene, place, moment, wanted, signal.SIGKILL)
-            for moment in kills.moments(scene, place, count, seed)
-        ),
-        "Ctrl-C": lambda: (
-            kills.struck(scene, place, moment, wanted, signal.SIGINT)
-            for moment in kills.moments(scene, place, count, seed)
-        ),
+        "kill -9": lambda: struck_by(signal.SIGKILL),
+        "Ctrl-C": lambda: struck_by(signal.SIGINT),
         "full disk": lambda: (full_disk.on_small_disk(scene, place, r, wanted) for r in rooms),
         "file limit": lambda: (full_disk.under_limit(scene, place, r, wanted) for r in rooms),
         "two at once": lambda: (

@@ -107,6 +107,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file in one step: by a temporary file beside it, renamed once it is on the disk."""
     with part_of(path) as beside:
         beside.write_bytes(content)
+        _to_disk(beside)
+    _to_disk(path.parent)
 
 
 @contextlib.contextmanager
@@ -115,7 +117,7 @@ def part_of(path: Path) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     try:
         yield beside
-        put(beside, path)
+        beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
@@ -123,14 +125,18 @@ def part_of(path: Path) -> Iterator[Path]:
 
 def put(part: Path, path: Path) -> None:
     """Renames a file that is whole, so that after a power cut the old or the new one is there."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
+    _to_disk(part)
     part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _to_disk(path.parent)
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until the disk has what was written to a file, or which names a folder has."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def sha256_of(path: Path) -> str:
@@ -160,21 +166,23 @@ def free_name(folder: Path, given: Path, taken: frozenset[str]) -> str:
         path
         for name in names
         if (path := f"{RAW}/{name}") not in taken
-        and (not os.path.lexists(folder / path) or _is_at(given, folder / path))
+        and (not os.path.lexists(folder / path) or lies_at(given, folder / path))
     )
 
 
-def _is_at(given: Path, kept: Path) -> bool:
-    return not kept.is_symlink() and kept.samefile(given)
+def lies_at(given: Path, kept: Path) -> bool:
+    """Whether a given file is the one that stands there; a link there is none."""
+    return kept.exists() and not kept.is_symlink() and kept.samefile(given)
 
 
 def keep_raw(folder: Path, given: Path, path: str) -> None:
-    """Copies a given file to `path` in the case, byte for byte.
+    """Copies a given file to `path` in the case, byte for byte, in the place of what stands there.
 
     The given one stays, and the manifest has its hash, so it need not be on the disk at once.
     """
     kept = folder / path
     kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.unlink(missing_ok=True)
     shutil.copyfile(given, kept)
 
 
@@ -248,20 +256,20 @@ def _table_hashes(folder: Path) -> dict[str, str]:
 
 
 def write_tables(folder: Path, tables: Tables, sources: tuple[SourceStatus, ...]) -> None:
-    """Writes every table as Parquet, and what they were made from."""
+    """Writes every table as Parquet, and what they were made from; the caller holds the case."""
     target = folder / TABLES
-    with private(), work_folder() as work, open_session(work) as session:
+    with work_folder() as work, open_session(work) as session:
         target.mkdir(parents=True, exist_ok=True)
         for name in TABLE_NAMES:
             frame: pd.DataFrame = getattr(tables, name)
             typed = [f'CAST("{c}" AS {kind}) AS "{c}"' for c, kind in SCHEMAS[name].items()]
             rows = session.from_df(with_plain_lists(frame)).project(", ".join(typed))
-            # Whoever reads meanwhile finds a whole table, and by `made.json` that it is another.
+            # Whoever reads meanwhile finds a whole table, and by `made.json` that it is another. It
+            # need not be on the disk at once: where it is not as made.json says, it is made anew.
             with part_of(table_path(folder, name)) as beside:
                 rows.write_parquet(str(beside), compression="zstd")
     made = {"made_from": _made_from(sources), "tables": _table_hashes(folder)}
-    with private():
-        write_text(target / MADE, json.dumps(made, indent=2) + "\n")
+    write_text(target / MADE, json.dumps(made, indent=2) + "\n")
 
 
 def read_tables(folder: Path) -> Tables:

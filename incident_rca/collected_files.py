@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from incident_rca import case as case_folder
-from incident_rca.model import RawFile
+from incident_rca.model import RawFile, SourceState, SourceStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,20 @@ def incoming(folder: Path, name: str, parts: ExitStack) -> Incoming:
     return Incoming(path, at)
 
 
-def intact(folder: Path, files: Sequence[RawFile]) -> list[RawFile]:
-    """Those of the case's files that are there as they were collected."""
-    return [file for file in files if not case_folder.problem_of(folder, file)]
+def copied(folder: Path, files: Mapping[str, Path], parts: ExitStack) -> list[Incoming]:
+    """Copies of files by their names, each as `incoming`."""
+    news = []
+    for name, path in files.items():
+        news.append(incoming(folder, name, parts))
+        shutil.copyfile(path, news[-1].at)
+    return news
+
+
+def intact(folder: Path, source: SourceStatus | None) -> list[RawFile]:
+    """The files of a source as it stands that are there as they were collected."""
+    if source is None or source.state is not SourceState.FAILED:
+        return list(source.files) if source else []
+    return [file for file in source.files if not case_folder.problem_of(folder, file)]
 
 
 def sort_out(

@@ -28,7 +28,7 @@ from incident_rca.answered import (
     together,
 )
 from incident_rca.asking import USUAL, Fetched, Found, Limits, Outcome, Question, side_by_side
-from incident_rca.collected_files import Incoming, incoming, intact, sort_out
+from incident_rca.collected_files import Incoming, copied, incoming, intact, sort_out
 from incident_rca.errors import BadInput, IncidentRcaError, NoSuchCase
 from incident_rca.formats import BY_KIND
 from incident_rca.formats.lines import document_of
@@ -132,6 +132,8 @@ class _Collecting:
     window: TimeWindow
     settings: Settings
     case: Case
+    # The sources as they stand: their files are hashed once, for nobody else writes.
+    standing: dict[str, SourceStatus] = field(default_factory=dict)
     parsed: dict[str, Parsed] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
     known: list[str] = field(default_factory=list)
@@ -201,11 +203,9 @@ class _Collecting:
         if isinstance(outcome, Absent):
             return outcome
         old = self._named(question.name)
-        kept = intact(self.folder, old.files if old else ())
+        kept = intact(self.folder, old)
         if isinstance(outcome, Fetched):
-            whole = [incoming(self.folder, name, parts) for name in outcome.files]
-            for new, path in zip(whole, outcome.files.values(), strict=True):
-                shutil.copyfile(path, new.at)
+            whole = copied(self.folder, outcome.files, parts)
             fresh = self._parsed(question, [], whole, is_same=False, damage=outcome.damage)
             return _answered(question, fresh, outcome.asked_at, outcome.clock_offset_seconds)
         if not isinstance(outcome, Found):
@@ -222,9 +222,7 @@ class _Collecting:
         if not found and (is_unchanged or (outcome.files and not stay)):
             self.known.append(question.name)
             return None
-        news = [incoming(self.folder, name, parts) for name in found]
-        for new, path in zip(news, found.values(), strict=True):
-            shutil.copyfile(path, new.at)
+        news = copied(self.folder, found, parts)
         return self._parsed(question, stay, news, is_same=False)
 
     def _parsed(
@@ -240,18 +238,18 @@ class _Collecting:
         known = BY_KIND[question.kind]
         read: dict[RawFile, Parsed] = {}
         refused: list[IncidentRcaError] = []
-        new_at = {new.path: new.at for new in news}
-        at = {file.path: self.folder / file.path for file in kept} | new_at
-        for path, place in at.items():
+        at = {file: self.folder / file.path for file in kept}
+        at |= {RawFile(new.path, case_folder.sha256_of(new.at)): new.at for new in news}
+        for file, place in at.items():
             try:
-                parsed = self._rows(question, path, place)
+                parsed = self._rows(question, file.path, place)
             except IncidentRcaError as error:
                 refused.append(error)
                 continue
             # A segment is found by its name, which does not say when it ended.
             is_of_window = overlaps(parsed.covered, self.window)
-            if is_of_window or not question.is_continuous or path not in new_at:
-                read[RawFile(path, case_folder.sha256_of(place))] = parsed
+            if is_of_window or not question.is_continuous or file in kept:
+                read[file] = parsed
         if not read:
             if refused:
                 raise refused[0]
@@ -268,7 +266,7 @@ class _Collecting:
             is_continuous=question.is_continuous,
         )
         status = replace(status, reading=dict(question.reading))
-        moved = {file.path: new_at[file.path] for file in read if file.path in new_at}
+        moved = {file.path: at[file] for file in read if file not in kept}
         return _Fresh(with_declared_clock(status, self.settings), whole, moved, is_same)
 
     def _rows(self, question: Question, path: str, place: Path) -> Parsed:
@@ -324,11 +322,14 @@ class _Collecting:
             for path, part in parts.items():
                 case_folder.put(part, self.folder / path)
             case_folder.write_case(self.folder, self.case)
+        self.standing[new.name] = new
 
     def _named(self, name: str) -> SourceStatus | None:
         """The source of that name as it stands: `failed` where one of its files is not."""
         found = next((s for s in self.case.sources if s.name == name), None)
-        return case_folder.check_files(self.folder, found) if found else None
+        if found is not None and name not in self.standing:
+            self.standing[name] = case_folder.check_files(self.folder, found)
+        return self.standing[name] if found else None
 
     def _is_same_response(self, answer: Answer, kept: Sequence[RawFile]) -> bool:
         said = json.loads(json.dumps(answer["response"]))

@@ -70,7 +70,8 @@ def import_files(
 ) -> Imported:
     """The case with each readable file added; a file that cannot be read is refused, not the rest.
 
-    A new case takes topology and thresholds of `settings`; a case that is there keeps its own.
+    A new case takes topology and thresholds of `settings`; a case that is there keeps its own. A
+    file that it has is put back where it is gone from raw/ or was changed there.
     Raises NoEvidence where the case is new and no file could be read.
     """
     added: dict[str, Parsed] = {}
@@ -83,10 +84,13 @@ def import_files(
         for given in files:
             progress(f"reading {given.name}")
             try:
-                if _is_known(given, sources):
+                sha256 = _hash_of(given)
+                if known := next((f for s in sources for f in s.files if f.sha256 == sha256), None):
                     already.append(given.name)
+                    if case_folder.problem_of(folder, known):
+                        kept[known.path] = given
                     continue
-                source, parsed = _add_file(folder, given, sources, work, reading)
+                source, parsed = _add_file(folder, given, sha256, sources, work, reading)
             except IncidentRcaError as error:
                 refused.append(error)
                 continue
@@ -99,10 +103,10 @@ def import_files(
             case = with_settings(start, settings)
         in_order = tuple(sorted(sources, key=lambda s: s.name))
         case = with_window(replace(case, sources=in_order, tool_version=__version__), window)
-        new = [path for path in kept if not (folder / path).exists()]
+        new = {p: given for p, given in kept.items() if not case_folder.lies_at(given, folder / p)}
         with moving(folder, new):
-            for path in new:
-                case_folder.keep_raw(folder, kept[path], path)
+            for path, given in new.items():
+                case_folder.keep_raw(folder, given, path)
             append_tables(folder, case, added)
             case_folder.write_case(folder, case)
     return Imported(
@@ -186,15 +190,19 @@ def _span(sources: Iterable[SourceStatus]) -> TimeWindow:
     return TimeWindow(start, whole if whole == end else whole + timedelta(seconds=1))
 
 
-def _is_known(given: Path, sources: Sequence[SourceStatus]) -> bool:
+def _hash_of(given: Path) -> str:
     if not given.is_file():
         raise BadInput(f"{given}: is no file", hint="check the path")
-    known = {file.sha256 for source in sources for file in source.files}
-    return bool(known) and case_folder.sha256_of(given) in known
+    return case_folder.sha256_of(given)
 
 
 def _add_file(
-    folder: Path, given: Path, sources: Sequence[SourceStatus], work: Path, reading: Reading
+    folder: Path,
+    given: Path,
+    sha256: str,
+    sources: Sequence[SourceStatus],
+    work: Path,
+    reading: Reading,
 ) -> tuple[SourceStatus, Parsed]:
     """Recognises and parses one file; what it would be in the case, and its rows."""
     known = _format_of(given, reading)
@@ -218,7 +226,7 @@ def _add_file(
             f"{given}: none of its {parsed.unparsed} rows could be read as {known.kind}",
             hint="is it the file you meant? `--as KIND` overrides what it was taken for",
         )
-    raw = RawFile(path=path, sha256=case_folder.sha256_of(given))
+    raw = RawFile(path=path, sha256=sha256)
     return replace(_status(known, name, parsed, raw), reading=dict(reading.log)), parsed
 
 

@@ -116,7 +116,7 @@ def append_tables(folder: Path, case: Case, added: Mapping[str, Parsed]) -> None
     Where the tables that it has are not those of its other sources, they are left to build_tables.
     """
     before = tuple(s for s in case.sources if s.name not in added)
-    if before and not case_folder.tables_are_current(folder, before):
+    if not added or (before and not case_folder.tables_are_current(folder, before)):
         return
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLE_NAMES}
     if before:

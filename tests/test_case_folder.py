@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from incident_rca.case import problem_of, read_case
+from incident_rca.case import problem_of, read_case, sha256_of
 from incident_rca.demo import prepare_demo
 from incident_rca.errors import BadInput
 from incident_rca.importing import import_files
@@ -20,7 +20,7 @@ from incident_rca.one_writer import locked
 from incident_rca.pipeline import analyse_case, build_tables, write_reports
 from incident_rca.settings import Settings
 from incident_rca.verification import verify_case
-from tests.cli.running import refused
+from tests.cli.running import refused, tree
 from tests.formats.builders import request, write
 
 SETTINGS = Settings()
@@ -115,6 +115,35 @@ def test_nothing_is_written_through_a_link(case: Path, outside: Path, tmp_path: 
     assert outside.read_bytes() == before
     assert not (tmp_path / "nothing-yet").exists()
     assert "raw/second-2.ndjson" in [f.path for s in read_case(case).sources for f in s.files]
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda raw: raw.write_bytes(b"half")])
+def test_a_file_that_is_imported_again_is_put_back(
+    case: Path, spoil: Callable[[Path], object], outside: Path
+) -> None:
+    """As the report says where a raw file is gone or was changed; one that is whole stays."""
+    import_files(case, [outside], settings=SETTINGS)
+    before = tree(case)
+    spoil(case / "raw" / "access.ndjson")
+    assert tree(case) != before
+    given = [case.parent / "access.ndjson", outside]
+    done = import_files(case, given, settings=SETTINGS)
+    assert (done.added, done.already_there) == ((), ("access.ndjson", "outside.ndjson"))
+    assert tree(case) == before
+
+
+def test_each_given_file_is_hashed_once(
+    case: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Path] = []
+
+    def noted(path: Path) -> str:
+        hashed.append(path)
+        return sha256_of(path)
+
+    monkeypatch.setattr("incident_rca.case.sha256_of", noted)
+    import_files(case, [outside], settings=SETTINGS)
+    assert [path for path in hashed if path.suffix != ".parquet"] == [outside]
 
 
 # --- modes --------------------------------------------------------------------------------------

@@ -96,9 +96,8 @@ def test_scratch_files_of_killed_processes_go_and_those_in_use_stay(
     (left / "spilled").write_bytes(b"much")
     (tmp_path / "incident-rca-other").mkdir()
     with work_folder() as one, work_folder() as other:
-        assert {p.name for p in tmp_path.iterdir()} == {
-            one.name, other.name, "incident-rca-other"
-        }  # fmt: skip
+        there = {path.name for path in tmp_path.iterdir()}
+        assert there == {one.name, other.name, "incident-rca-other"}
     assert [p.name for p in tmp_path.iterdir()] == ["incident-rca-other"]
 
 

@@ -40,8 +40,6 @@ def test_nothing_is_lost_doubled_or_wrong(
     pool: ProcessPoolExecutor, tmp_path: Path, kind: str, name: str, times: int
 ) -> None:
     found = pool.submit(disturbed, kind, name, times, tmp_path / "disturbed", SEED).result()
-    if found.problems is None:
-        pytest.skip("this system lets nobody mount a disk of his own")
     assert found.problems == []
     assert [f.met for f in figures_of(found)] == [None, True]
 

@@ -5,7 +5,6 @@ DuckDB counts lines but skips blank ones: a piece in which none is blank is numb
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
@@ -54,8 +53,6 @@ def _blocks(path: Path) -> Iterator[list[bytes]]:
             broken, chunk = error, b""
         if not chunk:
             break
-        if not held:
-            chunk = chunk.removeprefix(codecs.BOM_UTF8)
         end = chunk.rfind(b"\n") + 1
         if end and size + end >= PIECE_BYTES:
             yield [*held, chunk[:end]]
