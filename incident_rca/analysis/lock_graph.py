@@ -8,7 +8,6 @@ from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from incident_rca.analysis.evidence import instant
 from incident_rca.analysis.frames import values
 
 if TYPE_CHECKING:
@@ -109,9 +108,8 @@ def _links(edges: pd.DataFrame) -> _Links:
         if holder is None:
             continue
         sampled.setdefault((source, at, waiter), []).append(holder)
-        start, end = instant(begun), instant(ended)
-        if start is not None and end is not None:
-            logged.setdefault(waiter, {}).setdefault((start, end), []).append(holder)
+        if begun is not None and ended is not None:
+            logged.setdefault(waiter, {}).setdefault((begun, ended), []).append(holder)
     return _Links(
         {key: tuple(dict.fromkeys(holders)) for key, holders in sampled.items()},
         {

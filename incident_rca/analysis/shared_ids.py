@@ -64,7 +64,7 @@ def link_of(case: Case, tables: Tables) -> ClockLink | None:
     was used twice: the bounds are None then, and the note says so.
     """
     statements = _statements(case, tables.locks)
-    requests = _requests(case, tables.failures)
+    requests = _requests(case, tables.failures) if statements else {}
     shared = sorted(statements.keys() & requests.keys())
     if not shared:
         return None

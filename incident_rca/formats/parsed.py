@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,12 +120,12 @@ def redacted(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     return frame.assign(**columns)
 
 
-def frame_of(table: str, rows: Iterable[Mapping[str, Any]], raw: RawInput) -> pd.DataFrame:
+def frame_of(table: str, rows: Iterable[dict[str, Any]], raw: RawInput) -> pd.DataFrame:
     """A typed frame of `table` from rows as mappings; `source` and `file` are added."""
     records = list(rows)
     origin = {"source": raw.source, "file": raw.file}
     columns = {
-        column: [row.get(column, origin.get(column)) for row in records]
+        column: list(map(dict.get, records, repeat(column), repeat(origin.get(column))))
         for column in SCHEMAS[table]
     }
     return frame_of_columns(table, columns, raw)
