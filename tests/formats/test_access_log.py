@@ -513,14 +513,24 @@ def percentile(bounds: Sequence[int], counts: Sequence[int], share: float) -> in
     ),
     share=st.sampled_from([0.5, 0.9, 0.99, 1.0]),
 )
-def test_percentiles_are_within_two_percent(
-    new_folder: NewFolder, latencies: list[int], share: float
-) -> None:
+def test_percentiles_are_exact(new_folder: NewFolder, latencies: list[int], share: float) -> None:
     log = [request(responseLatency=str(ms)) for ms in latencies]
     (row,) = rows(read(new_folder(), *log), "gateway")
     got = percentile(row["latency_ms_bounds"], row["latency_ms_counts"], share)
     exact = sorted(latencies)[math.ceil(share * len(latencies)) - 1]
-    assert exact <= got <= exact * 1.02
+    assert got == exact
+    assert sum(row["latency_ms_counts"]) == row["requests"] == len(latencies)
+
+
+def test_percentiles_of_many_requests_a_second_are_within_one_percent(tmp_path: Path) -> None:
+    latencies = [7 + n * n // 60 for n in range(1_200)]
+    log = [request(responseLatency=str(ms)) for ms in latencies]
+    (row,) = rows(read(tmp_path, *log), "gateway")
+    assert len(row["latency_ms_bounds"]) < len(set(latencies)) / 2
+    for share in (0.01, 0.5, 0.9, 0.99, 1.0):
+        got = percentile(row["latency_ms_bounds"], row["latency_ms_counts"], share)
+        exact = sorted(latencies)[math.ceil(share * len(latencies)) - 1]
+        assert exact <= got <= exact * 1.01
     assert sum(row["latency_ms_counts"]) == row["requests"] == len(latencies)
 
 

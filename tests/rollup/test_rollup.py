@@ -21,7 +21,7 @@ from incident_rca.pipeline import parse_raw
 from incident_rca.rollup import Asked
 from incident_rca.rollup.local_files import LocalFiles
 from incident_rca.rollup.rollup_file import Written, write_rollup
-from tests.formats.builders import START, kind_of, parse, request, rows, write
+from tests.formats.builders import START, bucket, kind_of, parse, request, rows, write
 from tests.formats.test_access_log_pieces import LINES
 from tests.rollup.logs import LOGS, packed
 
@@ -47,10 +47,21 @@ def imported(path: Path, format_text: str, work: Path) -> Parsed:
 
 
 def counts(parsed: Parsed) -> list[dict[str, Any]]:
-    """The rows of `gateway` but for where they are from."""
-    origin = ("source", "file", "line_first", "line_last")
-    found = rows(parsed, "gateway")
-    return [{name: row[name] for name in row if name not in origin} for row in found]
+    """The rows of `gateway` but for where they are from; latencies by the buckets of a rollup."""
+    origin = ("source", "file", "line_first", "line_last", "latency_ms_bounds", "latency_ms_counts")
+    return [
+        {name: row[name] for name in row if name not in origin} | {"latencies": bucketed(row)}
+        for row in rows(parsed, "gateway")
+    ]
+
+
+def bucketed(row: dict[str, Any]) -> Counter[int]:
+    """How many requests of a row fell into each bucket of a rollup."""
+    known = zip(row["latency_ms_bounds"], row["latency_ms_counts"], strict=True)
+    found: Counter[int] = Counter()
+    for latency_ms, requests in known:
+        found[int(1.02 ** bucket(latency_ms))] += requests
+    return found
 
 
 def failures(parsed: Parsed) -> Counter[tuple[Any, ...]]:
