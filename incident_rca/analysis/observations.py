@@ -223,7 +223,7 @@ def _of_outage(seen: Observations, outage: ErrorBurst | None) -> Observations:
         outage=outage,
         latency_shifts=shifts,
         other_shifts=tuple(s for s in seen.latency_shifts if s not in shifts),
-        endpoints=endpoint_impacts(seen.part_case, seen.tables, outage),
+        endpoints=endpoint_impacts(_since_usual(seen, outage), seen.tables, outage),
         error_types=error_types(seen.tables, outage),
         baselines=baselines(seen.part_case, seen.tables, outage),
         calls=call_counts(seen.case, seen.tables, seen.part, outage),
@@ -231,6 +231,16 @@ def _of_outage(seen: Observations, outage: ErrorBurst | None) -> Observations:
     )
     found = replace(found, amplified=amplifications(found))
     return replace(found, recovery=recovery_of(found))
+
+
+def _since_usual(seen: Observations, outage: ErrorBurst | None) -> Case:
+    """The case of this part, from when on calls are no longer slow by the outage before it."""
+    began = seen.part.start
+    if outage is not None:
+        slow_until = (s.offset.hi for s in seen.latency_shifts if s.onset.first <= began)
+        over = [end for end in slow_until if end is not None and end <= outage.start.first]
+        began = max([began, *over])
+    return replace(seen.case, window=TimeWindow(began, seen.part.end))
 
 
 def _of_its_time(

@@ -20,8 +20,10 @@ from tests.analysis.cases import (
     at,
     counted,
     failing,
+    levels,
     made_case,
     made_tables,
+    p99,
     second_of,
     served,
     steps,
@@ -216,6 +218,20 @@ def test_the_larger_of_two_bursts_is_the_outage(larger: str) -> None:
     (other,) = analysis.other_incidents
     assert second_of(other.outage.start.lo) == (0 if larger == "first" else -300)
     assert (other.number, other.failed_requests) == (2, 20)
+
+
+def test_what_is_usual_is_not_what_the_outage_before_left_slow() -> None:
+    failures = failing([*steps(-300, -280, 1), *steps(0, 30, 1)])
+    slow = [served(second, requests=20, latency_ms=4_000) for second in steps(-280, -200, 1)]
+    fast = [served(second, requests=20, latency_ms=30) for second in steps(-200, 120, 1)]
+    analysis = analysed(
+        failures=failures,
+        gateway=[*counted(failures), *slow, *fast],
+        metrics=p99(levels(20, 4_000, -300, -200)),
+    )
+    assert analysis.outage is not None and second_of(analysis.outage.start.lo) == 0
+    (endpoint,) = analysis.endpoints
+    assert endpoint.baseline_p99_ms == 30
 
 
 def test_counts_are_of_the_outage_alone() -> None:
