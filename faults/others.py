@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from faults.commands import Place, Struck, ended, run, start
+from faults.commands import Place, Struck, ended, run, start, steps_of
 from faults.full_disk import mounted, read_only
 from faults.kills import unexpected
 from faults.scenes import CASE, RAW, REPORT, Scene, difference, files_of, fresh
@@ -25,13 +25,14 @@ REFUSED = 2
 ZONE, BACK_AT = "Europe/Berlin", datetime.fromisoformat("2026-10-25T01:00:00+00:00")
 
 
-def two_at_once(
-    scene: Scene, place: Place, step: int, seed: int, wanted: dict[str, bytes]
-) -> list[str]:
+def two_at_once(scene: Scene, place: Place, draw: str, wanted: dict[str, bytes]) -> list[str]:
     """What is wrong where two imports of half the files each meet: one stopped in the middle."""
     command, case, *files = scene.command
-    random.Random(f"{seed} two {step}").shuffle(files)
+    drawn = random.Random(draw)
+    drawn.shuffle(files)
     halves = files[::2], files[1::2]
+    step = drawn.randint(1, steps_of(place, command, case, *halves[0]))
+    fresh(place)
     first = start(place, command, case, *halves[0], struck=Struck(step, signal.SIGSTOP))
     _, status = os.waitpid(first, os.WUNTRACED)
     if not os.WIFSTOPPED(status):

@@ -174,8 +174,8 @@ def _each(
         "full disk": lambda: (full_disk.on_small_disk(scene, place, r, wanted) for r in rooms),
         "file limit": lambda: (full_disk.under_limit(scene, place, r, wanted) for r in rooms),
         "two at once": lambda: (
-            others.two_at_once(scene, place, moment.step, seed, wanted)
-            for moment in kills.moments(scene, place, count, seed)
+            others.two_at_once(scene, place, f"{seed} two {number}", wanted)
+            for number in range(count)
         ),
         "read-only": lambda: iter([others.on_read_only_disk(scene, place)]),
         "change of clocks": lambda: iter(

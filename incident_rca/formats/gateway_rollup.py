@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -195,10 +196,12 @@ def _read_rows(file: _File, lines: Iterable[tuple[int, bytes]]) -> None:
 
 
 def _decoded(decoder: msgspec.json.Decoder[_Line], line: bytes) -> _Line | None:
-    try:
+    """A line of this type, or None; of a key that is there twice the last one counts."""
+    with suppress(ValueError, RecursionError):
         return decoder.decode(line)
-    except (ValueError, RecursionError):
-        return None
+    with suppress(ValueError, RecursionError):
+        return msgspec.convert(object_of(line), decoder.type)
+    return None
 
 
 def _damage(file: _File) -> str:
