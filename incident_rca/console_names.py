@@ -6,12 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Datadog's own sites, and what AWS allows in names of regions and log groups. A file from elsewhere
-# must not lead to a page of somebody else.
+# Datadog's own sites, and what AWS allows in names of regions, log groups, APIs and stages. A file
+# from elsewhere must not lead to a page of somebody else.
 _OF_CONSOLE = {
     "site": re.compile(r"(?:[a-z0-9-]+\.)?(?:datadoghq\.com|datadoghq\.eu|ddog-gov\.com)"),
     "region": re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+"),
     "log_group": re.compile(r"[\w./#-]{1,512}", re.ASCII),
+    "ApiName": re.compile(r"[ -~]{1,1024}"),
+    "ApiId": re.compile(r"[a-z0-9]{1,64}"),
+    "Stage": re.compile(r"[\w$-]{1,128}", re.ASCII),
 }
 
 

@@ -16,7 +16,15 @@ from typing import Any
 from incident_rca.errors import BadInput
 from incident_rca.formats.lines import document_of
 from incident_rca.formats.metric_units import is_time, unit_of
-from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of, window_of
+from incident_rca.formats.parsed import (
+    Format,
+    Head,
+    Parsed,
+    RawInput,
+    console_of,
+    frame_of,
+    window_of,
+)
 from incident_rca.formats.sql_answer import (
     Row,
     asked_of,
@@ -89,6 +97,7 @@ def parse(raw: RawInput) -> Parsed:
         covered=covered,
         resolution_seconds=float(step),
         query=raw.query or text_of(request.get("query")) or "",
+        console=console_of(request),
         damage=_damage(answer),
     )
 

@@ -19,6 +19,9 @@ MOST_LINKS = 3
 # Percentiles are asked for in another way there, so of them only metric and scope are named.
 _QUERY = re.compile(r"(?P<aggregate>\w+):(?P<metric>[\w.]+)\{(?P<scope>[^{}]*)\}")
 _AGGREGATES = frozenset({"avg", "max", "min", "sum"})
+# How sources/cloudwatch_metrics.py names what it asked for.
+_METRIC = re.compile(r"(?P<namespace>[\w/]+) (?P<metric>\w+) (?P<stat>\w+) by (?P<period>\d+) s")
+_DIMENSIONS = ("ApiName", "ApiId", "Stage")
 # Where the partitions of AWS that are not its usual one have their console.
 _AWS = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 
@@ -51,6 +54,9 @@ def links_of(source: SourceStatus, window: TimeWindow) -> tuple[Link, ...]:
         found = _events(site, source.query, window)
     elif region and group and source.kind in ("gateway_counts", "gateway_latency"):
         found = _insights(region, group, source.query, window)
+    elif region and source.kind == "cloudwatch_metrics":
+        named = [(name, console[name]) for name in _DIMENSIONS if name in console]
+        found = _graph(region, named, source.query, window)
     made = dict.fromkeys(Link(source.name, title, url) for title, url in found)
     return tuple(made)[:MOST_LINKS]
 
@@ -101,8 +107,6 @@ def _insights(region: str, group: str, query: str, window: TimeWindow) -> Iterat
     An object is `~(name~value~...)`, a list `~(~value...)`, a text begins with a quote and has its
     bytes as `*2f`; all of it is escaped twice, with `$` for the percent sign of the second time.
     """
-    named = next((host for start, host in _AWS.items() if region.startswith(start)), None)
-    host = named or f"{region}.console.aws.amazon.com"
     told = {
         "end": _text(_instant(window.end)),
         "start": _text(_instant(window.start)),
@@ -116,8 +120,42 @@ def _insights(region: str, group: str, query: str, window: TimeWindow) -> Iterat
     twice = quote(f"?queryDetail={once}", safe="*").replace("%", "$")
     yield (
         "the query in CloudWatch Logs Insights",
-        f"https://{host}/cloudwatch/home?region={region}#logsV2:logs-insights{twice}",
+        f"{_cloudwatch(region)}#logsV2:logs-insights{twice}",
     )
+
+
+def _graph(
+    region: str, dimensions: list[tuple[str, str]], query: str, window: TimeWindow
+) -> Iterator[tuple[str, str]]:
+    """The metrics of a stage as one graph, written as the detail of a query of Logs Insights is."""
+    asked = list(_METRIC.finditer(query))
+    if not asked or not dimensions:
+        return
+    place = "".join(f"~{_text(name)}~{_text(value)}" for name, value in dimensions)
+    metrics = "".join(
+        f"~(~{_text(found['namespace'])}~{_text(found['metric'])}{place}"
+        f"~(stat~{_text(found['stat'])}))"
+        for found in asked
+    )
+    told = {
+        "metrics": f"({metrics})",
+        "period": asked[0]["period"],
+        "region": _text(region),
+        "start": _text(_instant(window.start)),
+        "end": _text(_instant(window.end)),
+        "view": _text("timeSeries"),
+        "stacked": "false",
+    }
+    graph = "~(" + "~".join(f"{name}~{value}" for name, value in told.items()) + ")"
+    yield (
+        "the metrics in CloudWatch",
+        f"{_cloudwatch(region)}#metricsV2:graph={quote(graph, safe='~*')}",
+    )
+
+
+def _cloudwatch(region: str) -> str:
+    named = next((host for start, host in _AWS.items() if region.startswith(start)), None)
+    return f"https://{named or f'{region}.console.aws.amazon.com'}/cloudwatch/home?region={region}"
 
 
 def _text(text: str) -> str:

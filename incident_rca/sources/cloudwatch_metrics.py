@@ -70,6 +70,7 @@ def fetch(
                     "MetricDataQueries": queries,
                     "StartTime": in_utc(start),
                     "EndTime": in_utc(end),
+                    **_console(caller.console_region, dimensions),
                 },
                 {"pages": pages, "error": error},
                 window=window,
@@ -79,6 +80,12 @@ def fetch(
         }
     finally:
         caller.client.close()
+
+
+def _console(region: str, dimensions: Sequence[Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """What leads to the same metrics in the service's own console."""
+    named = {dimension["Name"]: dimension["Value"] for dimension in dimensions}
+    return {"console": {"region": region, **named}} if region else {}
 
 
 def _dimensions(

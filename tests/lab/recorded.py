@@ -22,6 +22,7 @@ from incident_rca.sources.postgres import connect
 from incident_rca.sources.recorder import Stop, record
 from incident_rca.sources.recording_files import Limits, recording_folder
 from tests.lab.scenes import Scene, Truth
+from tests.lab.scenes.session import until
 from tests.lab.servers import Server
 
 INTERVAL_SECONDS = 0.2
@@ -85,6 +86,10 @@ def recorder(dsn: str, folder: Path) -> Iterator[None]:
             running.result(timeout=30)
 
 
+def has_looked(recordings: Path) -> bool:
+    return any(b'"kind":"probe"' in path.read_bytes() for path in recordings.rglob("*.ndjson"))
+
+
 def watched(scene: Scene, server: Server, folder: Path) -> Watched:
     """Plays a scene to its end beside a recorder that starts when its first waiters wait."""
     recordings, logs = folder / "recordings", folder / "logs"
@@ -92,6 +97,7 @@ def watched(scene: Scene, server: Server, folder: Path) -> Watched:
     before = {path.name: path.stat().st_size for path in server.logs.iterdir()}
     with scene(server) as truth:
         with recorder(truth.dsn, recordings):
+            until(lambda: has_looked(recordings), "the recorder's first look")
             time.sleep(SETTLED_SECONDS)
             deadlocked = truth.deadlocked
             while truth.advance():

@@ -24,6 +24,8 @@ WINDOW = TimeWindow(
     datetime(2026, 1, 15, 14, 10, tzinfo=UTC), datetime(2026, 1, 15, 14, 55, tzinfo=UTC)
 )
 SITE = {"site": "datadoghq.eu"}
+METRICS = {"region": "eu-west-1", "ApiName": "shop (prod)", "Stage": "$default"}
+ASKED_METRICS = "AWS/ApiGateway 5XXError Sum by 60 s, AWS/ApiGateway Latency p99 by 60 s"
 LOGS = {"region": "eu-west-1", "log_group": "/aws/apigateway/shop-prod"}
 
 
@@ -115,6 +117,20 @@ def test_the_address_is_that_which_the_console_writes() -> None:
     assert url.endswith("$257Esource$257E$2528$257E$2527*2faws*2fapigateway*2fshop-prod$2529$2529")
 
 
+def test_metrics_of_a_stage_are_one_graph() -> None:
+    url = url_of("cloudwatch_metrics", ASKED_METRICS, METRICS)
+    head, _, graph = url.partition("#metricsV2:graph=")
+    assert head == "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1"
+    assert re.fullmatch(r"[\w.~*%-]+", graph, re.ASCII)
+    place = "~'ApiName~'shop*20*28prod*29~'Stage~'*24default"
+    assert unquote(graph) == (
+        f"~(metrics~(~(~'AWS*2fApiGateway~'5XXError{place}~(stat~'Sum))"
+        f"~(~'AWS*2fApiGateway~'Latency{place}~(stat~'p99)))~period~60~region~'eu-west-1"
+        "~start~'2026-01-15T14*3a10*3a00.000Z~end~'2026-01-15T14*3a55*3a00.000Z"
+        "~view~'timeSeries~stacked~false)"
+    )
+
+
 @pytest.mark.parametrize(
     ("region", "host"),
     [("cn-north-1", "console.amazonaws.cn"), ("us-gov-west-1", "console.amazonaws-us-gov.com")],
@@ -132,6 +148,9 @@ def test_other_partitions_have_consoles_of_their_own(region: str, host: str) -> 
         ("datadog_events", "host:<ip-1>", SITE),
         ("gateway_counts", "fields a", {"region": "eu-west-1"}),
         ("logs_insights", "fields a", LOGS),
+        ("cloudwatch_metrics", "all of them", METRICS),
+        ("cloudwatch_metrics", ASKED_METRICS, {"region": "eu-west-1"}),
+        ("cloudwatch_metrics", ASKED_METRICS, METRICS | {"region": "", "site": "datadoghq.eu"}),
         ("access_log", "x", SITE),
         ("datadog_metrics", "avg:a.b{*}", {"site": "datadoghq.eu.evil.example"}),
         ("datadog_metrics", "avg:a.b{*}", {"site": "evil.example/datadoghq.eu"}),

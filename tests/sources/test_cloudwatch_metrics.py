@@ -13,10 +13,12 @@ import pytest
 
 from incident_rca.errors import Unreachable
 from incident_rca.formats.parsed import Parsed
-from incident_rca.model import TimeWindow
+from incident_rca.model import SourceState, SourceStatus, System, TimeWindow
 from incident_rca.model.services import AwsAccount, GatewayStage
+from incident_rca.report.consoles import links_of
 from incident_rca.sources import cloudwatch_metrics as source
 from incident_rca.sources.answers import Absent
+from incident_rca.sources.aws_client import Caller
 from incident_rca.sources.rate_limit import Paces
 from incident_rca.sources.tally import Tally
 from tests.formats.builders import Row, kind_of, parse, rows
@@ -297,3 +299,23 @@ def test_time_that_is_over_keeps_what_came(service: CloudWatch, tmp_path: Path) 
     tally.begin(2.0)
     parsed = read(tmp_path, ask(service, tally=tally))
     assert parsed.rows == 20 and "time" in parsed.damage
+
+
+def test_an_answer_says_in_which_region_and_stage_it_can_be_asked_again(
+    service: CloudWatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read(tmp_path, ask(service)).console == {}
+    # As if the local server stood for AWS itself.
+    monkeypatch.setattr(Caller, "console_region", property(lambda self: "eu-west-1"))
+    parsed = read(tmp_path, ask(service))
+    assert parsed.console == {"region": "eu-west-1", "ApiId": "d4e5f6", "Stage": "$default"}
+    source_of = SourceStatus(
+        name="metrics",
+        system=System.GATEWAY,
+        kind="cloudwatch_metrics",
+        state=SourceState.OK,
+        query=parsed.query,
+        console=parsed.console,
+    )
+    (link,) = links_of(source_of, WINDOW)
+    assert all(f"~%27{m}~%27ApiId~%27d4e5f6~" in link.url for m in ("5xx", "Count", "Latency"))
