@@ -17,6 +17,7 @@ from faults.full_disk import mounted, read_only
 from faults.kills import unexpected
 from faults.scenes import CASE, RAW, REPORT, Scene, difference, files_of, fresh
 from incident_rca import case as case_folder
+from incident_rca.one_writer import WRITER
 from incident_rca.tables import TABLE_NAMES
 from tests.cli.services import LOG_LINE_PREFIX, in_stderr_format
 
@@ -37,11 +38,15 @@ def two_at_once(scene: Scene, place: Place, draw: str, wanted: dict[str, bytes])
     _, status = os.waitpid(first, os.WUNTRACED)
     if not os.WIFSTOPPED(status):
         return [f"two at once: the first was not stopped at change {step}"]
+    writer = place.folder / CASE / WRITER
+    told = writer.read_text() if writer.exists() else ""
     second = run(place, command, case, *halves[1])
     os.kill(first, signal.SIGCONT)
     problems = unexpected(ended(place, first), "the first")
     if second.code == REFUSED:
-        if f"process id {first} " not in second.err:
+        # It may hold the case and not have said yet who it is.
+        who = f"the incident-rca with process id {first} is" if told else "another incident-rca is"
+        if f"{who} writing to it" not in second.err:
             problems.append(f"who holds the case is not named: {second.err}")
         second = run(place, command, case, *halves[1])
     problems += unexpected(second, "the second")

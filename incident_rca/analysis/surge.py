@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
-from incident_rca.analysis.frames import chosen, pieces, sums
+from incident_rca.analysis.frames import chosen, pieces, places, seconds_of
 from incident_rca.analysis.outage import recorded_from
 from incident_rca.analysis.rates import chance_of_more, high_stretch
 from incident_rca.model import Evidence, Span, System
-from incident_rca.typed_frames import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,8 +63,7 @@ def traffic_before(seen: Observations, routes: frozenset[str] | None = None) -> 
     first, failure = recorded_from(seen.part_case), seen.outage.start.lo
     gateway, where = seen.tables.gateway, "all routes"
     if routes is not None:
-        names = plain(gateway["method"]) + " " + plain(gateway["route"])
-        gateway, where = chosen(gateway, names.isin(sorted(routes))), " and ".join(sorted(routes))
+        gateway, where = _of_routes(gateway, routes), " and ".join(sorted(routes))
     is_before = gateway["second"] < failure
     if failure <= first or not is_before.any():
         return None
@@ -87,6 +85,18 @@ def traffic_before(seen: Observations, routes: frozenset[str] | None = None) -> 
         count=int(before["requests"].sum()),
     )
     return Traffic(usual_per_minute=usual_rate * 60, surge=surge, evidence=cited)
+
+
+def _of_routes(gateway: pd.DataFrame, routes: frozenset[str]) -> pd.DataFrame:
+    import numpy as np
+
+    every = gateway["route"].notna()
+    found = [
+        rows
+        for (method, route), rows in places(gateway, every, "method", "route")
+        if f"{method} {route}" in routes
+    ]
+    return gateway.iloc[np.sort(np.concatenate(found)) if found else []]
 
 
 def _first_answer(failures: pd.DataFrame, failure: datetime) -> datetime:
@@ -131,10 +141,13 @@ def _surge_bins(
 
 
 def _by_bin(gateway: pd.DataFrame, start: datetime, width: int, end: datetime) -> list[int]:
+    import numpy as np
+
     number = max(1, int((end - start).total_seconds() // width))
-    binned = gateway.assign(bin=(gateway["second"] - start) // (width * SECOND))
-    counts = sums(binned, "bin", "requests")
-    return [int(counts.get(n, 0)) for n in range(number)]
+    bins = np.floor((seconds_of(gateway["second"]) - start.timestamp()) / width).astype(np.int64)
+    inside = (bins >= 0) & (bins < number)
+    requests = gateway["requests"].to_numpy(dtype=np.int64)[inside]
+    return [int(n) for n in np.bincount(bins[inside], weights=requests, minlength=number)]
 
 
 def _levelled(counts: list[int], usual: float) -> list[int]:

@@ -7,8 +7,11 @@ import errno
 import gc
 import io
 import os
+import signal
 import sys
-from typing import Annotated
+import threading
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -113,40 +116,69 @@ def main() -> None:
         # A terminal that cannot show a sign shows a replacement, not an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=plain_signs.ERRORS)
+    interrupted = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    # Whoever started us in the background may have it ignored.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
     try:
         sys.exit(app(standalone_mode=False) or ExitCode.COMPLETE)
-    except typer.Abort:
-        sys.exit(ExitCode.INTERRUPTED)
-    except TyperException as error:
+    except KeyboardInterrupt:
+        _leave()
+    except Exception as error:
+        # Some libraries make an error of their own of it.
+        if interrupted.is_set():
+            _leave()
+        sys.exit(_told(error))
+
+
+def _leave() -> NoReturn:
+    """Ends at once: threads that wait for a service would be waited for.
+
+    A file of a case is whole or absent.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(ExitCode.INTERRUPTED)
+
+
+def _told(error: Exception) -> ExitCode:
+    """Says on stderr what is wrong and what to do, and returns with which code to end."""
+    if isinstance(error, typer.Abort):
+        return ExitCode.INTERRUPTED
+    if isinstance(error, TyperException):
         # Without a command typer has printed the help, and says nothing more.
         if str(error):
             tell(IncidentRcaError(str(error), hint="see `incident-rca --help`"))
-        sys.exit(ExitCode.USAGE)
-    except IncidentRcaError as error:
+        return ExitCode.USAGE
+    if isinstance(error, IncidentRcaError):
         tell(error)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
         # The reader of a pipe went away: nothing is left to say, and no one to say it to.
         sys.stdout = None
-    except OSError as error:
+        return ExitCode.COMPLETE
+    if isinstance(error, OSError):
         tell(_of_the_disk(error))
-        sys.exit(ExitCode.USAGE)
-    except KeyboardInterrupt:
-        # Threads that wait for a service would be waited for; a file of a case is whole or absent.
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(ExitCode.INTERRUPTED)
-    except Exception as error:
-        from incident_rca.redact import redact_text
+        return ExitCode.USAGE
+    _tell_bug(error)
+    return ExitCode.BUG
 
-        where = error.__traceback__
-        while where is not None and where.tb_next is not None:
-            where = where.tb_next
-        place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "unknown"
-        err().print(
-            f"bug: {type(error).__name__}: {redact_text(str(error))} (at {place}, "
-            f"incident-rca {__version__}); please report it with the command that you ran",
-            soft_wrap=True,
-        )
-        sys.exit(ExitCode.BUG)
+
+def _tell_bug(error: Exception) -> None:
+    from incident_rca.redact import redact_text
+
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "unknown"
+    err().print(
+        f"bug: {type(error).__name__}: {redact_text(str(error))} (at {place}, "
+        f"incident-rca {__version__}); please report it with the command that you ran",
+        soft_wrap=True,
+    )

@@ -9,6 +9,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import termios
 from pathlib import Path
 
@@ -83,6 +84,35 @@ def test_an_interrupt(tmp_path: Path) -> None:
         out, err = child.communicate()
     assert child.returncode == 130
     assert out == b"" and b"Traceback" not in err
+
+
+WRAPPED = """
+import os, signal, time
+from incident_rca import cli
+
+@cli.app.command("wait")
+def wait() -> None:
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    except KeyboardInterrupt as interrupt:
+        raise RuntimeError("Traceback of it") from interrupt
+
+cli.main()
+"""
+
+
+def test_an_interrupt_of_which_a_library_made_an_error(tmp_path: Path) -> None:
+    """As DuckDB does while it reads a frame."""
+    ran = subprocess.run(
+        [sys.executable, "-c", WRAPPED, "wait"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, b"", b"")
 
 
 # --- data and everything else -------------------------------------------------------------------
