@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import chain, count
@@ -78,14 +79,15 @@ def import_files(
     kept: dict[str, Path] = {}
     already: list[str] = []
     refused: list[IncidentRcaError] = []
-    with locked(folder), work_folder() as work:
+    # The hash of a file is made while it is parsed, where nothing asks for it before.
+    with locked(folder), work_folder() as work, ThreadPoolExecutor(1) as beside:
         case = case_folder.read_case(folder) if case_folder.exists(folder) else None
         sources = list(case.sources) if case else []
         for given in files:
             progress(f"reading {given.name}")
             try:
-                sha256 = _hash_of(given)
-                if known := next((f for s in sources for f in s.files if f.sha256 == sha256), None):
+                sha256 = _hash_of(given, beside)
+                if known := _known(sources, sha256):
                     already.append(given.name)
                     if case_folder.problem_of(folder, known):
                         kept[known.path] = given
@@ -190,16 +192,21 @@ def _span(sources: Iterable[SourceStatus]) -> TimeWindow:
     return TimeWindow(start, whole if whole == end else whole + timedelta(seconds=1))
 
 
-def _hash_of(given: Path) -> str:
+def _hash_of(given: Path, beside: Executor) -> Future[str]:
     if not given.is_file():
         raise BadInput(f"{given}: is no file", hint="check the path")
-    return case_folder.sha256_of(given)
+    return beside.submit(case_folder.sha256_of, given)
+
+
+def _known(sources: Iterable[SourceStatus], sha256: Future[str]) -> RawFile | None:
+    files = (file for source in sources for file in source.files)
+    return next((file for file in files if file.sha256 == sha256.result()), None)
 
 
 def _add_file(
     folder: Path,
     given: Path,
-    sha256: str,
+    sha256: Future[str],
     sources: Sequence[SourceStatus],
     work: Path,
     reading: Reading,
@@ -226,7 +233,7 @@ def _add_file(
             f"{given}: none of its {parsed.unparsed} rows could be read as {known.kind}",
             hint="is it the file you meant? `--as KIND` overrides what it was taken for",
         )
-    raw = RawFile(path=path, sha256=sha256)
+    raw = RawFile(path=path, sha256=sha256.result())
     return replace(_status(known, name, parsed, raw), reading=dict(reading.log)), parsed
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,7 +162,8 @@ def _as_it_stands(folder: Path) -> Case:
     Raises NoEvidence where every source failed.
     """
     case = case_folder.read_case(folder)
-    sources = tuple(case_folder.check_files(folder, s) for s in case.sources)
+    with ThreadPoolExecutor() as pool:
+        sources = tuple(pool.map(partial(case_folder.check_files, folder), case.sources))
     if all(s.state is SourceState.FAILED for s in sources):
         raise NoEvidence(
             f"{folder}: no source can be read: "
