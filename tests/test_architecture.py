@@ -594,12 +594,10 @@ class Watch:
 sys.meta_path.insert(0, Watch())
 sys.argv = ["incident-rca", *arguments]
 stdout, sys.stdout = sys.stdout, io.StringIO()
-imported = __import__(module, fromlist=["main"])
+imported = __import__(module, fromlist=["exit_code"])
 if arguments:
-    try:
-        imported.main()
-    except SystemExit as end:
-        assert not end.code, f"--help ended with {end.code}"
+    code = imported.exit_code()
+    assert not code, f"--help ended with {code}"
     assert sys.stdout.getvalue(), "--help printed nothing"
 loaded = [name for name in heavy if name in sys.modules]
 stdout.write(json.dumps({name: pulled.get(name, "?") for name in loaded}))
@@ -627,7 +625,7 @@ def test_a_heavy_module_is_caught_and_traced(tmp_path: Path) -> None:
     (tmp_path / "duckdb.py").write_text("")
     (tmp_path / "planted_room.py").write_text("\nimport pandas\n")
     (tmp_path / "planted.py").write_text(
-        "def main():\n    import planted_room\n    print('usage')\n    raise SystemExit(0)\n"
+        "def exit_code():\n    import planted_room\n    print('usage')\n    return 0\n"
     )
     found = heavy_modules_loaded("planted", ["--help"], package="planted", folder=tmp_path)
     assert found == ["duckdb, pulled by planted_room:2", "pandas, pulled by planted_room:2"]
