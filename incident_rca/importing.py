@@ -106,10 +106,14 @@ def import_files(
         in_order = tuple(sorted(sources, key=lambda s: s.name))
         case = with_window(replace(case, sources=in_order, tool_version=__version__), window)
         new = {p: given for p, given in kept.items() if not case_folder.lies_at(given, folder / p)}
-        with moving(folder, new):
-            for path, given in new.items():
-                case_folder.keep_raw(folder, given, path)
+        with moving(folder, new), ThreadPoolExecutor(1) as copier:
+            copies = [
+                copier.submit(case_folder.keep_raw, folder, given, path)
+                for path, given in new.items()
+            ]
             append_tables(folder, case, added)
+            for copy in copies:
+                copy.result()
             case_folder.write_case(folder, case)
     return Imported(
         case=case,
