@@ -138,7 +138,7 @@ def chain(analysis: Analysis) -> Table:
         claim = against[0] if is_against else h.claims[0]
         ids = wording.ids(analysis, claim.evidence, IDS_SHOWN)
         said = Text(f"{h.kind.value}, {plain(h.object, 100)}: {plain(claim.text, 300)} ")
-        role = h.role.value.replace("_", " ")
+        role = wording.role_name(h)
         if analysis.other_incidents:
             role = f"{role}, outage {h.incident}"
         verdict = Text(h.verdict.value, style=VERDICT_STYLE[h.verdict])

@@ -124,7 +124,7 @@ def _hypothesis_table(analysis: Analysis) -> Group:
         table.add_row(
             Text(hypothesis.id),
             Text(_about(hypothesis)),
-            Text(_role(hypothesis)),
+            Text(wording.role_name(hypothesis)),
             Text(hypothesis.verdict.value, style=VERDICT_STYLE[hypothesis.verdict]),
             Text(str(len(hypothesis.systems))),
             Text(f"{grouped(hypothesis.explains_seconds)} s"),
@@ -140,7 +140,7 @@ def _hypothesis_list(analysis: Analysis) -> Group:
         number = len(hypothesis.systems)
         about = f"{_about(hypothesis)}; {number} source{'s' * (number != 1)}"
         shown += [
-            Text.assemble(f"{hypothesis.id} {_role(hypothesis)}, ", verdict, explains),
+            Text.assemble(f"{hypothesis.id} {wording.role_name(hypothesis)}, ", verdict, explains),
             _indented(Text(about, overflow="fold")),
         ]
     return Group(*shown, *_left_out(len(analysis.hypotheses) - HYPOTHESES_SHOWN))
@@ -196,10 +196,6 @@ def _findings(analysis: Analysis) -> Text:
 
 def _about(hypothesis: Hypothesis) -> str:
     return f"{hypothesis.kind.value}, {plain(hypothesis.object, 100)}"
-
-
-def _role(hypothesis: Hypothesis) -> str:
-    return hypothesis.role.value.replace("_", " ")
 
 
 def _indented(text: Text) -> Padding:

@@ -55,6 +55,11 @@ ROLE_MEANINGS: Mapping[Role, str] = {
     Role.COINCIDENT: "happened at the same time, no link found",
     Role.RULED_OUT: "the evidence speaks against it",
 }
+# What is called contributing only if it holds, where nobody knows, or it does not.
+_OF_NO_CAUSE = {
+    "open": "whether it had a part is not known",
+    "not a cause": "the evidence speaks against it",
+}
 KIND_NAMES: Mapping[Kind, str] = {
     Kind.LOCK_BLOCKING: "wait for a lock",
     Kind.DEADLOCK: "deadlock",
@@ -172,17 +177,20 @@ def by_status(counts: Mapping[int, int]) -> str:
     return ", ".join(str(status) for status in sorted(counts) if status >= 500 and counts[status])
 
 
-def role_words(analysis: Analysis, hypothesis: Hypothesis) -> str:
-    """The role with its meaning and, where there are several, its outage.
+def role_name(hypothesis: Hypothesis) -> str:
+    """The role in few words."""
+    if hypothesis.role is Role.CONTRIBUTING and hypothesis.verdict is Verdict.INSUFFICIENT:
+        return "open"
+    if hypothesis.role is Role.CONTRIBUTING and hypothesis.verdict is Verdict.CONTRADICTED:
+        return "not a cause"
+    return hypothesis.role.value.replace("_", " ")
 
-    What contributes only if it holds is not called contributing where nobody knows, or it does not.
-    """
-    role, verdict = hypothesis.role, hypothesis.verdict
-    text = f"{ROLE_NAMES[role]} ({ROLE_MEANINGS[role]})"
-    if role is Role.CONTRIBUTING and verdict is Verdict.INSUFFICIENT:
-        text = "open (whether it had a part is not known)"
-    if role is Role.CONTRIBUTING and verdict is Verdict.CONTRADICTED:
-        text = "not a cause (the evidence speaks against it)"
+
+def role_words(analysis: Analysis, hypothesis: Hypothesis) -> str:
+    """The role with its meaning and, where there are several, its outage."""
+    role, name = hypothesis.role, role_name(hypothesis)
+    meaning = _OF_NO_CAUSE.get(name, ROLE_MEANINGS[role])
+    text = f"{name if name in _OF_NO_CAUSE else ROLE_NAMES[role]} ({meaning})"
     return f"{text}, outage {hypothesis.incident}" if analysis.other_incidents else text
 
 
