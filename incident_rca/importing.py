@@ -105,22 +105,26 @@ def import_files(
             case = with_settings(start, settings)
         in_order = tuple(sorted(sources, key=lambda s: s.name))
         case = with_window(replace(case, sources=in_order, tool_version=__version__), window)
-        new = {p: given for p, given in kept.items() if not case_folder.lies_at(given, folder / p)}
-        with moving(folder, new), ThreadPoolExecutor(1) as copier:
-            copies = [
-                copier.submit(case_folder.keep_raw, folder, given, path)
-                for path, given in new.items()
-            ]
-            append_tables(folder, case, added)
-            for copy in copies:
-                copy.result()
-            case_folder.write_case(folder, case)
+        _store(folder, case, added, kept)
     return Imported(
         case=case,
         added=tuple(s for s in case.sources if s.name in added),
         already_there=tuple(already),
         refused=tuple(refused),
     )
+
+
+def _store(folder: Path, case: Case, added: Mapping[str, Parsed], kept: Mapping[str, Path]) -> None:
+    """Writes raw files, tables and, last of all, the manifest that names them."""
+    new = {p: given for p, given in kept.items() if not case_folder.lies_at(given, folder / p)}
+    with moving(folder, new), ThreadPoolExecutor(1) as copier:
+        copies = [
+            copier.submit(case_folder.keep_raw, folder, given, path) for path, given in new.items()
+        ]
+        append_tables(folder, case, added)
+        for copy in copies:
+            copy.result()
+        case_folder.write_case(folder, case)
 
 
 def _nothing_readable(refused: Sequence[IncidentRcaError]) -> IncidentRcaError:
