@@ -30,6 +30,8 @@ def main() -> int:
         for measure in MEASURES:
             name = measure.__name__.removeprefix("measure_").replace("_", " ")
             print(f"measuring: {name}", file=sys.stderr, flush=True)
+            # Else it pays for what the one before it left to the disk.
+            os.sync()
             figures += measure(Path(folder), seed)
     write_json(figures, TARGET)
     Console(highlight=False, markup=False).print(as_table(figures))
