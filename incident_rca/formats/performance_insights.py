@@ -85,7 +85,8 @@ def _groups(document: Mapping[str, Any], file: str) -> Iterator[Mapping[str, Any
 
 
 def _read_group(reading: _Reading, group: Mapping[str, Any], starts: bool) -> None:
-    pages = [page for page in group.get("pages") or () if isinstance(page, dict)]
+    given = group.get("pages")
+    pages = [p for p in given if isinstance(p, dict)] if isinstance(given, list) else []
     _read_error(reading, group, bool(pages))
     for page in pages:
         series = page.get("MetricList")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from incident_rca.errors import BadInput
@@ -101,6 +101,7 @@ GROUP = record(
 
 
 @settings(max_examples=200, deadline=None)
+@example({"service": "performance_insights", "response": {"groups": [{"pages": True}]}})
 @given(envelopes("performance_insights", record(groups=st.lists(GROUP, max_size=3))) | PAGE)
 def test_any_answer_is_read_or_refused(new_folder: NewFolder, content: Any) -> None:
     survives("performance_insights", new_folder(), content)
