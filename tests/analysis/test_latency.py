@@ -177,6 +177,15 @@ def test_codes_without_deadline_exceeded_say_that_none_acted() -> None:
     assert shift.status_counts == {"INTERNAL": 40, "UNAVAILABLE": 3, "OK": 5}
 
 
+def test_a_method_that_caller_and_server_measured_is_one_finding() -> None:
+    server = [{**row, "metric": "grpc.server.duration"} for row in HANGING]
+    analysis = with_metrics([*HANGING, *server, *codes(40, internal=40)])
+    assert len(analysis.latency_shifts) == 2
+    (found,) = [f for f in analysis.findings if f.rule == "no-deadline-acted"]
+    client = next(s for s in analysis.latency_shifts if "client" in s.metric)
+    assert found.evidence == client.evidence
+
+
 def test_one_deadline_exceeded_contradicts() -> None:
     metrics = [*HANGING, *codes(40, internal=40), *codes(60, deadline_exceeded=1)]
     analysis = with_metrics(metrics)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from incident_rca.analysis.hypotheses.missing_deadline import hung_without_deadline
+from incident_rca.analysis.hypotheses.missing_deadline import as_callers_saw, hung_without_deadline
 from incident_rca.analysis.observations import Observations
 from incident_rca.model import Finding, Severity
 
@@ -25,6 +25,6 @@ def findings(seen: Observations) -> tuple[Finding, ...]:
             ),
             evidence=shift.evidence,
         )
-        for shift in seen.latency_shifts
+        for shift in as_callers_saw(seen)
         if hung_without_deadline(seen, shift)
     )

@@ -44,14 +44,16 @@ def hypotheses(seen: Observations) -> tuple[Candidate, ...]:
                 "Import the latencies and the counts by status code of the gRPC calls.",
             ),
         )
+    return tuple(_candidate(seen, shift) for shift in as_callers_saw(seen))
+
+
+def as_callers_saw(seen: Observations) -> tuple[LatencyShift, ...]:
+    """One shift with status codes a method: by what its callers measured, else by its server."""
     by_method: dict[tuple[str, str], LatencyShift] = {}
-    for shift in seen.latency_shifts:
-        if shift.status_counts and BY_SERVER not in shift.metric.casefold():
-            by_method.setdefault((shift.service, shift.method), shift)
-    for shift in seen.latency_shifts:
-        if shift.status_counts:
-            by_method.setdefault((shift.service, shift.method), shift)
-    return tuple(_candidate(seen, shift) for shift in by_method.values())
+    coded = [shift for shift in seen.latency_shifts if shift.status_counts]
+    for shift in sorted(coded, key=lambda s: BY_SERVER in s.metric.casefold()):
+        by_method.setdefault((shift.service, shift.method), shift)
+    return tuple(by_method.values())
 
 
 def hung_without_deadline(seen: Observations, shift: LatencyShift) -> bool:
