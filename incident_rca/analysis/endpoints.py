@@ -88,10 +88,8 @@ def _lead_up(case: Case, rows: pd.DataFrame, start: datetime, minutes: float) ->
     width = timedelta(seconds=max(widths.get(name, 1.0) for name in rows["source"].unique()))
     counted = rows[rows["requests"] > 0]["source"].unique()
     bins = timedelta(seconds=max((widths.get(name, 1.0) for name in counted), default=1.0))
-    since, until = (
-        recorded_from(case),
-        start - (start - datetime.fromtimestamp(0, start.tzinfo)) % bins,
-    )
+    since = recorded_from(case)
+    until = start - (start - datetime.fromtimestamp(0, start.tzinfo)) % bins
     seconds = (until - since).total_seconds()
     before = rows[(rows["second"] >= since) & (rows["second"] < until)]
     if width > _SECOND:

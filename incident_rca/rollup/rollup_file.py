@@ -8,6 +8,7 @@ was cut off is known by it. formats/gateway_rollup.py reads it.
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -53,6 +54,9 @@ def write_rollup(
             packed.writelines(map(_line, _rows(answer, written)))
             written.error = str(answer.said.get("error", ""))
             packed.write(_line({**answer.said, **asdict(written)}))
+        # Before it has its name: what an engine was paid for is not read again after a power cut.
+        file.flush()
+        os.fsync(file.fileno())
     return written
 
 
