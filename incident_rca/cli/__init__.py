@@ -142,7 +142,9 @@ def exit_code() -> int:
         signal.signal(signal.SIGINT, interrupt)
     try:
         code = int(app(standalone_mode=False) or ExitCode.COMPLETE)
-        sys.stdout.flush()
+        # What was said and finds no room is an error; there is none where it was closed.
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except Exception as error:

@@ -86,6 +86,22 @@ def test_an_interrupt(tmp_path: Path) -> None:
     assert out == b"" and b"Traceback" not in err
 
 
+@pytest.mark.parametrize(("redirected", "code"), [(">&-", 0), (">/dev/full", 2)])
+def test_what_finds_no_room_is_an_error_and_a_closed_output_none(
+    tmp_path: Path, redirected: str, code: int
+) -> None:
+    ran = subprocess.run(
+        ["sh", "-c", f"{shlex.join(COMMAND)} config show {redirected}"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == code
+    assert ("No space left" in ran.stderr, "bug" in ran.stderr) == (code != 0, False)
+
+
 WRAPPED = """
 import os, signal, time
 from incident_rca import cli
