@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _ORIGIN = {"source": "VARCHAR", "file": "VARCHAR"}
 
 SCHEMAS: Mapping[str, Mapping[str, str]] = {
-    # One row a second, route, status and type; the histogram gives upper bounds of buckets
-    # in milliseconds and their counts, so that rows merge without losing percentiles.
+    # One row a second, route, status and type; its histogram gives latencies or upper bounds of
+    # their buckets, in milliseconds, and their counts: rows merge without losing percentiles.
     "gateway": _ORIGIN
     | {
         "second": "TIMESTAMPTZ",

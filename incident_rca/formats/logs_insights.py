@@ -28,7 +28,7 @@ A column's alias says what it is. A column is left out where the stage's format 
     waf                 $context.wafResponseCode
     requests            count(*), of the rows of `counts` and `baseline`
     latency_bucket      whole number k = ceil(log(greatest(latency, 1)) / log(1.02)): the bucket up
-                        to floor(1.02^k) milliseconds, as in access_log_gateway.sql
+                        to floor(1.02^k) milliseconds, as in queries/rollup/access_log.sql
     requests_in_bucket  count(*), of the rows of `latency`
 
 An answer to several slices of a window is several files, or the results of all in one answer.

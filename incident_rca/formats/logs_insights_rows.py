@@ -18,7 +18,7 @@ from incident_rca.formats.insights_answer import Answer, bin_seconds_in, bins_in
 from incident_rca.formats.parsed import window_of
 from incident_rca.model import TimeWindow
 
-# As in queries/duckdb/access_log_gateway.sql.
+# As in queries/rollup/access_log.sql.
 BUCKET_GROWTH = 1.02
 HIGHEST_BUCKET = 1100
 # As queries/rollup/access_log.sql takes them.
