@@ -136,41 +136,53 @@ def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Cas
 
     Raises NoEvidence where every source failed, and CaseInUse where another process writes to it.
     """
-    case = _as_it_stands(folder)
-    if case_folder.tables_are_current(folder, case.sources):
-        tables = case_folder.read_tables(folder)
-        # A writer may have begun meanwhile: then some of them are of other sources.
-        if case_folder.tables_are_current(folder, case.sources):
-            return case, tables
+    case, kept = _as_it_stands(folder)
+    if kept is not None:
+        return case, kept
     with locked(folder):
         return _built(folder, progress)
 
 
 def _built(folder: Path, progress: Progress) -> tuple[Case, Tables]:
     """What build_tables gives, while nobody else writes."""
-    case = _as_it_stands(folder)
-    if case_folder.tables_are_current(folder, case.sources):
-        return case, case_folder.read_tables(folder)
+    case, kept = _as_it_stands(folder)
+    if kept is not None:
+        return case, kept
     sources, tables = parse_sources(folder, case.sources, progress)
     case_folder.write_tables(folder, tables, sources)
     return replace(case, sources=sources), tables
 
 
-def _as_it_stands(folder: Path) -> Case:
-    """The case, with `failed` for each source whose files are not what was collected.
+def _as_it_stands(folder: Path) -> tuple[Case, Tables | None]:
+    """The case, with `failed` for each source whose files are not what was collected, and its
+    tables where they are current.
 
     Raises NoEvidence where every source failed.
     """
     case = case_folder.read_case(folder)
     with ThreadPoolExecutor() as pool:
-        sources = tuple(pool.map(partial(case_folder.check_files, folder), case.sources))
+        checked = pool.map(partial(case_folder.check_files, folder), case.sources)
+        # Large files take as long to check as tables take to read, which are read meanwhile.
+        kept = _current_tables(folder, case.sources)
+        sources = tuple(checked)
     if all(s.state is SourceState.FAILED for s in sources):
         raise NoEvidence(
             f"{folder}: no source can be read: "
             + "; ".join(redact_query(s.reason) for s in sources),
             hint="restore the files of raw/, or import them again",
         )
-    return replace(case, sources=sources)
+    if sources != case.sources:
+        kept = _current_tables(folder, sources)
+    return replace(case, sources=sources), kept
+
+
+def _current_tables(folder: Path, sources: tuple[SourceStatus, ...]) -> Tables | None:
+    """The tables, where they are those of these sources."""
+    if not case_folder.tables_are_current(folder, sources):
+        return None
+    tables = case_folder.read_tables(folder)
+    # A writer may have begun meanwhile: then some of them are of other sources.
+    return tables if case_folder.tables_are_current(folder, sources) else None
 
 
 def analyse_case(folder: Path, progress: Progress = lambda _: None) -> Analysis:

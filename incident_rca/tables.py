@@ -236,12 +236,16 @@ REPEATED: Mapping[str, frozenset[str]] = {
         {"source", "file", "bucket_seconds", "metric", "aggregate", "unit", "unit_basis"}
         | {"owner", "service", "method", "status", "role", "ceiling"}
     ),
+    "session_counts": frozenset(
+        {"source", "file", "application", "state", "wait_event_type", "wait_event"}
+    ),
 }
 
 # Whole numbers of those tables that every row has.
 NEVER_NULL: Mapping[str, frozenset[str]] = {
     "gateway": frozenset({"requests", "line_first", "line_last"}),
     "metrics": frozenset({"row"}),
+    "session_counts": frozenset({"line"}),
 }
 
 

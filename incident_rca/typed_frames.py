@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from incident_rca.tables import NEVER_NULL, REPEATED, SCHEMAS
@@ -64,6 +64,18 @@ def once_each(values: pd.Series[Any]) -> pd.Categorical:
         some = values.iloc[start : start + _AT_A_TIME]
         codes[start : start + _AT_A_TIME] = known.get_indexer(pd.Index(some))
     return pd.Categorical.from_codes(codes, known)
+
+
+def categories_of(texts: Sequence[str | None]) -> pd.Categorical:
+    """A list of texts as sorted categories; raises TypeError where other things are among them."""
+    import numpy as np
+    import pandas as pd
+
+    known = sorted({text for text in {*texts} if text is not None})
+    codes = {text: code for code, text in enumerate(known)} | {None: -1}
+    kind = np.min_scalar_type(-len(known) - 1)
+    numbers = np.fromiter(map(codes.__getitem__, texts), dtype=kind, count=len(texts))
+    return pd.Categorical.from_codes(numbers, pd.Index(known, dtype="str"))
 
 
 # So many rows are looked up at once, in numbers of eight bytes.

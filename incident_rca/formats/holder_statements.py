@@ -29,8 +29,12 @@ class HolderStatement:
 
 @dataclass(slots=True)
 class SeenStatements:
-    """The statements of each transaction as the lines of a recording went by, oldest first."""
+    """The statements of each transaction as the lines of a recording went by, oldest first.
 
+    `noted` is their number: as long as it stays, holders have the same statements as before.
+    """
+
+    noted: int = 0
     by_transaction: dict[tuple[Any, ...], dict[str, None]] = field(default_factory=dict)
     redacted: dict[str, str] = field(default_factory=dict)
     found: dict[tuple[str, str], str | None] = field(default_factory=dict)
@@ -38,7 +42,10 @@ class SeenStatements:
     def note(self, session: Row) -> None:
         """Remembers the statement that a session of a transaction shows."""
         if session.get("xact_start") and session.get("query") not in (None, "", HIDDEN):
-            self.by_transaction.setdefault(_transaction(session), {})[session["query"]] = None
+            statements = self.by_transaction.setdefault(_transaction(session), {})
+            if session["query"] not in statements:
+                statements[session["query"]] = None
+                self.noted += 1
 
     def clean(self, statement: str | None) -> str:
         """The statement without its literals; "" where it is hidden or not there."""

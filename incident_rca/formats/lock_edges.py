@@ -111,14 +111,7 @@ def _edges_of_lock(
             holders.setdefault(owner, []).append(lock)
         else:
             waiters[owner] = lock
-    blocked_by = {
-        waiter: {
-            owner: strongest
-            for owner, held in holders.items()
-            if owner != waiter and (strongest := _conflicting(held, wanted["mode"])) is not None
-        }
-        for waiter, wanted in waiters.items()
-    }
+    blocked_by = _blocked_by(holders, waiters)
     queue = _queue_of(waiters)
     shown_as: dict[tuple[Owner, str, str, str], Row] = {}
     for waiter, wanted in waiters.items():
@@ -141,6 +134,24 @@ def _edges_of_lock(
             lock = max(held, key=_strength)
             place = _place(snapshot, owner, lock, lock)
             yield {"edge": "none", **place, **_holder(snapshot, owner, lock, place, statements)}
+
+
+def _blocked_by(
+    holders: Mapping[Owner, Sequence[Row]], waiters: Mapping[Owner, Row]
+) -> dict[Owner, Mapping[Owner, Row]]:
+    """Whose granted lock conflicts with what each waiter asks for, looked up once a mode."""
+    of_mode = {
+        mode: {
+            owner: strongest
+            for owner, held in holders.items()
+            if (strongest := _conflicting(held, mode)) is not None
+        }
+        for mode in {wanted["mode"] for wanted in waiters.values()}
+    }
+    return {
+        waiter: {owner: lock for owner, lock in of_mode[wanted["mode"]].items() if owner != waiter}
+        for waiter, wanted in waiters.items()
+    }
 
 
 def _conflicting(held: Sequence[Row], wanted: str) -> Row | None:

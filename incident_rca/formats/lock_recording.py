@@ -42,6 +42,8 @@ RESTRICTED = f"{HIDDEN}: GRANT pg_read_all_stats to it"
 
 Row = dict[str, Any]
 
+# When the server answered: what alone differs between two snapshots of one state.
+_TIMES = frozenset({"locks_at", "sessions_at"})
 # The columns of a count of sessions, and the recorder's names for them.
 COUNTED = {
     "application": "application_name",
@@ -66,15 +68,17 @@ class _Reading:
     restricted: bool = False
     clock_offset_seconds: tuple[float, float] | None = None
     locks: list[Row] = field(default_factory=list)
-    # By column, as a day has most of a million of them.
-    counts: dict[str, list[Any]] = field(
-        default_factory=lambda: {name: [] for name in ("line", "at", *COUNTED)}
-    )
+    # By column, as a day has most of a million of them; `probes` has the line and the instant of
+    # each look, and how many of them it gave.
+    counts: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in COUNTED})
+    probes: list[tuple[int, datetime, int]] = field(default_factory=list)
     databases: dict[int, str] = field(default_factory=dict)
     names: dict[tuple[str, int], Row] = field(default_factory=dict)
     relations: dict[tuple[str, int], Row] = field(default_factory=dict)
     prepared: dict[str, Row] = field(default_factory=dict)
     statements: SeenStatements = field(default_factory=SeenStatements)
+    # The last snapshot without its times, how many statements were known then, and its edges.
+    last: tuple[Row, int, list[Row]] = ({}, 0, [])
     instants: list[datetime] = field(default_factory=list)
     reasons: dict[datetime, str] = field(default_factory=dict)
     records: int = 0
@@ -120,9 +124,21 @@ def frames_of_records(records: Iterable[Row], raw: RawInput) -> Mapping[str, pd.
 def _frames(reading: _Reading, raw: RawInput) -> Mapping[str, pd.DataFrame]:
     return {
         "locks": frame_of("locks", reading.locks, raw),
-        "session_counts": frame_of_columns("session_counts", reading.counts, raw),
+        "session_counts": _counts(reading, raw),
         "relations": frame_of("relations", reading.relations.values(), raw),
     }
+
+
+def _counts(reading: _Reading, raw: RawInput) -> pd.DataFrame:
+    import numpy as np
+    import pandas as pd
+
+    lines, instants, numbers = zip(*reading.probes, strict=True) if reading.probes else ((), (), ())
+    looks: dict[str, Any] = {
+        "line": np.repeat(np.array(lines, dtype=np.int64), numbers),
+        "at": pd.DatetimeIndex(instants, tz="UTC").repeat(numbers),
+    }
+    return frame_of_columns("session_counts", looks | reading.counts, raw)
 
 
 def _gaps(reading: _Reading) -> tuple[Gap, ...]:
@@ -164,7 +180,7 @@ def _read_header(reading: _Reading, record: Row, raw: RawInput) -> None:
             f"this version reads up to {FORMAT_VERSION}",
             hint="update incident-rca",
         )
-    reading.columns = record["columns"]
+    reading.columns, reading.last = record["columns"], ({}, 0, [])
     reading.interval_seconds = float(record["interval_seconds"])
     reading.restricted = reading.restricted or record.get("visibility") == "restricted"
     if "clock" in record:
@@ -178,12 +194,12 @@ def _read_probe(reading: _Reading, number: int, record: Row) -> None:
     rows = record["counts"]
     names = reading.columns["counts"]
     given = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
-    fresh: dict[str, Sequence[Any]] = {"line": [number] * len(rows), "at": [at] * len(rows)}
-    fresh |= {ours: given[theirs] for ours, theirs in COUNTED.items() if rows}
+    fresh = {ours: given[theirs] for ours, theirs in COUNTED.items() if rows}
     for row in _dicts(reading.columns.get("statements", ()), record.get("statements", ())):
         reading.statements.note(row)
     for name, values in fresh.items():
         reading.counts[name] += values
+    reading.probes.append((number, at, len(rows)))
     reading.instants.append(at)
 
 
@@ -200,6 +216,17 @@ def _note_clock(reading: _Reading, at: datetime) -> None:
 
 def _read_snapshot(reading: _Reading, number: int, record: Row) -> None:
     at = utc_instant(record["locks_at"])
+    told = {name: value for name, value in record.items() if name not in _TIMES}
+    last_told, noted, edges = reading.last
+    # Who waits for a long lock waits for it in one snapshot after the other.
+    if told != last_told or noted != reading.statements.noted:
+        edges = _edges(reading, number, at, told)
+        reading.last = told, reading.statements.noted, edges
+    reading.locks += ({**edge, "line": number, "at": at} for edge in edges)
+    reading.instants.append(at)
+
+
+def _edges(reading: _Reading, number: int, at: datetime, record: Row) -> list[Row]:
     columns = reading.columns
     reading.databases.update(dict(record.get("databases", ())))
     for row in _dicts(columns["relations"], record.get("relations", ())):
@@ -218,8 +245,7 @@ def _read_snapshot(reading: _Reading, number: int, record: Row) -> None:
         relations=reading.names,
         prepared=reading.prepared,
     )
-    reading.locks += edges_of(snapshot, reading.statements)
-    reading.instants.append(at)
+    return edges_of(snapshot, reading.statements)
 
 
 def _read_relation(reading: _Reading, number: int, at: datetime, row: Row) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
@@ -15,7 +15,7 @@ from incident_rca.model import Gap, System, TimeWindow
 from incident_rca.pseudonyms import COUNTED_BY, mark
 from incident_rca.redact import by_kind, redact_query, redact_text
 from incident_rca.tables import SCHEMAS
-from incident_rca.typed_frames import as_schema
+from incident_rca.typed_frames import as_schema, categories_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +116,8 @@ def redacted(frame: pd.DataFrame, table: str) -> pd.DataFrame:
                 stand_in = by_kind if column in COUNTED_BY else mark
                 redact = redact_query if column in _NAMES_TO_COPY else redact_text
                 new = {text: redact(text, stand_in) for text in texts}
-                columns[column] = frame[column].map(new)
+                if any(text != shown for text, shown in new.items()):
+                    columns[column] = frame[column].map(new)
     return frame.assign(**columns)
 
 
@@ -131,18 +132,21 @@ def frame_of(table: str, rows: Iterable[dict[str, Any]], raw: RawInput) -> pd.Da
     return frame_of_columns(table, columns, raw)
 
 
-def frame_of_columns(
-    table: str, columns: Mapping[str, Sequence[Any]], raw: RawInput
-) -> pd.DataFrame:
-    """A typed frame of `table` from values by column, as many in each; what is absent is added."""
+def frame_of_columns(table: str, columns: Mapping[str, Any], raw: RawInput) -> pd.DataFrame:
+    """A typed frame of `table` from lists or arrays of one length; what is absent is added.
+
+    Raises TypeError where something else is among texts.
+    """
     import pandas as pd
 
-    frame = pd.DataFrame({"source": raw.source, "file": raw.file, **columns}, index=_rows(columns))
-    return as_schema(redacted(frame, table), table)
-
-
-def _rows(columns: Mapping[str, Sequence[Any]]) -> range:
-    return range(len(next(iter(columns.values()))))
+    number = len(next(iter(columns.values())))
+    given = {"source": [raw.source] * number, "file": [raw.file] * number, **columns}
+    # Where each text is held once, it is looked at and redacted once.
+    held = {
+        column: categories_of(values) if SCHEMAS[table][column] == "VARCHAR" else values
+        for column, values in given.items()
+    }
+    return as_schema(redacted(pd.DataFrame(held), table), table)
 
 
 def console_of(request: object) -> Mapping[str, str]:

@@ -216,6 +216,35 @@ def test_a_statement_seen_running_is_recovered_for_the_idle_holder(tmp_path: Pat
     assert second["holder_statement"] == "ALTER TABLE stock ADD c int"
 
 
+def test_the_same_snapshot_again_is_read_with_what_was_seen_between(tmp_path: Path) -> None:
+    """A statement that only a probe saw; nothing of the lock has changed before and after it."""
+    idle = [held_by("SELECT version()", "idle in transaction", f"14:23:0{n}") for n in range(4)]
+    columns = ["pid", "backend_start", "xact_start", "query_start", "query"]
+    seen = [
+        10,
+        "2026-01-15T09:00:00Z",
+        "2026-01-15T14:22:59Z",
+        None,
+        "ALTER TABLE stock ADD c int",
+    ]
+    head = json.loads(header())
+    head["columns"] |= {"statements": columns}
+    told = json.loads(probe("14:23:01.5")) | {"statements": [seen]}
+    lines = [
+        json.dumps(head),
+        *(snapshot.line() for snapshot in idle[:2]),
+        json.dumps(told),
+        *(snapshot.line() for snapshot in idle[2:]),
+    ]
+    found = rows(parse("lock_recording", write(tmp_path / "locks.ndjson", *lines)), "locks")
+    assert [(r["line"], r["at"].second, r["holder_statement_basis"]) for r in found] == [
+        (2, 0, "last"),
+        (3, 1, "last"),
+        (5, 2, "recovered"),
+        (6, 3, "recovered"),
+    ]
+
+
 @pytest.mark.parametrize(
     "other", [{"xact_start": "2026-01-15T14:23:00Z"}, {"backend_start": "2026-01-15T14:23:00Z"}]
 )
