@@ -13,7 +13,8 @@ def build_phases(seen: Observations, candidates: tuple[Candidate, ...]) -> tuple
     """The phases in order, each ending where the next begins.
 
     `lead_up` to the trigger's start, `trigger` to the first failure, `propagation` to the pool
-    being full, `sustained` to the sustainer's (else trigger's) end, `recovery` until baseline.
+    being full, `sustained` to the sustainer's (else trigger's) end, `recovery` until baseline. Where
+    no trigger is known there is no phase of one: what came before the first failure led up to it.
     """
     if seen.outage is None or seen.outage.start.lo is None:
         return ()
@@ -47,7 +48,7 @@ def build_phases(seen: Observations, candidates: tuple[Candidate, ...]) -> tuple
     return tuple(
         Phase(name=name, start=start, end=end, evidence=cited)
         for name, start, end, cited in edges
-        if end is None or start < end or name in ("trigger", "recovery")
+        if end is None or start < end or name == "recovery" or (trigger and name == "trigger")
     )
 
 

@@ -413,6 +413,8 @@ def test_each_phase_ends_where_the_next_begins(start: float, locks: list[Row]) -
     assert [p.name for p in phases] == [n for n in order if n in {p.name for p in phases}]
     for one, two in pairwise(phases):
         assert one.end == two.start, [(p.name, second_of(p.start)) for p in phases]
+    is_known = any(h.role is Role.TRIGGER for h in analysis.hypotheses)
+    assert ("trigger" in {p.name for p in phases}) == is_known
 
 
 # --- tables that lack -----------------------------------------------------------------------------
