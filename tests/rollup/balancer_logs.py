@@ -81,6 +81,7 @@ REQUESTS = [
     *(
         "GET",
         "GET\t/x https://a/y",
+        "GET\v/x https://a/y",
         f"{'G' * 33} https://a/x",
         "gé https://a/x HTTP/1.1",
         "G\u2028 https://a/x -",
@@ -150,6 +151,7 @@ def _answered(at: str, fields: int) -> str:
 
 
 _SOUND = str(Line(elb_status="502", target_status="-"))
+_TORN_IN_PATH = _SOUND[: _SOUND.index("/orders") + 4]
 # Each line on its own is sound: Python's own readers understand it.
 SOUND: Mapping[str, tuple[str, ...]] = {
     "types": tuple(str(Line(second=n * 0.3, **fields)) for n, (fields, _, _) in enumerate(TYPES)),
@@ -248,11 +250,12 @@ LOGS: Mapping[str, Lines] = {
         _SOUND.replace("curl", "日本"),
         _SOUND.replace("/api", "/\u2028"),
     ),
-    "line ends of Windows": (str(Line()) + "\r", _SOUND + "\r", _SOUND[:170] + "\r", "\r"),
+    "line ends of Windows": (str(Line()) + "\r", _SOUND + "\r", _TORN_IN_PATH + "\r", "\r"),
     "uneven line ends": (
         str(Line()) + "\r",
         _SOUND,
         "a\rb 0.001 0.001 0.001 502 \rc",
+        _TORN_IN_PATH + "\rs",
         _SOUND + "\r",
     ),
 }
