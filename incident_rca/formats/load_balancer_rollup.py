@@ -17,9 +17,10 @@ Each failed request (5xx or 460) becomes a row of its own, at its second: its id
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -40,9 +41,6 @@ from incident_rca.formats.rollup_lines import (
 )
 from incident_rca.model import System
 
-if TYPE_CHECKING:
-    pass
-
 SERVICE = "incident_rca_load_balancer_rollup"
 # As in queries/duckdb/load_balancer_rows.sql.
 MOST_PATHS = 500
@@ -50,6 +48,7 @@ OTHER_PATHS = "/{other}"
 _FIRST_FAILURE_STATUS = 500
 _CLIENT_CLOSED = 460
 _STATUSES = range(100, 1000)
+_TARGET_STATUS = re.compile(r"-|[1-9][0-9]{2}")
 _Facts = tuple[int, str, str, str]
 # The error type, and who answered.
 _Types = Mapping[_Facts, tuple[str | None, str]]
@@ -86,10 +85,7 @@ class _Row(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
 
     def is_sound(self) -> bool:
         """Whether its numbers can be what they are said to be."""
-        text = self.target_status
-        is_target = text == NO_TEXT or (
-            text.isascii() and text.isdecimal() and int(text[:4]) in _STATUSES and len(text) == 3
-        )
+        is_target = _TARGET_STATUS.fullmatch(self.target_status) is not None
         return has_sound_numbers(self) and self.elb_status in _STATUSES and is_target
 
 
