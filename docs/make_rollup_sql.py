@@ -1,7 +1,7 @@
-"""Writes the rollup in the dialects of Spark and Trino from its one source: run it after a change.
+"""Writes the rollups in the dialects of Spark and Trino from their sources: run it after a change.
 
 sqlglot passes some of what a dialect has no word for on without saying so, and engines take some
-words for different things. The source may have none of either: `traps_in` finds them.
+words for different things. A source may have none of either: `traps_in` finds them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sqlglot
 from sqlglot import exp
 
 FOLDER = Path(__file__).parent.parent / "queries" / "rollup"
-SOURCE = FOLDER / "access_log.sql"
+SOURCES = (FOLDER / "access_log.sql", FOLDER / "load_balancer.sql")
 ENGINES = {"spark": "Spark 4", "trino": "Athena (Trino)"}
 
 # What it is, and what becomes of it.
@@ -27,6 +27,7 @@ TRAPS: tuple[tuple[type[exp.Expr], str], ...] = (
     (exp.JSONExtract, "a torn line is read up to its tear by some engines"),
     (exp.JSONExtractScalar, "a torn line is read up to its tear by some engines"),
     (exp.StrToTime, "each engine has a form of its own for time zones"),
+    (exp.Bracket, "out of a list's range it is an error in Spark and Trino"),
 )
 
 
@@ -43,6 +44,16 @@ def traps_in(statement: exp.Expr) -> Iterator[str]:
     for cast in statement.find_all(exp.TryCast):
         if not cast.is_type("date") and not _is_guarded(cast):
             yield f"{cast.sql('duckdb')}: Spark takes `5d` for a number, and blanks around it"
+    for replaced in statement.find_all(exp.RegexpReplace):
+        if not (_replaces_all(replaced) or replaced.expression.name.startswith("^")):
+            yield f"{replaced.sql('duckdb')}: other engines replace all that matches"
+        if "\\" in replaced.args["replacement"].name:
+            yield f"{replaced.sql('duckdb')}: Java calls a group `$1`"
+
+
+def _replaces_all(replaced: exp.RegexpReplace) -> bool:
+    modifiers = replaced.args.get("modifiers")
+    return modifiers is not None and modifiers.name == "g"
 
 
 def _is_double(value: exp.Expr) -> bool:
@@ -59,32 +70,32 @@ def _is_guarded(cast: exp.TryCast) -> bool:
     return any(match.this == cast.this for match in matches)
 
 
-def in_dialect(dialect: str) -> str:
-    """The file of one dialect.
+def in_dialect(source: Path, dialect: str) -> str:
+    """The file of one rollup in one dialect.
 
     Raises ValueError where the source has a trap, sqlglot's UnsupportedError where the dialect has
     no word for something.
     """
-    source = SOURCE.read_text(encoding="utf-8")
-    title, _, columns = source.splitlines()[:3]
-    if traps := list(traps_in(sqlglot.parse_one(source, read="duckdb"))):
+    text = source.read_text(encoding="utf-8")
+    title, _, columns = text.splitlines()[:3]
+    statement = sqlglot.parse_one(text, read="duckdb")
+    if traps := list(traps_in(statement)):
         raise ValueError("\n".join(traps))
-    (statement,) = sqlglot.transpile(
-        source,
-        read="duckdb",
-        write=dialect,
-        pretty=True,
-        comments=False,
-        unsupported_level=sqlglot.ErrorLevel.RAISE,
+    for replaced in statement.find_all(exp.RegexpReplace):
+        # Others than DuckDB replace all anyway, and sqlglot would leave Trino a fourth argument.
+        replaced.set("modifiers", None)
+    translated = statement.sql(
+        dialect, pretty=True, comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE
     )
-    made = f"-- source: {ENGINES[dialect]}; made from {SOURCE.name} by docs/make_rollup_sql.py"
-    return "\n".join([title, made, columns, statement, ""])
+    made = f"-- source: {ENGINES[dialect]}; made from {source.name} by docs/make_rollup_sql.py"
+    return "\n".join([title, made, columns, translated, ""])
 
 
 def main() -> None:
-    for dialect in ENGINES:
-        name = f"{SOURCE.stem}.{dialect}.sql"
-        (FOLDER / name).write_text(in_dialect(dialect), encoding="utf-8")
+    for source in SOURCES:
+        for dialect in ENGINES:
+            name = f"{source.stem}.{dialect}.sql"
+            (FOLDER / name).write_text(in_dialect(source, dialect), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ _BY_THE_SERVER = frozenset(
     }
 )
 # A load balancer stamps its own log; all else of the gateway is by the gateway's service.
-_NOT_BY_THE_GATEWAY = frozenset({"load_balancer_log"})
+_NOT_BY_THE_GATEWAY = frozenset({"load_balancer_log", "load_balancer_rollup"})
 # Gateway rows are counted by whole seconds: a clock that is off by less moves none of them.
 LEAST_MOVED_SECONDS = 1.0
 # Instants have microseconds: a gap of less is what sums of floats leave.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 COUNTS_OF_FAILURES = ("5XXError", "5xx")
 _FIRST_FAILURE_STATUS = 500
 # What is read in the place of a gateway's log that is not there: it holds other requests.
-_STAND_IN = "load_balancer_log"
+_STAND_INS = frozenset({"load_balancer_log", "load_balancer_rollup"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def lacking_log(case: Case, tables: Tables) -> LackingLog | None:
 
     A log that was not collected lacks nothing: its source says so.
     """
-    logs = {s.name for s in case.gateway_logs if s.kind != _STAND_IN}
+    logs = {s.name for s in case.gateway_logs if s.kind not in _STAND_INS}
     found = crosscheck(tables, case.window) if logs else None
     if found is None or not found.lacks:
         return None

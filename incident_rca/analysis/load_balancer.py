@@ -146,8 +146,8 @@ def _fits_part(route: str, given: str) -> bool:
 def witnesses(failures: pd.DataFrame, load_balancer: pd.DataFrame) -> Mapping[Any, Any]:
     """For each failure that a load balancer saw, by its index, the index of the row that says so.
 
-    Joined by the trace id where the gateway's log has it, else by route, status and time: the
-    request to the load balancer lies within the gateway's own. No row stands for two failures.
+    Joined by the trace id where both logs have it, else by route, status and time: the request to
+    the load balancer lies within the gateway's own. No row stands for two failures.
     """
     seen = load_balancer[load_balancer["at"].notna()].sort_values("at", kind="stable")
     if not len(seen) or not len(failures):
@@ -156,7 +156,10 @@ def witnesses(failures: pd.DataFrame, load_balancer: pd.DataFrame) -> Mapping[An
     traces = ordered["trace_id"].isin(seen["trace_id"].dropna())
     by_trace = _by_trace(ordered[traces], seen)
     rest = seen[~seen.index.isin(list(by_trace.values()))]
-    return by_trace | _by_time(ordered[ordered["trace_id"].isna()], rest)
+    # A rollup has no ids, so there none of the failures is anybody else's by its own.
+    has_ids = seen["trace_id"].notna().any()
+    unnamed = ordered[ordered["trace_id"].isna()] if has_ids else ordered
+    return by_trace | _by_time(unnamed, rest)
 
 
 def _by_trace(failures: pd.DataFrame, seen: pd.DataFrame) -> dict[Any, Any]:

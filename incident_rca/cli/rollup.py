@@ -1,4 +1,4 @@
-"""`incident-rca rollup`: counts and latencies of a gateway's log where it is, as one small file."""
+"""`incident-rca rollup`: counts and latencies of a log where it is, as one small file."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGTP]?B?)", re.IGNORECASE)
 
 def rollup(
     places: Places,
-    into: Out = Path("gateway.rollup.ndjson.gz"),
+    into: Out = None,
     engine: EngineOption = EngineName.DUCKDB,
     start: From = None,
     end: To = None,
@@ -87,8 +87,6 @@ def rollup(
     most_bytes = _bytes(max_bytes) if max_bytes else None
     loaded = settings(config)
     window = window_of(start, end, loaded, tz, force=force)
-    if into.exists() and not (force or dry_run):
-        raise BadSettings(f"{into}: is there already", hint="name another --out, or give --force")
     asked = Asked(line_format=given_format(access_log_format), window=window)
     service = Service(
         master=master,
@@ -100,6 +98,7 @@ def rollup(
     )
     with _opened(engine, places, service, loaded.settings.services.aws) as made:
         plan = made.plan(asked)
+        path = _path(into, plan, may_overwrite=force or dry_run)
         say(_cost(plan), quiet=quiet)
         _hold_to(plan, most_bytes)
         if dry_run:
@@ -107,10 +106,10 @@ def rollup(
             return
         with progress(quiet=quiet) as step:
             step(f"{made.name} counts")
-            written = write_rollup(into, made, asked, plan, asked_at=SystemClock().now())
+            written = write_rollup(path, made, asked, plan, asked_at=SystemClock().now())
     if as_json:
-        print_json(_as_json(into, made, plan, written))
-    _tell(into, written, quiet=quiet)
+        print_json(_as_json(path, made, plan, written))
+    _tell(path, written, quiet=quiet)
     raise typer.Exit(_exit_code(written))
 
 
@@ -209,6 +208,16 @@ def _size(number: float) -> str:
             return f"{number:.3g} {unit}"
         number /= 1000
     return f"{number:,.3g} TB"
+
+
+def _path(into: Path | None, plan: Plan, *, may_overwrite: bool) -> Path:
+    """The file to write; raises BadSettings where it is there already."""
+    from incident_rca.rollup.log_format import file_name
+
+    path = into or Path(file_name(plan.line_format))
+    if path.exists() and not may_overwrite:
+        raise BadSettings(f"{path}: is there already", hint="name another --out, or give --force")
+    return path
 
 
 def _hold_to(plan: Plan, most_bytes: int | None) -> None:

@@ -26,7 +26,10 @@ Places = Annotated[
         help="Files (duckdb, spark), s3://bucket/prefix (athena) or a stage (insights).",
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="The file to write; it is not overwritten.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="The file to write, or LOG.rollup.ndjson.gz; not overwritten."),
+]
 EngineOption = Annotated[EngineName, typer.Option("--engine", help="What does the counting.")]
 MaxBytes = Annotated[
     str, typer.Option("--max-bytes", help="Refuse to read more than this, such as 500GB.")

@@ -20,6 +20,11 @@ from incident_rca.typed_frames import as_schema
 
 # The log writes microseconds, but a request is created in a millisecond.
 RESOLUTION_SECONDS = 0.001
+# What neither the log nor a rollup of it has.
+NOT_IN_A_LOG = (
+    "requests that did not reach the load balancer, the status of a gRPC call, and what the target "
+    "did; delivery is by best effort, so a missing line proves nothing"
+)
 # Type, time, load balancer, client, target, three durations, two statuses, two sizes, the request.
 _LINE = re.compile(
     rb"(?:http|https|h2|grpcs|ws|wss) \d{4}-\d\d-\d\dT[0-9:.]+Z \S+ \S+ \S+"
@@ -55,6 +60,7 @@ def parse(raw: RawInput) -> Parsed:
 def _read(raw: RawInput, path: Path, *, damage: str) -> Parsed:
     with open_session(raw.work) as session:
         session.execute("SET VARIABLE raw_path = ?", [str(path)])
+        define(session, "load_balancer_error_type.sql")
         define(session, "load_balancer_requests.sql")
         coverage = fetch(run_file(session, "load_balancer_coverage.sql")).iloc[0]
         frame = fetch(run_file(session, "load_balancer_rows.sql"))
@@ -86,8 +92,5 @@ FORMAT = Format(
     title="Access log of an Application Load Balancer",
     recognises=recognises,
     parse=parse,
-    cannot_show=(
-        "requests that did not reach the load balancer, the status of a gRPC call, and what the "
-        "target did; delivery is by best effort, so a missing line proves nothing"
-    ),
+    cannot_show=NOT_IN_A_LOG,
 )

@@ -121,7 +121,7 @@ class Thresholds:
 _GATEWAY_LOGS = frozenset(
     {"access_log", "exported_log", "concatenated_log", "gateway_counts", "gateway_rollup"}
 )
-_STAND_INS = frozenset({"load_balancer_log"})
+_STAND_INS = frozenset({"load_balancer_log", "load_balancer_rollup"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

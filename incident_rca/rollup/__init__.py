@@ -1,9 +1,9 @@
-"""The rollup of a gateway's log, and what an engine is that makes it: the question, the answer.
+"""The rollup of a log, and what an engine is that makes it: the question, the answer.
 
 A rollup counts requests by second, route, status and what the type of their error follows from, and
 their latencies in buckets that can be merged. It is the same whichever engine made it, and a case
-needs nothing else of the log: only the rollup comes to the laptop. queries/rollup/access_log.sql is
-its one definition.
+needs nothing else of the log: only the rollup comes to the laptop. Its one definition is
+queries/rollup/access_log.sql for a gateway's log, load_balancer.sql for a load balancer's.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from typing import Any, Protocol
 
 from incident_rca.formats.access_log.stage_format import LineFormat
 from incident_rca.model import TimeWindow
+from incident_rca.rollup.log_format import LogFormat
 from incident_rca.sources.log_collection import whole_seconds
 
-# A row has the columns of queries/rollup/access_log.sql, whose `kind` is one of these; `latency` is
-# of an engine that counts latencies in wider bins than requests, so their number counts nothing.
+# A row has the columns of its definition, whose `kind` is one of these; `latency` is of an engine
+# that counts latencies in wider bins than requests, so their number counts nothing.
 REQUEST, LATENCY, UNREAD, UNREAD_FAILURE = "request", "latency", "unread", "unread_failure"
 Row = tuple[Any, ...]
+# Which columns of a row are whole numbers; the others are texts.
+NUMBERS = frozenset({"second", "status", "elb_status", "latency_bucket", "requests"})
 _END_OF_TIME = 2**40
 
 
@@ -27,7 +30,7 @@ _END_OF_TIME = 2**40
 class Asked:
     """What is asked of an engine: the requests that arrived in `window`, or all of them.
 
-    `line_format` is how the lines are to be read, None where the engine is to find out.
+    `line_format` is how a gateway's lines are to be read, None where the engine is to find out.
     """
 
     line_format: LineFormat | None = None
@@ -44,7 +47,7 @@ class Plan:
     """
 
     statements: tuple[str, ...]
-    line_format: LineFormat
+    line_format: LogFormat
     bytes: int | None
     usd: float | None
     basis: str

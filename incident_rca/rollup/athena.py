@@ -15,12 +15,10 @@ from functools import partial
 from typing import Any
 
 from incident_rca.errors import BadInput, BadSettings, BadWindow
-from incident_rca.formats.access_log.keys import format_of_head
-from incident_rca.formats.access_log.stage_format import LineFormat
 from incident_rca.model import TimeWindow
 from incident_rca.model.services import AwsAccount
 from incident_rca.redact import plain, redact_text
-from incident_rca.rollup import Answer, Asked, Plan, Row, seconds_of
+from incident_rca.rollup import NUMBERS, Answer, Asked, Plan, Row, seconds_of
 from incident_rca.rollup.athena_places import (
     Layout,
     Place,
@@ -29,6 +27,7 @@ from incident_rca.rollup.athena_places import (
     objects_of,
     pages_of,
 )
+from incident_rca.rollup.log_format import LogFormat, log_format_of
 from incident_rca.rollup.statement import athena_statement, athena_table
 from incident_rca.sources.aws_client import Caller, Refusal
 from incident_rca.sources.log_collection import calling
@@ -45,7 +44,6 @@ FIRST_POLL_SECONDS = 0.5
 LONGEST_POLL_SECONDS = 10.0
 _PLACE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([\w./=+@:-]*))?")
 _NAME = re.compile(r"[a-z0-9_]{1,128}")
-_NUMBERS = ("second", "status", "latency_bucket", "requests")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +81,11 @@ class Athena:
             )
         most_bytes = self._most_bytes()
         layout = layout_of(self.s3, self.place)
-        size, known = 0, asked.line_format
+        known: LogFormat | None = asked.line_format
+        size = 0
         for key, of_object in objects_of(self.s3, self.place, layout, asked.window):
             size += of_object
-            known = known or format_of_head(first_lines(self.s3, self.place, key))
+            known = known or log_format_of(first_lines(self.s3, self.place, key))
         if known is None:
             raise BadInput(
                 f"{self.place.text}: no object of that time"
@@ -130,7 +129,7 @@ class Athena:
         limit = configuration.get("BytesScannedCutoffPerQuery")
         return None if limit is None else int(limit)
 
-    def _statements(self, known: LineFormat, layout: Layout, window: TimeWindow) -> tuple[str, ...]:
+    def _statements(self, known: LogFormat, layout: Layout, window: TimeWindow) -> tuple[str, ...]:
         # Another place or layout is another table; the same is found again.
         identity = hashlib.sha256(f"{self.place.text}\n{layout.java}".encode()).hexdigest()[:12]
         table = f"{self.where.database}.incident_rca_lines_{identity}"
@@ -215,7 +214,7 @@ class Athena:
                 names = [str(name) for name in rows.pop(0)]
             for cells in rows:
                 yield tuple(
-                    int(value) if name in _NUMBERS and value is not None else value
+                    int(value) if name in NUMBERS and value is not None else value
                     for name, value in zip(names, cells, strict=True)
                 )
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incident_rca.errors import BadInput
-from incident_rca.formats.access_log.keys import format_of_head
 from incident_rca.formats.access_log.pieces import Piece, pieces_of
 from incident_rca.formats.access_log.reading import (
     USUAL_FORMAT,
@@ -25,13 +24,13 @@ from incident_rca.formats.duckdb_session import open_session
 from incident_rca.formats.lines import head_of
 from incident_rca.queries import load_query
 from incident_rca.rollup import Answer, Asked, Plan, Row, seconds_of
-from incident_rca.rollup.statement import duckdb_piece, without_header
+from incident_rca.rollup.log_format import LogFormat, log_format_of, no_request, query_of
+from incident_rca.rollup.statement import duckdb_piece, duckdb_pieces
 from incident_rca.work_folder import work_folder
 
 if TYPE_CHECKING:
     import duckdb
 
-_ROLLUP = "rollup/access_log.sql"
 _BOUNDS = ("first_second", "end_second")
 _ROWS_AT_ONCE = 10_000
 
@@ -49,14 +48,12 @@ class LocalFiles:
 
     def plan(self, asked: Asked) -> Plan:
         heads = (head_of(file).lines for file in self.files)
-        known = asked.line_format or next(filter(None, map(format_of_head, heads)), None)
+        found = (asked.line_format or log_format_of(lines) for lines in heads)
+        known = next((one for one in found if one is not None), None)
         if known is None:
-            raise BadInput(
-                f"{self.files[0]}: none of its first lines is a request",
-                hint="give the stage's own format: --access-log-format",
-            )
+            raise no_request(str(self.files[0]))
         return Plan(
-            statements=(load_query(_ROLLUP).text,),
+            statements=(load_query(f"rollup/{query_of(known)}.sql").text,),
             line_format=known,
             bytes=sum(file.stat().st_size for file in self.files),
             usd=None,
@@ -67,7 +64,7 @@ class LocalFiles:
         said: dict[str, str] = {}
         return Answer(self._rows(asked, plan.line_format, said), said)
 
-    def _rows(self, asked: Asked, known: LineFormat, said: dict[str, str]) -> Iterator[Row]:
+    def _rows(self, asked: Asked, known: LogFormat, said: dict[str, str]) -> Iterator[Row]:
         with work_folder() as work, open_session(work) as session:
             said.update(self._rolled_up(session, asked, known, work))
             cursor = session.execute(_text("rows"))
@@ -75,34 +72,40 @@ class LocalFiles:
                 yield from some
 
     def _rolled_up(
-        self, session: duckdb.DuckDBPyConnection, asked: Asked, known: LineFormat, work: Path
+        self, session: duckdb.DuckDBPyConnection, asked: Asked, known: LogFormat, work: Path
     ) -> dict[str, str]:
         """Keeps the pieces of all files in `session`; what is said of damage.
 
         Where a line that is no JSON tells of a failure, all files are read by their values. That is
         what `import` does with such a file, and takes several times as long.
         """
+        if not isinstance(known, LineFormat):
+            how = _how(asked, known, lambda _: False)
+            return self._kept(session, known, lambda file: pieces_of(file, work), how)
         if known.kind == "json" and has_plain_keys(known):
             with suppress(LostFailure):
                 how = _how(asked, known, lambda line: is_failure(known, line))
-                return self._kept(session, lambda file: pieces_of(file, work), how)
+                return self._kept(session, known, lambda file: pieces_of(file, work), how)
         how = _how(asked, USUAL_FORMAT, lambda _: False)
-        return self._kept(session, lambda file: pieces_of_lines(numbered(file), known, work), how)
+        return self._kept(
+            session, known, lambda file: pieces_of_lines(numbered(file), known, work), how
+        )
 
     def _kept(
         self,
         session: duckdb.DuckDBPyConnection,
+        known: LogFormat,
         cut: Callable[[Path], Iterable[Piece]],
         how: Lines,
     ) -> dict[str, str]:
-        session.execute(_text("pieces"))
+        session.execute(duckdb_pieces(query_of(known)))
         damages = []
         for file in self.files:
             try:
                 _, damage = roll_up(session, cut(file), how)
             except ValueError as error:
                 raise BadInput(
-                    f"{file}: is damaged, or no access log after all ({error})",
+                    f"{file}: is damaged, or no log of requests after all ({error})",
                     hint="fetch or copy the file again",
                 ) from error
             if damage:
@@ -110,20 +113,22 @@ class LocalFiles:
         return {"error": "; ".join(damages)} if damages else {}
 
 
-def _how(asked: Asked, keys: LineFormat, is_failure: Callable[[bytes], bool]) -> Lines:
-    """How JSON lines with these keys become rows of the rollup."""
-    piece = duckdb_piece(without_header(_ROLLUP))
+def _how(asked: Asked, known: LogFormat, is_failure: Callable[[bytes], bool]) -> Lines:
+    """How a load balancer's lines, or JSON lines with these keys, become rows of the rollup."""
+    piece = duckdb_piece(query_of(known))
 
     def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         for name, second in zip(_BOUNDS, seconds_of(asked.window), strict=True):
             connection.execute(f"SET VARIABLE {name} = ?", [second])
 
     def read(connection: duckdb.DuckDBPyConnection) -> Counted:
-        define_fields(connection, keys)
         connection.execute(_text("lines"))
+        if isinstance(known, LineFormat):
+            define_fields(connection, known)
         connection.execute(piece)
         lines, unread = connection.execute(_text("counted")).fetchall()[0]
-        found = connection.execute(_text("unread")).fetchall() if unread else []
+        is_json = isinstance(known, LineFormat)
+        found = connection.execute(_text("unread")).fetchall() if unread and is_json else []
         return Counted(lines, unread, [line for (line,) in found])
 
     def keep(connection: duckdb.DuckDBPyConnection) -> None:

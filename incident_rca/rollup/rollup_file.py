@@ -2,7 +2,8 @@
 
 Gzipped JSON lines. The first says what was asked of whom, by which statement; then comes one line a
 second, route, status and error, with its latency buckets; the last counts them all, so a file that
-was cut off is known by it. formats/gateway_rollup.py reads it.
+was cut off is known by it. formats/gateway_rollup.py reads it, that of a load balancer's log
+formats/load_balancer_rollup.py.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from typing import Any
 import msgspec
 
 from incident_rca.case import part_of
-from incident_rca.formats import gateway_rollup
+from incident_rca.formats import gateway_rollup, load_balancer_rollup
 from incident_rca.formats.access_log.reading import knows_of
+from incident_rca.formats.access_log.stage_format import LineFormat
 from incident_rca.rollup import LATENCY, REQUEST, UNREAD_FAILURE, Answer, Asked, Engine, Plan, Row
+from incident_rca.rollup.log_format import LogFormat
 from incident_rca.sources.answers import in_utc
 
 
@@ -62,17 +65,27 @@ def write_rollup(
 
 def _head(engine: Engine, asked: Asked, plan: Plan, asked_at: datetime) -> dict[str, Any]:
     window = asked.window
+    service, of_log = _of_log(plan.line_format)
     request = {
         "engine": engine.name,
         "places": engine.places,
         "statement": plan.statements[-1],
         "bytes": plan.bytes,
-        "columns": gateway_rollup.COLUMNS,
-        "knows": knows_of(plan.line_format),
-        "lacks": plan.line_format.lacks,
+        **of_log,
         "window": window and {"start": in_utc(window.start), "end": in_utc(window.end)},
     }
-    return {"service": gateway_rollup.SERVICE, "request": request, "asked_at": in_utc(asked_at)}
+    return {"service": service, "request": request, "asked_at": in_utc(asked_at)}
+
+
+def _of_log(known: LogFormat) -> tuple[str, dict[str, Any]]:
+    """Which rollup it is, what its rows are, and which facts the log could have shown."""
+    if not isinstance(known, LineFormat):
+        return load_balancer_rollup.SERVICE, {"columns": load_balancer_rollup.COLUMNS}
+    return gateway_rollup.SERVICE, {
+        "columns": gateway_rollup.COLUMNS,
+        "knows": knows_of(known),
+        "lacks": known.lacks,
+    }
 
 
 def _rows(answer: Answer, written: Written) -> Iterator[list[Any]]:

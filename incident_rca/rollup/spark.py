@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from incident_rca.errors import BadInput, BadSettings, Unreachable
-from incident_rca.formats.access_log.keys import LINES_TO_LOOK_AT, format_of_head
+from incident_rca.errors import BadSettings, Unreachable
+from incident_rca.formats.access_log.keys import LINES_TO_LOOK_AT
 from incident_rca.redact import plain, redact_text
 from incident_rca.rollup import Answer, Asked, Plan, Row, seconds_of
+from incident_rca.rollup.log_format import log_format_of, no_request
 from incident_rca.rollup.statement import spark_statement
 
 APPLICATION = "incident-rca rollup"
@@ -40,14 +41,11 @@ class Spark:
     def plan(self, asked: Asked) -> Plan:
         with _told(", ".join(self.places)):
             head = self._lines().head(LINES_TO_LOOK_AT)
-            known = asked.line_format or format_of_head([row.value.encode() for row in head])
+            known = asked.line_format or log_format_of(row.value.encode() for row in head)
             files = self.session.read.format("binaryFile").load(list(self.places))
             ((size,),) = files.agg({"length": "sum"}).collect()
         if known is None:
-            raise BadInput(
-                f"{self.places[0]}: none of its first lines is a request",
-                hint="give the stage's own format: --access-log-format",
-            )
+            raise no_request(self.places[0])
         return Plan(
             statements=(spark_statement(known, seconds_of(asked.window)),),
             line_format=known,

@@ -1,6 +1,7 @@
 """The rollup as one statement of each engine for lines of one format.
 
-What reads a variable out of a line differs by engine: this is all that is not in access_log.sql.
+What reads a variable out of a line differs by engine: this is all that is not in access_log.sql. A
+load balancer's lines are read by load_balancer.sql itself.
 """
 
 from __future__ import annotations
@@ -12,28 +13,41 @@ from incident_rca.formats.access_log.reading import NOWHERE, paths_of
 from incident_rca.formats.access_log.stage_format import LineFormat
 from incident_rca.formats.access_log.variables import VARIABLES
 from incident_rca.queries import load_query
+from incident_rca.rollup import NUMBERS
+from incident_rca.rollup.log_format import LogFormat, query_of
 
 _GROUP_NAME = re.compile(r"\?P<\w+>")
 
 
-def spark_statement(line_format: LineFormat, seconds: tuple[int, int]) -> str:
+def spark_statement(log_format: LogFormat, seconds: tuple[int, int]) -> str:
     """The rollup of the view `lines`, whose one column is `value`."""
-    fields = _filled("rollup/fields.spark.sql", columns=_columns(line_format, _of_spark))
-    return _statement("spark", fields, seconds)
+    columns = _columns(log_format, _of_spark)
+    return _statement("spark", log_format, seconds, columns=columns)
 
 
 def athena_statement(
-    line_format: LineFormat, seconds: tuple[int, int], *, table: str, partitions: str
+    log_format: LogFormat, seconds: tuple[int, int], *, table: str, partitions: str
 ) -> str:
     """The rollup of a table whose one column is `line`, of some partitions."""
-    columns = _columns(line_format, _of_trino)
-    fields = _filled("rollup/fields.trino.sql", columns=columns, table=table, partitions=partitions)
-    return _statement("trino", fields, seconds)
+    columns = _columns(log_format, _of_trino)
+    where = {"table": table, "partitions": partitions}
+    return _statement("trino", log_format, seconds, columns=columns, **where)
 
 
-def duckdb_piece(rollup: str) -> str:
-    """What makes the table `piece` of a piece of a file, by the rollup's text."""
-    return _filled("rollup/piece.duckdb.sql", rollup=rollup.removeprefix("WITH "))
+def duckdb_piece(query: str, rollup: str = "") -> str:
+    """What makes the table `piece` of a piece of a file; `rollup` may be another text of it."""
+    return _filled(
+        "rollup/piece.duckdb.sql",
+        fields=without_header(_fields(query, "duckdb")),
+        rollup=(rollup or without_header(f"rollup/{query}.sql")).removeprefix("WITH "),
+    )
+
+
+def duckdb_pieces(query: str) -> str:
+    """What makes the table that the pieces of a rollup are added to."""
+    names = load_query(f"rollup/{query}.sql").headers["columns"].split(", ")
+    columns = (f'"{name}" {"BIGINT" if name in NUMBERS else "VARCHAR"}' for name in names)
+    return _filled("rollup/pieces.duckdb.sql", columns=", ".join(columns))
 
 
 def athena_table(table: str, location: str, *, form: str, first: str, unit: str) -> str:
@@ -51,14 +65,23 @@ def athena_table(table: str, location: str, *, form: str, first: str, unit: str)
     )
 
 
-def _statement(dialect: str, fields: str, seconds: tuple[int, int]) -> str:
+def _statement(
+    dialect: str, log_format: LogFormat, seconds: tuple[int, int], **of_fields: str
+) -> str:
+    query = query_of(log_format)
     return _filled(
         "rollup/statement.sql",
         first_second=str(seconds[0]),
         end_second=str(seconds[1]),
-        fields=fields,
-        rollup=without_header(f"rollup/access_log.{dialect}.sql").removeprefix("WITH "),
+        fields=_filled(_fields(query, dialect), **of_fields),
+        rollup=without_header(f"rollup/{query}.{dialect}.sql").removeprefix("WITH "),
     )
+
+
+def _fields(query: str, dialect: str) -> str:
+    """The file that says how an engine comes by the relation `fields` of a rollup."""
+    own = "" if query == "access_log" else f"{query}_"
+    return f"rollup/{own}fields.{dialect}.sql"
 
 
 def _filled(name: str, **values: str) -> str:
@@ -79,8 +102,10 @@ Read = Callable[[LineFormat, str], str]
 _SPARK_LINE = r"trim(BOTH ' \t\r' FROM text)"
 
 
-def _columns(line_format: LineFormat, read: Read) -> str:
+def _columns(line_format: LogFormat, read: Read) -> str:
     """Each column with the value of its variable, or null where the format has none."""
+    if not isinstance(line_format, LineFormat):
+        return ""
     names = load_query("duckdb/access_log_fields_flat.sql").headers["columns"].split(", ")[1:]
     quoted = {"path": "`path`" if read is _of_spark else '"path"'}
     cells = (

@@ -1,5 +1,5 @@
 -- title: Access log of an Application Load Balancer, one row a line, typed; read once, then asked
--- source: duckdb over a file of lines; SET VARIABLE raw_path names it. Fields: Elastic Load Balancing, "Access logs for your Application Load Balancer"
+-- source: duckdb over a file of lines, and load_balancer_error_type.sql; SET VARIABLE raw_path names it. Fields: Elastic Load Balancing, "Access logs for your Application Load Balancer"
 -- columns: line, arrived_at, load_balancer, method, path, elb_status, target_status, answered_by, error_type, error_reason, trace_id, latency_ms, is_parsed, is_blank
 --
 -- One physical line is one row, so row_number() is the line's number in the file. The quoted fields
@@ -7,44 +7,24 @@
 -- Arrival is request_creation_time. Lines from before it was logged say when the answer was made and
 -- how long it took, -1 where a step was not reached. Ids in a path are one `{id}`: a segment that is
 -- a number, has three digits or an `@`, or is longer than 40 characters. The query string is dropped.
+-- queries/rollup/load_balancer.sql understands a line in the same way: change both.
 CREATE OR REPLACE TEMP MACRO sane_instant(text) AS CASE
-    WHEN try_cast(text AS TIMESTAMPTZ) BETWEEN '2000-01-01 00:00:00Z'::TIMESTAMPTZ AND '2100-01-01 00:00:00Z'::TIMESTAMPTZ
-    THEN try_cast(text AS TIMESTAMPTZ)
+    WHEN regexp_full_match(text, '20[0-9]{2}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,6})?Z')
+    THEN text
 END;
 
 CREATE OR REPLACE TEMP MACRO sane_seconds(text) AS CASE
-    WHEN try_cast(text AS DOUBLE) BETWEEN 0 AND 1e6 THEN try_cast(text AS DOUBLE)
+    WHEN regexp_full_match(text, '[0-9]{1,6}([.][0-9]{1,6})?') THEN try_cast(text AS DOUBLE)
 END;
 
 CREATE OR REPLACE TEMP MACRO sane_status(text) AS CASE
-    WHEN try_cast(text AS INTEGER) BETWEEN 100 AND 999 THEN try_cast(text AS INTEGER)
+    WHEN regexp_full_match(text, '[1-9][0-9]{2}') THEN try_cast(text AS INTEGER)
 END;
 
 CREATE OR REPLACE TEMP MACRO templated(path) AS regexp_replace(
-    regexp_replace(path, '/([^/]*[0-9][^/]*[0-9][^/]*[0-9][^/]*|[^/]*(?:@|%40)[^/]*|[^/]{41,})', '/{id}', 'g'),
+    regexp_replace(path, '/([^/]*[0-9][^/]*[0-9][^/]*[0-9][^/]*|[^/]*(?:@|%40)[^/]*|[0-9]+[^ -~][^/]*|[^/]{41,})', '/{id}', 'g'),
     '/[0-9]+\b', '/{id}', 'g'
 );
-
--- The first match wins. A 504 without a target's status is a connection or an answer that did not
--- come in time; the other reasons why the load balancer answers itself cannot be told apart here.
-CREATE OR REPLACE TEMP MACRO load_balancer_error_type(elb_status, target_status, actions, reason) AS CASE
-    WHEN elb_status < 400 THEN NULL
-    WHEN target_status IS NULL AND (actions = 'waf' OR actions LIKE '%,waf') THEN 'waf_blocked'
-    WHEN elb_status = 561 OR reason LIKE 'Auth%'
-        OR (elb_status = 401 AND target_status IS NULL AND actions LIKE '%authenticate%') THEN 'auth'
-    WHEN elb_status = 460 THEN 'client_abort'
-    WHEN target_status = elb_status THEN CASE WHEN elb_status >= 500 THEN 'backend_5xx' ELSE 'backend_4xx' END
-    WHEN reason = 'LambdaThrottling' THEN 'backend_throttled'
-    WHEN reason = 'LambdaAccessDenied' THEN 'backend_permission'
-    WHEN reason = 'LambdaUnhandled' THEN 'function_error'
-    WHEN reason IN ('LambdaInvalidResponse', 'LambdaResponseTooLarge') THEN 'malformed_proxy_response'
-    WHEN target_status IS NULL AND (actions = 'fixed-response' OR actions LIKE '%,fixed-response')
-        THEN 'fixed_response'
-    WHEN elb_status < 500 THEN 'client_request'
-    WHEN target_status IS NOT NULL THEN 'gateway_5xx_unexplained'
-    WHEN elb_status = 504 OR reason = 'LambdaConnectionTimeout' THEN 'integration_timeout'
-    ELSE 'load_balancer_5xx'
-END;
 
 CREATE OR REPLACE TEMP TABLE balanced AS
 WITH lines AS (
@@ -62,21 +42,22 @@ pieces AS (
 fields AS (
     SELECT
         line, text, string_split(quoted[1], ' ') AS plain, quoted[2] AS request, quoted[6] AS trace,
-        split_part(quoted[11], ' ', 3) AS created, quoted[12] AS actions, nullif(quoted[16], '-') AS reason
+        split_part(quoted[11], ' ', 3) AS created, quoted[12] AS actions, nullif(quoted[16], '-') AS said
     FROM pieces
 ),
 typed AS (
     SELECT
-        line, actions, reason, request, trace,
+        line, actions, request, trace,
+        CASE WHEN regexp_full_match(said, '[A-Za-z0-9_-]{1,64}') THEN said END AS reason,
         plain[1] IN ('http', 'https', 'h2', 'grpcs', 'ws', 'wss') AS is_request,
-        sane_instant(plain[2]) AS answered_at,
+        try_cast(sane_instant(plain[2]) AS TIMESTAMPTZ) AS answered_at,
         -- A quote of its own in a user agent moves all pieces behind it.
-        coalesce(
+        try_cast(coalesce(
             sane_instant(created),
             sane_instant(regexp_extract(text, '" \S+ (\d{4}-\d\d-\d\dT[0-9:.]+Z) "', 1))
-        ) AS created_at,
+        ) AS TIMESTAMPTZ) AS created_at,
         plain[3] AS load_balancer,
-        sane_seconds(plain[6]) + sane_seconds(plain[7]) + sane_seconds(plain[8]) AS took_seconds,
+        sane_seconds(plain[6]) + sane_seconds(plain[7]) + sane_seconds(plain[8]) AS steps_seconds,
         sane_status(plain[9]) AS elb_status,
         sane_status(plain[10]) AS target_status,
         CASE WHEN regexp_full_match(split_part(request, ' ', 1), '[A-Za-z_-]{1,32}')
@@ -85,29 +66,28 @@ typed AS (
         CASE WHEN request IS NULL THEN regexp_full_match(coalesce(text, ''), '\s*') ELSE false END AS is_blank
     FROM fields
 ),
+timed AS (
+    SELECT *, CASE WHEN steps_seconds <= 1e6 THEN steps_seconds END AS took_seconds FROM typed
+),
 arrived AS (
     SELECT
         *,
         coalesce(created_at, answered_at - to_microseconds(coalesce(took_seconds * 1e6, 0)::BIGINT)) AS arrived_at
-    FROM typed
+    FROM timed
 )
 SELECT
     line, arrived_at, load_balancer,
     coalesce(method, '-') AS method,
     coalesce(nullif(path, ''), '-') AS path,
     elb_status, target_status,
-    CASE
-        WHEN target_status IS NULL THEN 'load_balancer'
-        WHEN target_status = elb_status THEN 'target'
-        ELSE 'altered'
-    END AS answered_by,
+    load_balancer_answered_by(elb_status, target_status) AS answered_by,
     load_balancer_error_type(elb_status, target_status, actions, reason) AS error_type,
     CASE WHEN elb_status >= 400 THEN reason END AS error_reason,
     CASE WHEN elb_status >= 500 OR elb_status = 460 THEN nullif(regexp_extract(trace, 'Root=(1-[0-9a-f]{8}-[0-9a-f]{24})', 1), '') END
         AS trace_id,
     1000 * coalesce(
         took_seconds,
-        CASE WHEN created_at IS NOT NULL AND answered_at >= created_at
+        CASE WHEN answered_at BETWEEN created_at AND created_at + INTERVAL 1000000 SECONDS
             THEN (epoch_us(answered_at) - epoch_us(created_at)) / 1e6 END
     ) AS latency_ms,
     coalesce(is_request AND arrived_at IS NOT NULL AND elb_status IS NOT NULL AND request IS NOT NULL, false)

@@ -1,4 +1,4 @@
--- title: How many lines a piece of an access log gave, and how many of them are no request
+-- title: How many lines a piece of a log gave, and how many of them are no request
 -- source: duckdb, the table of piece.duckdb.sql
 -- columns: lines, unread
 SELECT

@@ -1,4 +1,4 @@
--- title: Adds what was asked for of a piece of an access log to that of the others
+-- title: Adds what was asked for of a piece of a log to that of the others
 -- source: duckdb, the tables of piece.duckdb.sql and pieces.duckdb.sql; SET VARIABLE first_second and end_second are seconds since 1970, blank_lines is how many of the unread lines are blank
 -- columns: none
 INSERT INTO pieces BY NAME

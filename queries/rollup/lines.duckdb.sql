@@ -1,4 +1,4 @@
--- title: The physical lines of a piece of an access log, numbered as its fields are
+-- title: The physical lines of a piece of a log, numbered as its fields are
 -- source: duckdb over lines none of which is blank; SET VARIABLE raw_path names the file, first_line the number of its first line
 -- columns: line, text
 CREATE OR REPLACE TEMP VIEW lines AS

@@ -203,13 +203,14 @@ def test_two_measurements_of_one_clock_hold_both(
     assert [c.bounds for c in clocks_of(replace(known, sources=sources)).sources] == [both, both]
 
 
-def test_ids_in_the_gateways_log_say_nothing_of_a_load_balancers_clock() -> None:
+@pytest.mark.parametrize("kind", ["load_balancer_log", "load_balancer_rollup"])
+def test_ids_in_the_gateways_log_say_nothing_of_a_load_balancers_clock(kind: str) -> None:
     known = made((POSTGRES, -0.1, 0.1), (GATEWAY, -60.0, 60.0), (GATEWAY, -60.0, 60.0))
     server, access, balancer = known.sources
     sources = (
         replace(server, kind="lock_recording", clock_offset_basis=Basis.OBSERVED),
         replace(access, kind="access_log"),
-        replace(balancer, kind="load_balancer_log"),
+        replace(balancer, kind=kind),
     )
     link = ClockLink(requests=3, bounds=(-40.5, -39.5))
     _, by_ids, declared = clocks_of(replace(known, sources=sources), link).sources

@@ -160,10 +160,11 @@ def test_what_arrived_before_the_window_and_was_counted_in_it_is_not_lacking() -
     assert lacking(beside(IN_MINUTES | {first: 0.0, first + 1: 4.0})) != []
 
 
-def test_a_log_that_was_not_collected_lacks_nothing() -> None:
+@pytest.mark.parametrize("kind", ["load_balancer_log", "load_balancer_rollup"])
+def test_a_log_that_was_not_collected_lacks_nothing(kind: str) -> None:
     case = made_case(states={"access": SourceState.FAILED})
     assert lacking(beside({0: 5.0}, failures=(), case=case)) == []
-    balancer = source("balancer", System.GATEWAY, "load_balancer_log")
+    balancer = source("balancer", System.GATEWAY, kind)
     case = replace(case, sources=(*case.sources, balancer))
     assert lacking(beside({0: 5.0}, failures=(), case=case)) == []
 

@@ -135,6 +135,15 @@ def test_without_traces_time_route_and_status_join() -> None:
     assert said(failures, balancer) == {TARGET_ITSELF: 1, BALANCER_ITSELF: 1}
 
 
+def test_a_rollup_has_no_traces_so_time_joins_failures_that_have_one() -> None:
+    failures = traced(failing([0.4, 10.4], latency_ms=100.0))
+    # Whole seconds: each stands before the failure that it is.
+    assert said(failures, [balanced(0.0), balanced(10.0, target=None)]) == {
+        TARGET_ITSELF: 1,
+        BALANCER_ITSELF: 1,
+    }
+
+
 def test_an_inner_request_begins_while_the_outer_one_lasts() -> None:
     assert said(failing([0.0], latency_ms=30_000.0), [balanced(29.0)]) == {TARGET_ITSELF: 1}
     assert said(failing([0.0], latency_ms=5.0), [balanced(29.0)]) == {}

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.running import refused, run
 from tests.formats.builders import START, request, write
+from tests.formats.load_balancer_lines import Line
 from tests.rollup.athena_server import Service, running_athena
 from tests.sources.gateway_scene import GROUP, STAGE, no_way_out, requests, running_stage
 
@@ -107,6 +108,67 @@ def test_a_place_without_a_log(tmp_path: Path, place: str) -> None:
     assert not list(tmp_path.glob("*rollup*"))
 
 
+# --- a load balancer's log ------------------------------------------------------------------------
+
+
+def balancer_lines() -> list[str]:
+    """100 requests a minute on two paths, of which those of two minutes fail in several ways."""
+    failed = (
+        {"elb_status": "502", "target_status": "502"},
+        {"elb_status": "504", "target_status": "-", "took": ("0.001", "-1", "-1")},
+        {"elb_status": "503", "target_status": "-"},
+        {"elb_status": "502", "target_status": "-", "reason": "LambdaUnhandled"},
+        {"elb_status": "460", "target_status": "-", "took": ("0.001", "-1", "-1")},
+        {"elb_status": "404", "target_status": "404"},
+    )
+    return [
+        str(
+            Line(
+                second=n * 0.6,
+                request=f"POST https://a.example:443/api/{'ab'[n % 2]}/{n} HTTP/1.1",
+                **(failed[n % 7] if 900 <= n < 1100 and n % 7 < len(failed) else {}),
+            )
+        )
+        for n in range(2000)
+    ]
+
+
+def test_a_case_of_a_load_balancers_rollup_says_what_one_of_its_log_says(tmp_path: Path) -> None:
+    log = write(tmp_path / "alb.log", *balancer_lines(), "https torn")
+    made = run(tmp_path, "rollup", log, "--json")
+    assert made.code == 0, made.err
+    answer = json.loads(made.out)
+    assert (answer["file"], answer["requests"], answer["unread"]) == (
+        "load-balancer.rollup.ndjson.gz",
+        2000,
+        1,
+    )
+    kinds = {}
+    for case, file in (("OF-LOG", log), ("OF-ROLLUP", answer["file"])):
+        ran = run(tmp_path, "import", case, file)
+        assert ran.code == 0, ran.err
+        kinds[case] = ran.err
+        assert run(tmp_path, "report", case, "--no-charts", "--no-page").code == 0
+    assert "load_balancer_rollup" in kinds["OF-ROLLUP"] and "1 unreadable" in kinds["OF-ROLLUP"]
+    found, truth = facts(tmp_path / "OF-ROLLUP"), facts(tmp_path / "OF-LOG")
+    for kept, exact in zip(found["endpoints"], truth["endpoints"], strict=True):
+        for name in ("p99_ms", "baseline_p99_ms"):
+            read, true = kept.pop(name, None), exact.pop(name, None)
+            assert (read is None) == (true is None)
+            # The log's own is up to 1 % high already.
+            assert read is None or true / 1.02 - 1 <= read <= true * 1.02 + 1
+    assert {kind["type"] for kind in truth["types"]} >= {"backend_5xx", "integration_timeout"}
+    assert found == truth
+    assert run(tmp_path, "verify", "OF-ROLLUP").code == 0
+
+
+def test_a_file_that_nobody_named_stays_too(tmp_path: Path) -> None:
+    log = write(tmp_path / "alb.log", str(Line()))
+    (tmp_path / "load-balancer.rollup.ndjson.gz").write_text("precious")
+    refused(2, tmp_path, "rollup", log)
+    assert (tmp_path / "load-balancer.rollup.ndjson.gz").read_text() == "precious"
+
+
 # --- other engines, behind a local service --------------------------------------------------------
 
 HOUR = ("--from", "2026-01-15T14:00Z", "--to", "2026-01-15T15:00Z")
@@ -150,6 +212,30 @@ def test_athena_says_the_cost_and_counts(
     assert run(tmp_path, "report", "INC-1", "--no-charts", "--no-page").code == 0
     report = json.loads((tmp_path / "INC-1" / "report.json").read_text())
     assert report["impact"]["failed_requests"] == 200
+
+
+def test_athena_says_the_cost_of_a_load_balancers_log(
+    athena: Service, aws: Mapping[str, str], tmp_path: Path
+) -> None:
+    place = "AWSLogs/123456789012/elasticloadbalancing/eu-west-1"
+    body = gzip.compress("".join(f"{line}\n" for line in balancer_lines()).encode(), mtime=0)
+    athena.bucket.put(f"{place}/2026/01/15/a.log.gz", body, START)
+    ask = ("rollup", f"s3://logs/{place}", "--engine", "athena", *HOUR)
+    dry = run(tmp_path, *ask, "--dry-run", **aws)
+    assert dry.code == 0 and "'projection.stretch.format' = 'yyyy/MM/dd'" in dry.out
+    assert "elb_status" in dry.out and f"Reads {len(body) / 1000:.3g} KB, $0.0001" in dry.err
+    assert run(tmp_path, *ask, "--max-bytes", str(len(body) - 1), **aws).code == 2
+    assert "StartQueryExecution" not in athena.actions()
+    ran = run(tmp_path, *ask, "--max-bytes", str(len(body)), "--json", **aws)
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["requests"] == 2000
+    local = run(tmp_path, "rollup", write(tmp_path / "alb.log", *balancer_lines()), "--out", "b.gz")
+    assert local.code == 0
+    of_athena, of_duckdb = (
+        gzip.open(tmp_path / name).read().splitlines()[1:-1]
+        for name in ("load-balancer.rollup.ndjson.gz", "b.gz")
+    )
+    assert of_athena == of_duckdb
 
 
 def test_insights_cannot_know_before_how_much_it_reads(

@@ -44,6 +44,7 @@ OF_OTHER_TOOLS = {
     "concatenated_log",
     "exported_log",
     "load_balancer_log",
+    "load_balancer_rollup",
     "otlp_metrics",
     "pgsentinel_history",
     "pgwatch_history",

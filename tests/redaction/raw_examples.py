@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from incident_rca.formats import gateway_rollup
+from incident_rca.formats import gateway_rollup, load_balancer_rollup
 from tests.formats import builders
 from tests.formats.builders import START_MS, Snapshot, header, probe, record, request
 from tests.formats.load_balancer_lines import Line
@@ -203,11 +203,21 @@ ROLLUP = [json.dumps(line) for line in (
     {"rows": 24, "requests": 48, "unread": 0, "unread_failures": 0, "error": ""},
 )]  # fmt: skip
 
+BALANCER_ROLLUP = [json.dumps(line) for line in (
+    {"service": "incident_rca_load_balancer_rollup", "asked_at": "2026-01-15T15:00:00Z",
+     "request": {"engine": "duckdb", "places": ["alb.log"], "statement": "SELECT", "bytes": 1,
+                 "columns": load_balancer_rollup.COLUMNS, "window": WINDOW}},
+    *([START + n, "app/shop/50dc6c495c0c9188", "POST", "/api/orders", 502, "-", "-",
+       "LambdaUnhandled", 2, [[7, 2]]] for n in range(24)),
+    {"rows": 24, "requests": 48, "unread": 0, "unread_failures": 0, "error": ""},
+)]  # fmt: skip
+
 JSON_LINES: Mapping[str, list[str]] = {
     "access_log": ACCESS,
     "cloudwatch_events": _events("access_log", ACCESS),
     "cloudwatch_postgres_log": _events("postgres_log", STDERR),
     "gateway_rollup": ROLLUP,
+    "load_balancer_rollup": BALANCER_ROLLUP,
     "lock_recording": LOCKS,
     "postgres_log": POSTGRES,
     "otlp_metrics": [OTLP],

@@ -19,6 +19,7 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
+from tests.rollup.dialects import in_duckdb
 from tests.sources.local_server import LocalHandler, serving
 from tests.sources.s3_server import Bucket, running_bucket
 
@@ -175,7 +176,7 @@ class Service:
                 if key.startswith(prefix) and not name.startswith(("_", ".")):
                     values = [[stretch, key, line] for line in lines.removesuffix("\n").split("\n")]
                     session.executemany("INSERT INTO lines_of_bucket VALUES (?, ?, ?)", values)
-            cursor = session.execute(statement.sql("duckdb"))
+            cursor = session.execute(in_duckdb(statement))
             assert cursor.description is not None
             head = [column[0] for column in cursor.description]
             rows = [head, *map(list, cursor.fetchall())]

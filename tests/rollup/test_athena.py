@@ -29,29 +29,14 @@ from tests.rollup.athena_server import (
     TOO_MANY,
     Fault,
     Service,
-    running_athena,
 )
 from tests.rollup.logs import LOGS, NESTED
-from tests.sources.gateway_scene import HandClock, no_way_out
+from tests.sources.gateway_scene import HandClock
 from tests.sources.s3_server import Fault as Denied
 
 WINDOW = TimeWindow(START, START + timedelta(minutes=30))
 ASKED = Asked(window=WINDOW)
 LINES = [request(n * 0.7, status=status) for n, status in enumerate([201, 502, 404] * 40)]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Service]:
-    with running_athena() as service:
-        yield service
-
-
-@pytest.fixture
-def service(running: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Service:
-    """The service as it is when nothing was asked yet."""
-    no_way_out(monkeypatch.setenv, tmp_path)
-    running.clear()
-    return running
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ import pytest
 from bench.access_lines import write_access_log
 from incident_rca.errors import BadInput, Unreachable
 from incident_rca.formats.access_log import given_format
+from incident_rca.model import TimeWindow
 from incident_rca.rollup import Asked, Engine, Row
 from incident_rca.rollup.local_files import LocalFiles
 from incident_rca.rollup.spark import Spark, opened
 from tests.cli.running import run
-from tests.formats.builders import write
+from tests.formats.builders import START, write
+from tests.rollup import balancer_logs
 from tests.rollup.logs import LOGS, packed
 from tests.system.spark_cluster import WORKERS, Cluster, running_cluster
 
@@ -52,6 +55,25 @@ def test_both_engines_give_the_same_rows(name: str, spark: Spark, tmp_path: Path
     asked = Asked(line_format=given_format(log.format))
     wanted = rows_of(LocalFiles((path,)), asked)
     assert wanted and rows_of(over(spark, path), asked) == wanted
+
+
+@pytest.mark.parametrize("name", balancer_logs.LOGS)
+def test_both_engines_read_a_load_balancers_log_alike(
+    name: str, spark: Spark, tmp_path: Path
+) -> None:
+    path = balancer_logs.written(name, tmp_path)
+    wanted = rows_of(LocalFiles((path,)), Asked())
+    assert wanted and rows_of(over(spark, path), Asked()) == wanted
+
+
+def test_only_the_window_of_a_load_balancers_files(spark: Spark, tmp_path: Path) -> None:
+    lines = balancer_logs.SOUND["seconds"]
+    paths = (packed(write(tmp_path / "a", *lines[::2])), write(tmp_path / "b", *lines[1::2]))
+    asked = Asked(window=TimeWindow(START + timedelta(seconds=7), START + timedelta(seconds=30)))
+    found = rows_of(over(spark, *paths), asked)
+    assert found == rows_of(LocalFiles(paths), asked)
+    inside = [n for n in range(len(lines)) if 7 <= int(n * 0.37) < 30]
+    assert sum(row[-1] for row in found) == len(inside)
 
 
 def test_the_sample_and_many_files(spark: Spark, cluster: Cluster, tmp_path: Path) -> None:
