@@ -13,8 +13,8 @@ def build_phases(seen: Observations, candidates: tuple[Candidate, ...]) -> tuple
     """The phases in order, each ending where the next begins.
 
     `lead_up` to the trigger's start, `trigger` to the first failure, `propagation` to the pool
-    being full, `sustained` to the sustainer's (else trigger's) end, `recovery` until baseline. Where
-    no trigger is known there is no phase of one: what came before the first failure led up to it.
+    being full, `sustained` to the sustainer's (else trigger's) end, `recovery` until baseline.
+    Where no trigger is known there is no phase of one: what was before the first failure led to it.
     """
     if seen.outage is None or seen.outage.start.lo is None:
         return ()
