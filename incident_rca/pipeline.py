@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -163,7 +163,9 @@ def _as_it_stands(folder: Path) -> tuple[Case, Tables | None]:
     with ThreadPoolExecutor() as pool:
         checked = pool.map(partial(case_folder.check_files, folder), case.sources)
         # Large files take as long to check as tables take to read, which are read meanwhile.
-        kept = _current_tables(folder, case.sources)
+        kept = None
+        with suppress(BadInput):
+            kept = _current_tables(folder, case.sources)
         sources = tuple(checked)
     if all(s.state is SourceState.FAILED for s in sources):
         raise NoEvidence(
@@ -171,7 +173,7 @@ def _as_it_stands(folder: Path) -> tuple[Case, Tables | None]:
             + "; ".join(redact_query(s.reason) for s in sources),
             hint="restore the files of raw/, or import them again",
         )
-    if sources != case.sources:
+    if kept is None or sources != case.sources:
         kept = _current_tables(folder, sources)
     return replace(case, sources=sources), kept
 

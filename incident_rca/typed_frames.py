@@ -72,6 +72,8 @@ def categories_of(texts: Sequence[str | None]) -> pd.Categorical:
     import pandas as pd
 
     known = sorted({text for text in {*texts} if text is not None})
+    if not all(isinstance(text, str) for text in known):
+        raise TypeError(f"what should be a text is none: {known[0]!r}")
     codes = {text: code for code, text in enumerate(known)} | {None: -1}
     kind = np.min_scalar_type(-len(known) - 1)
     numbers = np.fromiter(map(codes.__getitem__, texts), dtype=kind, count=len(texts))

@@ -8,6 +8,7 @@ from enum import StrEnum
 from math import inf, isfinite
 
 from incident_rca.model import (
+    LOAD_BALANCER_LOGS,
     Basis,
     Bounds,
     Case,
@@ -29,8 +30,6 @@ _BY_THE_SERVER = frozenset(
         *("pgsentinel_history", "pgwatch_history"),
     }
 )
-# A load balancer stamps its own log; all else of the gateway is by the gateway's service.
-_NOT_BY_THE_GATEWAY = frozenset({"load_balancer_log", "load_balancer_rollup"})
 # Gateway rows are counted by whole seconds: a clock that is off by less moves none of them.
 LEAST_MOVED_SECONDS = 1.0
 # Instants have microseconds: a gap of less is what sums of floats leave.
@@ -135,8 +134,9 @@ def clocks_of(case: Case, link: ClockLink | None = None) -> Clocks:
     heard = {s.system for s in told}
     told += [s for s in case.sources if s.system not in heard]
     server = frozenset(s.name for s in told if s.kind in _BY_THE_SERVER)
+    # A load balancer stamps its own log; all else of the gateway is by the gateway's service.
     gateway = frozenset(
-        s.name for s in told if s.system is System.GATEWAY and s.kind not in _NOT_BY_THE_GATEWAY
+        s.name for s in told if s.system is System.GATEWAY and s.kind not in LOAD_BALANCER_LOGS
     )
     by_server = [_bounds(s) for s in told if s.name in server and _is_measured(s)]
     clocks = tuple(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence, setting_as_evidence
 from incident_rca.analysis.frames import values
-from incident_rca.model import Case, Evidence, Span, System, TimeWindow
+from incident_rca.model import LOAD_BALANCER_LOGS, Case, Evidence, Span, System, TimeWindow
 from incident_rca.tables import Tables
 from incident_rca.typed_frames import plain
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 COUNTS_OF_FAILURES = ("5XXError", "5xx")
 _FIRST_FAILURE_STATUS = 500
-# What is read in the place of a gateway's log that is not there: it holds other requests.
-_STAND_INS = frozenset({"load_balancer_log", "load_balancer_rollup"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,7 @@ def lacking_log(case: Case, tables: Tables) -> LackingLog | None:
 
     A log that was not collected lacks nothing: its source says so.
     """
-    logs = {s.name for s in case.gateway_logs if s.kind not in _STAND_INS}
+    logs = {s.name for s in case.gateway_logs if s.kind not in LOAD_BALANCER_LOGS}
     found = crosscheck(tables, case.window) if logs else None
     if found is None or not found.lacks:
         return None

@@ -156,10 +156,12 @@ def witnesses(failures: pd.DataFrame, load_balancer: pd.DataFrame) -> Mapping[An
     traces = ordered["trace_id"].isin(seen["trace_id"].dropna())
     by_trace = _by_trace(ordered[traces], seen)
     rest = seen[~seen.index.isin(list(by_trace.values()))]
-    # A rollup has no ids, so there none of the failures is anybody else's by its own.
-    has_ids = seen["trace_id"].notna().any()
-    unnamed = ordered[ordered["trace_id"].isna()] if has_ids else ordered
-    return by_trace | _by_time(unnamed, rest)
+    by_time = _by_time(ordered[ordered["trace_id"].isna()], rest)
+    # A rollup has no ids: its rows may be of failures that have one.
+    with_ids = seen.loc[seen["trace_id"].notna(), "source"].unique()
+    left = ordered[ordered["trace_id"].notna() & ~ordered.index.isin([*by_trace])]
+    of_rollups = rest[~rest["source"].isin(with_ids) & ~rest.index.isin(list(by_time.values()))]
+    return by_trace | by_time | _by_time(left, of_rollups)
 
 
 def _by_trace(failures: pd.DataFrame, seen: pd.DataFrame) -> dict[Any, Any]:

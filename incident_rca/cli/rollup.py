@@ -87,6 +87,7 @@ def rollup(
     most_bytes = _bytes(max_bytes) if max_bytes else None
     loaded = settings(config)
     window = window_of(start, end, loaded, tz, force=force)
+    _hold_back(into, may_overwrite=force or dry_run)
     asked = Asked(line_format=given_format(access_log_format), window=window)
     service = Service(
         master=master,
@@ -211,13 +212,18 @@ def _size(number: float) -> str:
 
 
 def _path(into: Path | None, plan: Plan, *, may_overwrite: bool) -> Path:
-    """The file to write; raises BadSettings where it is there already."""
+    """The file to write: the one that was named, or one called after the log."""
     from incident_rca.rollup.log_format import file_name
 
     path = into or Path(file_name(plan.line_format))
-    if path.exists() and not may_overwrite:
-        raise BadSettings(f"{path}: is there already", hint="name another --out, or give --force")
+    _hold_back(path, may_overwrite=may_overwrite)
     return path
+
+
+def _hold_back(path: Path | None, *, may_overwrite: bool) -> None:
+    """Raises BadSettings where a file is there already that was not to be overwritten."""
+    if path and path.exists() and not may_overwrite:
+        raise BadSettings(f"{path}: is there already", hint="name another --out, or give --force")
 
 
 def _hold_to(plan: Plan, most_bytes: int | None) -> None:

@@ -42,7 +42,7 @@ from incident_rca.formats.rollup_lines import (
 from incident_rca.model import System
 
 SERVICE = "incident_rca_load_balancer_rollup"
-# As in queries/duckdb/load_balancer_rows.sql.
+# As in queries/duckdb/load_balancer_rows.sql, whose files are of one load balancer each.
 MOST_PATHS = 500
 OTHER_PATHS = "/{other}"
 _FIRST_FAILURE_STATUS = 500
@@ -50,6 +50,7 @@ _CLIENT_CLOSED = 460
 _STATUSES = range(100, 1000)
 _TARGET_STATUS = re.compile(r"-|[1-9][0-9]{2}")
 _Facts = tuple[int, str, str, str]
+_Place = tuple[str, str]
 # The error type, and who answered.
 _Types = Mapping[_Facts, tuple[str | None, str]]
 
@@ -74,6 +75,11 @@ class _Row(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
         return self.elb_status, self.target_status, self.action, self.error_reason
 
     @property
+    def place(self) -> _Place:
+        """The load balancer, and the path that it was asked for."""
+        return self.load_balancer, self.path
+
+    @property
     def target(self) -> int | None:
         """The status of the target, None where none answered."""
         return None if self.target_status == NO_TEXT else int(self.target_status)
@@ -86,7 +92,9 @@ class _Row(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     def is_sound(self) -> bool:
         """Whether its numbers can be what they are said to be."""
         is_target = _TARGET_STATUS.fullmatch(self.target_status) is not None
-        return has_sound_numbers(self) and self.elb_status in _STATUSES and is_target
+        is_counted = 0 < self.requests >= sum(requests for _, requests in self.latency_buckets)
+        are_statuses = self.elb_status in _STATUSES and is_target
+        return has_sound_numbers(self) and is_counted and are_statuses
 
 
 COLUMNS = _Row.__struct_fields__
@@ -118,25 +126,37 @@ def parse(raw: RawInput) -> Parsed:
     frames = [frame for frame in (counted, failed) if len(frame)] or [counted]
     joined = pd.concat(frames, ignore_index=True)
     ordered = joined.sort_values(["second", "line_first"], kind="stable", ignore_index=True)
-    return parsed_rollup(
-        file,
-        {"load_balancer": ordered},
-        "a rollup has no trace ids of requests, and whole seconds: which load balancer stands "
-        "behind another does not follow from it",
-    )
+    return parsed_rollup(file, {"load_balancer": ordered}, *_lacks(rows))
+
+
+def _lacks(rows: Iterable[_Numbered]) -> Iterator[str]:
+    """What stays unknown where there are several: by trace ids, a raw log tells who is behind."""
+    balancers = {row.load_balancer for _, row in rows}
+    if len(balancers) > 1:
+        yield (
+            f"all {len(balancers)} load balancers of the rollup are counted: a request that passed "
+            "through two of them counts twice, as a rollup has no trace ids to tell"
+        )
 
 
 def _by_usual_paths(rows: Iterable[_Numbered]) -> Iterator[_Numbered]:
-    """The rows, with one path for all beyond those that fail or are asked for most."""
+    """The rows, with one path for all of a load balancer beyond those that fail most or are asked
+    for most there.
+    """
     held = list(rows)
-    failed, asked = Counter[str](), Counter[str]()
+    failed, asked = Counter[_Place](), Counter[_Place]()
     for _, row in held:
-        asked[row.path] += row.requests
-        failed[row.path] += row.requests * (row.elb_status >= _FIRST_FAILURE_STATUS)
-    order = sorted(asked, key=lambda path: (-failed[path], -asked[path], path))
-    usual = set(order[:MOST_PATHS])
+        asked[row.place] += row.requests
+        failed[row.place] += row.requests * (row.elb_status >= _FIRST_FAILURE_STATUS)
+    order = sorted(asked, key=lambda place: (-failed[place], -asked[place], place))
+    ranks: Counter[str] = Counter()
+    usual = set()
+    for place in order:
+        ranks[place[0]] += 1
+        if ranks[place[0]] <= MOST_PATHS:
+            usual.add(place)
     for number, row in held:
-        is_usual = row.path in usual
+        is_usual = row.place in usual
         yield number, row if is_usual else msgspec.structs.replace(row, path=OTHER_PATHS)
 
 

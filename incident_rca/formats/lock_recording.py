@@ -220,6 +220,8 @@ def _read_snapshot(reading: _Reading, number: int, record: Row) -> None:
     last_told, noted, edges = reading.last
     # Who waits for a long lock waits for it in one snapshot after the other.
     if told != last_told or noted != reading.statements.noted:
+        # One that breaks off may have said a name by then, so it ends what was known to be equal.
+        reading.last = ({}, 0, [])
         edges = _edges(reading, number, at, told)
         reading.last = told, reading.statements.noted, edges
     reading.locks += ({**edge, "line": number, "at": at} for edge in edges)

@@ -31,6 +31,8 @@ NO_TEXT = "-"
 # The highest latency of each bucket, in whole milliseconds.
 BOUNDS_MS = [int(BUCKET_GROWTH**bucket) for bucket in range(HIGHEST_BUCKET + 1)]
 _CENTURY = range(946_684_800, 4_102_444_800)
+# More than any log has; sums of what a column may hold stay whole numbers of 64 bits.
+_MOST = 10**12
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Line = TypeVar("_Line")
 
@@ -157,8 +159,8 @@ def _decoded(decoder: msgspec.json.Decoder[_Line], line: bytes) -> _Line | None:
 
 def has_sound_numbers(row: Row) -> bool:
     """Whether second, requests and buckets can be what they are said to be."""
-    buckets = all(0 <= k <= HIGHEST_BUCKET and n > 0 for k, n in row.latency_buckets)
-    return row.second in _CENTURY and buckets and row.requests >= 0
+    buckets = all(0 <= k <= HIGHEST_BUCKET and 0 < n <= _MOST for k, n in row.latency_buckets)
+    return row.second in _CENTURY and buckets and 0 <= row.requests <= _MOST
 
 
 def parsed_rollup(

@@ -5,6 +5,7 @@ from incident_rca.model.analysis import (
     Incident,
 )
 from incident_rca.model.case import (
+    LOAD_BALANCER_LOGS,
     Case,
     Gap,
     RawFile,
@@ -87,6 +88,7 @@ from incident_rca.model.words import (
 __all__ = [
     "EVIDENCE_LETTER",
     "INDEPENDENT_SYSTEMS",
+    "LOAD_BALANCER_LOGS",
     "AlignedSeries",
     "Analysis",
     "Answer",

@@ -121,7 +121,8 @@ class Thresholds:
 _GATEWAY_LOGS = frozenset(
     {"access_log", "exported_log", "concatenated_log", "gateway_counts", "gateway_rollup"}
 )
-_STAND_INS = frozenset({"load_balancer_log", "load_balancer_rollup"})
+# A load balancer's log, which is read in the place of a gateway's that is not there.
+LOAD_BALANCER_LOGS = frozenset({"load_balancer_log", "load_balancer_rollup"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,4 +149,4 @@ class Case:
         there = (SourceState.OK, SourceState.EMPTY, SourceState.PARTIAL)
         answered = [s for s in self.sources if s.state in there]
         logs = [s for s in answered if s.kind in _GATEWAY_LOGS]
-        return tuple(logs or (s for s in answered if s.kind in _STAND_INS))
+        return tuple(logs or (s for s in answered if s.kind in LOAD_BALANCER_LOGS))

@@ -24,7 +24,13 @@ from incident_rca.formats.duckdb_session import open_session
 from incident_rca.formats.lines import head_of
 from incident_rca.queries import load_query
 from incident_rca.rollup import Answer, Asked, Plan, Row, seconds_of
-from incident_rca.rollup.log_format import LogFormat, log_format_of, no_request, query_of
+from incident_rca.rollup.log_format import (
+    LogFormat,
+    log_format_of,
+    no_request,
+    one_format,
+    query_of,
+)
 from incident_rca.rollup.statement import duckdb_piece, duckdb_pieces
 from incident_rca.work_folder import work_folder
 
@@ -47,9 +53,9 @@ class LocalFiles:
         return tuple(file.name for file in self.files)
 
     def plan(self, asked: Asked) -> Plan:
-        heads = (head_of(file).lines for file in self.files)
-        found = (asked.line_format or log_format_of(lines) for lines in heads)
-        known = next((one for one in found if one is not None), None)
+        known = asked.line_format or one_format(
+            {str(file): log_format_of(head_of(file).lines) for file in self.files}
+        )
         if known is None:
             raise no_request(str(self.files[0]))
         return Plan(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from incident_rca.errors import BadInput
@@ -26,6 +26,21 @@ def log_format_of(lines: Iterable[bytes]) -> LogFormat | None:
     if load_balancer_log.recognises(Head(head, None)):
         return LoadBalancerFormat()
     return format_of_head(head)
+
+
+def one_format(found: Mapping[str, LogFormat | None]) -> LogFormat | None:
+    """The format of several places, by what the first lines of each say: the first that says any.
+
+    Raises BadInput where some are logs of a gateway and some of a load balancer.
+    """
+    known = {place: one for place, one in found.items() if one is not None}
+    kinds = {isinstance(one, LineFormat): place for place, one in reversed(known.items())}
+    if len(kinds) > 1:
+        raise BadInput(
+            f"{kinds[True]} is a gateway's log, {kinds[False]} a load balancer's",
+            hint="make a rollup of each",
+        )
+    return next(iter(known.values()), None)
 
 
 def no_request(place: str) -> BadInput:

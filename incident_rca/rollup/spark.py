@@ -17,7 +17,7 @@ from incident_rca.errors import BadSettings, Unreachable
 from incident_rca.formats.access_log.keys import LINES_TO_LOOK_AT
 from incident_rca.redact import plain, redact_text
 from incident_rca.rollup import Answer, Asked, Plan, Row, seconds_of
-from incident_rca.rollup.log_format import log_format_of, no_request
+from incident_rca.rollup.log_format import LogFormat, log_format_of, no_request, one_format
 from incident_rca.rollup.statement import spark_statement
 
 APPLICATION = "incident-rca rollup"
@@ -40,8 +40,7 @@ class Spark:
 
     def plan(self, asked: Asked) -> Plan:
         with _told(", ".join(self.places)):
-            head = self._lines().head(LINES_TO_LOOK_AT)
-            known = asked.line_format or log_format_of(row.value.encode() for row in head)
+            known = asked.line_format or one_format({p: self._format(p) for p in self.places})
             files = self.session.read.format("binaryFile").load(list(self.places))
             ((size,),) = files.agg({"length": "sum"}).collect()
         if known is None:
@@ -59,12 +58,16 @@ class Spark:
 
     def _rows(self, statement: str) -> Iterator[Row]:
         with _told(", ".join(self.places)):
-            self._lines().createOrReplaceTempView("lines")
+            self._lines(*self.places).createOrReplaceTempView("lines")
             yield from map(tuple, self.session.sql(statement).toLocalIterator())
 
-    def _lines(self) -> Any:
+    def _format(self, place: str) -> LogFormat | None:
+        head = self._lines(place).head(LINES_TO_LOOK_AT)
+        return log_format_of(row.value.encode() for row in head)
+
+    def _lines(self, *places: str) -> Any:
         # Spark would also end a line at a carriage return alone.
-        return self.session.read.text(list(self.places), lineSep="\n")
+        return self.session.read.text(list(places), lineSep="\n")
 
 
 @contextmanager

@@ -48,7 +48,7 @@ fields AS (
 typed AS (
     SELECT
         line, actions, request, trace,
-        CASE WHEN regexp_full_match(said, '[A-Za-z0-9_-]{1,64}') THEN said END AS reason,
+        CASE WHEN regexp_full_match(said, '[A-Za-z0-9._-]{1,64}') THEN said END AS reason,
         plain[1] IN ('http', 'https', 'h2', 'grpcs', 'ws', 'wss') AS is_request,
         try_cast(sane_instant(plain[2]) AS TIMESTAMPTZ) AS answered_at,
         -- A quote of its own in a user agent moves all pieces behind it.

@@ -73,7 +73,7 @@ WITH clean AS (
       '/[0-9]+\\b',
       '/{id}'
     ) AS `path`,
-    CASE WHEN reason RLIKE '^[A-Za-z0-9_-]{1,64}\\z' THEN reason ELSE '-' END AS error_reason
+    CASE WHEN reason RLIKE '^[A-Za-z0-9._-]{1,64}\\z' THEN reason ELSE '-' END AS error_reason
   FROM named
 ), timed AS (
   SELECT

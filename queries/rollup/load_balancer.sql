@@ -75,7 +75,7 @@ sane AS (
             ),
             '/[0-9]+\b', '/{id}', 'g'
         ) AS "path",
-        CASE WHEN regexp_matches(reason, '^[A-Za-z0-9_-]{1,64}\z') THEN reason ELSE '-' END AS error_reason
+        CASE WHEN regexp_matches(reason, '^[A-Za-z0-9._-]{1,64}\z') THEN reason ELSE '-' END AS error_reason
     FROM named
 ),
 timed AS (

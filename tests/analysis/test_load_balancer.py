@@ -119,6 +119,13 @@ def test_failures_are_joined_by_their_trace() -> None:
     assert said(failures, balancer) == {TARGET_ITSELF: 20, BALANCER_ITSELF: 10}
 
 
+def test_a_rollup_is_joined_by_time_beside_a_log_that_has_traces() -> None:
+    failures = traced(failing([0.0, 5.0]))
+    log = [balanced(0.1, number=0), balanced(5.1)]
+    rollup = [balanced(5.2, target=None, source="rollup")]
+    assert said(failures, log + rollup) == {TARGET_ITSELF: 1, BALANCER_ITSELF: 1}
+
+
 def test_a_trace_that_no_load_balancer_has_is_joined_with_nothing() -> None:
     assert said(traced(failing([0.0])), [balanced(0.0, number=77), balanced(0.1)]) == {}
 

@@ -76,6 +76,9 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     log = write(tmp_path / "log", request())
     (tmp_path / "out.gz").write_text("precious")
     refused(2, tmp_path, "rollup", log, "--out", "out.gz")
+    # Before anything is opened, and so before a cluster would be started.
+    ran = refused(2, tmp_path, "rollup", "nowhere", "--out", "out.gz")
+    assert "out.gz: is there already" in ran.errors[0]
     assert (tmp_path / "out.gz").read_text() == "precious"
     assert run(tmp_path, "rollup", log, "--out", "out.gz", "--force").code == 0
     assert (tmp_path / "out.gz").read_bytes()[:2] == b"\x1f\x8b"

@@ -245,6 +245,21 @@ def test_the_same_snapshot_again_is_read_with_what_was_seen_between(tmp_path: Pa
     ]
 
 
+def test_the_same_snapshot_again_has_the_names_of_a_torn_one_between(tmp_path: Path) -> None:
+    unnamed, named = incident(), incident()
+    unnamed.relations, unnamed.names = (), ()
+    named.sessions = [[1]]
+    found = rows(read(tmp_path, unnamed, unnamed, named, unnamed), "locks")
+    of_line = {row["line"]: row["relation"] for row in found}
+    assert of_line == {2: "relation 16437", 3: "relation 16437", 5: "public.stock"}
+
+
+@pytest.mark.parametrize("name", [5, True, 1.5])
+def test_a_text_that_is_none_is_told(tmp_path: Path, name: object) -> None:
+    with pytest.raises(BadInput, match="should be a text"):
+        read(tmp_path, probe("14:23:00", [name, "active", None, None, 1]))
+
+
 @pytest.mark.parametrize(
     "other", [{"xact_start": "2026-01-15T14:23:00Z"}, {"backend_start": "2026-01-15T14:23:00Z"}]
 )

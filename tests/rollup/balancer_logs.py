@@ -28,6 +28,7 @@ def asked(path: str, *, method: str = "GET", host: str = "https://a.example:443"
 REASONS = [
     *("-", "", "AuthInvalidCookie", "LambdaUnhandled", "LambdaThrottling", "LambdaAccessDenied"),
     *("LambdaInvalidResponse", "LambdaResponseTooLarge", "LambdaConnectionTimeout", "é 10.0.0.1"),
+    *("Target.Timeout", "two words"),
 ]
 ACTIONS = [
     *("forward", "waf", "waf,forward", "waf,fixed-response", "fixed-response", "redirect", "-"),
@@ -251,6 +252,7 @@ LOGS: Mapping[str, Lines] = {
         _SOUND.replace("/api", "/\u2028"),
     ),
     "line ends of Windows": (str(Line()) + "\r", _SOUND + "\r", _TORN_IN_PATH + "\r", "\r"),
+    "blanks around": (str(Line()), " " + _SOUND, "\t" + _SOUND, "\v" + _SOUND, _SOUND + " ", ""),
     "uneven line ends": (
         str(Line()) + "\r",
         _SOUND,

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from docs.make_rollup_sql import ENGINES
+from incident_rca.errors import BadInput
 from incident_rca.formats.access_log import pieces
 from incident_rca.formats.duckdb_session import define, open_session
 from incident_rca.formats.load_balancer_rollup import COLUMNS
@@ -156,6 +157,30 @@ def test_paths_of_a_scanner_are_put_together_where_the_file_is_read(tmp_path: Pa
     assert len({row["path"] for row in rows(found, "load_balancer")}) == 501
 
 
+def test_each_load_balancer_has_paths_of_its_own(tmp_path: Path) -> None:
+    """As in S3, where each has files of its own: a busy one takes no path from a quiet one."""
+    busy = [
+        str(Line(request=f"GET https://a:443/{a}{b} HTTP/1.1", elb_status="404", balancer="app/a"))
+        for a, b in itertools.product("abcdefghijklmnopqrstuvwxyz", repeat=2)
+        for _ in range(2)
+    ]
+    quiet = str(Line(request="GET https://a:443/pay HTTP/1.1", balancer="app/b"))
+    one, two = write(tmp_path / "1", *busy), write(tmp_path / "2", quiet)
+    made, _ = rolled_up(tmp_path, one, two)
+    found = parse(KIND, made)
+    truth = counts(parse("load_balancer_log", one)) + counts(parse("load_balancer_log", two))
+    assert counts(found) == truth
+    assert any("2 load balancers" in lack for lack in found.lacks)
+
+
+def test_logs_of_both_kinds_are_no_one_rollup(tmp_path: Path) -> None:
+    of_gateway, junk = write(tmp_path / "1", request()), write(tmp_path / "2", "junk")
+    of_balancer = write(tmp_path / "3", str(Line()))
+    for order in itertools.permutations((of_gateway, junk, of_balancer)):
+        with pytest.raises(BadInput, match=r"1 is a gateway's log, .*3 a load balancer's"):
+            LocalFiles(order).plan(Asked())
+
+
 def test_only_the_window_is_counted(tmp_path: Path) -> None:
     lines = [str(Line(second=n * 0.5, took=("0", "9.0", "0"))) for n in range(20)]
     window = TimeWindow(START + timedelta(seconds=2), START + timedelta(seconds=4.5))
@@ -204,7 +229,8 @@ def test_what_it_says_of_itself(tmp_path: Path) -> None:
     found = parse(KIND, made)
     assert found.resolution_seconds == 1.0 and "count(*)" in found.query
     assert found.covered == TimeWindow(START + timedelta(seconds=1), START + timedelta(seconds=10))
-    assert any("trace ids" in lack for lack in found.lacks)
+    # Of a single load balancer nothing can stand behind another.
+    assert found.lacks == ()
     head = json.loads(gzip.open(made, "rt").readline())
     assert head["service"] == "incident_rca_load_balancer_rollup"
     assert head["request"]["columns"] == list(COLUMNS)
@@ -289,6 +315,9 @@ def test_a_file_that_was_cut_off_or_lost_a_row_says_so(tmp_path: Path, lines: li
         {"target_status": ""},
         {"path": None},
         {"requests": -1},
+        {"requests": 0, "latency_buckets": []},
+        {"requests": 1, "latency_buckets": [[5, 2]]},
+        {"requests": 2**63, "latency_buckets": [[5, 2**63]]},
         {"latency_buckets": [[2000, 1]]},
         {"latency_buckets": [[3, 0]]},
     ],

@@ -72,9 +72,10 @@ def cleaned(piece: Piece) -> Piece:
     blank = 0
     with piece.path.open("rb") as lines, clean.path.open("wb") as out:
         for line in lines:
-            text = clean_line(line.rstrip(b"\r\n")).strip(" \t\v\f").encode()
-            blank += not text
-            out.write(text + b"\n" if text else BLANK)
+            text = clean_line(line.rstrip(b"\r\n"))
+            is_blank = not text.strip(" \t\v\f")
+            blank += is_blank
+            out.write(BLANK if is_blank else text.encode() + b"\n")
     return replace(clean, blank=blank)
 
 
