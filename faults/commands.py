@@ -7,6 +7,7 @@ of them can be killed in minutes. The forking process has no other threads.
 from __future__ import annotations
 
 import faulthandler
+import itertools
 import os
 import resource
 import signal
@@ -183,12 +184,11 @@ def _environment(place: Place) -> dict[str, str]:
 
 def _strike(struck: Struck) -> None:
     """Lets this process be struck at its n-th change: there, or while what follows is under way."""
-    left = struck.step
+    # Threads change things side by side: of two that count at once none may be lost.
+    changes = itertools.count(1)
 
     def count() -> None:
-        nonlocal left
-        left -= 1
-        if left:
+        if next(changes) != struck.step:
             return
         if struck.delay_seconds:
             threading.Timer(struck.delay_seconds, os.kill, (os.getpid(), struck.signal)).start()

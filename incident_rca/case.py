@@ -38,6 +38,8 @@ CHARTS = "charts"
 MADE = "made.json"
 # How the names of files end that are not whole yet, and begin with a dot: as nobody else's do.
 PART = ".rca-part"
+# A group of rows is held until it is written, with the lists of all of them.
+ROWS_OF_A_GROUP = 16_384
 
 
 def exists(folder: Path) -> bool:
@@ -261,15 +263,32 @@ def write_tables(folder: Path, tables: Tables, sources: tuple[SourceStatus, ...]
     with work_folder() as work, open_session(work) as session:
         target.mkdir(parents=True, exist_ok=True)
         for name in TABLE_NAMES:
-            frame: pd.DataFrame = getattr(tables, name)
-            typed = [f'CAST("{c}" AS {kind}) AS "{c}"' for c, kind in SCHEMAS[name].items()]
-            rows = session.from_df(with_plain_lists(frame)).project(", ".join(typed))
+            rows = _typed_rows(session, getattr(tables, name), name, work)
             # Whoever reads meanwhile finds a whole table, and by `made.json` that it is another. It
             # need not be on the disk at once: where it is not as made.json says, it is made anew.
             with part_of(table_path(folder, name)) as beside:
-                rows.write_parquet(str(beside), compression="zstd")
+                rows.write_parquet(str(beside), compression="zstd", row_group_size=ROWS_OF_A_GROUP)
     made = {"made_from": _made_from(sources), "tables": _table_hashes(folder)}
     write_text(target / MADE, json.dumps(made, indent=2) + "\n")
+
+
+def _typed_rows(
+    session: duckdb.DuckDBPyConnection, frame: pd.DataFrame, name: str, work: Path
+) -> duckdb.DuckDBPyRelation:
+    """The rows of a table with the types of its schema.
+
+    Those with lists come by scratch files of some rows each: a list takes many times its numbers
+    while DuckDB is given it.
+    """
+    typed = ", ".join(f'CAST("{c}" AS {kind}) AS "{c}"' for c, kind in SCHEMAS[name].items())
+    if "BIGINT[]" not in SCHEMAS[name].values() or len(frame) <= ROWS_OF_A_GROUP:
+        return session.from_df(with_plain_lists(frame)).project(typed)
+    parts = []
+    for first in range(0, len(frame), ROWS_OF_A_GROUP):
+        some = with_plain_lists(frame.iloc[first : first + ROWS_OF_A_GROUP])
+        parts.append(str(work / f"{name}-{first}"))
+        session.from_df(some).project(typed).write_parquet(parts[-1])
+    return session.read_parquet(parts)
 
 
 def read_tables(folder: Path) -> Tables:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 AT_ONCE = 2
 # So many unreadable lines of a piece are looked at for a failure that is hidden in one.
 MOST_SUSPECTS = 5000
+# So many rows have their latencies put together at once.
+ROWS_AT_ONCE = 16_384
 
 
 class LostFailure(Exception):
@@ -132,11 +134,21 @@ def gateway_rows(session: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
     define(session, "access_log_gateway.sql")
     rows = fetch(run_file(session, "access_log_gateway_rows.sql"))
-    buckets = run_file(session, "access_log_latencies.sql").fetchnumpy()
-    lengths = np.bincount(np.asarray(buckets["row"]), minlength=len(rows))
+    lengths = np.zeros(len(rows), dtype=np.int64)
+    bounds, counts = [], []
+    # Of all rows at once they would be larger than all else that is held.
+    for first in range(0, max(len(rows), 1), ROWS_AT_ONCE):
+        end = min(first + ROWS_AT_ONCE, len(rows))
+        session.execute("SET VARIABLE first_row = ?", [first])
+        session.execute("SET VARIABLE end_row = ?", [end])
+        buckets = run_file(session, "access_log_latencies.sql").fetchnumpy()
+        places = np.asarray(buckets["row"]) - first
+        lengths[first:end] = np.bincount(places, minlength=end - first)
+        bounds.append(np.asarray(buckets["bound"]))
+        counts.append(np.asarray(buckets["requests"]))
     return rows.assign(
-        latency_ms_bounds=NumberLists.of_lengths(np.asarray(buckets["bound"]), lengths),
-        latency_ms_counts=NumberLists.of_lengths(np.asarray(buckets["requests"]), lengths),
+        latency_ms_bounds=NumberLists.of_lengths(np.concatenate(bounds), lengths),
+        latency_ms_counts=NumberLists.of_lengths(np.concatenate(counts), lengths),
     )
 
 
