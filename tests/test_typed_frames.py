@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from incident_rca import case
 from incident_rca.case import read_tables, same_rows, write_tables
 from incident_rca.number_lists import NumberLists, NumberListsDtype
 from incident_rca.pipeline import joined_tables
@@ -69,8 +70,13 @@ def test_a_large_table_holds_what_it_was_given(table: str, data: st.DataObject) 
         assert list(known) == sorted({row[column] for row in rows} - {None})
 
 
+@pytest.mark.parametrize("rows_of_a_group", [3, case.ROWS_OF_A_GROUP])
 @pytest.mark.parametrize("table", sorted(REPEATED))
-def test_a_kept_table_is_read_as_it_was_written(table: str, tmp_path: Path) -> None:
+def test_a_kept_table_is_read_as_it_was_written(
+    table: str, rows_of_a_group: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(case, "ROWS_OF_A_GROUP", rows_of_a_group)
+
     @settings(max_examples=10, deadline=None)
     @given(data=st.data())
     def check(data: st.DataObject) -> None:

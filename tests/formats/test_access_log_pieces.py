@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incident_rca.formats.access_log import pieces
+from incident_rca.formats.access_log import pieces, rolling
 from incident_rca.formats.access_log.pieces import Piece, cleaned, pieces_of, pieces_of_values
 from incident_rca.formats.lines import Truncated
 from tests.formats.builders import parse, request, rows, write, write_gzip
@@ -56,6 +56,7 @@ def test_pieces_give_what_the_whole_gives(
     with pytest.MonkeyPatch.context() as small:
         small.setattr(pieces, "PIECE_BYTES", 900)
         small.setattr(pieces, "CHUNK_BYTES", 77)
+        small.setattr(rolling, "ROWS_AT_ONCE", 3)
         cut = parse("access_log", path)
     assert (cut.rows, cut.unparsed) == (whole.rows, whole.unparsed)
     for table in ("gateway", "failures"):
