@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +153,9 @@ def define_fields(connection: duckdb.DuckDBPyConnection, keys: LineFormat) -> No
 
 
 def _parsed(raw: RawInput, pieces: Iterable[Piece], how: Lines, known: LineFormat | None) -> Parsed:
-    with open_session(raw.work) as session:
+    with ThreadPoolExecutor(1) as beside, open_session(raw.work) as session:
+        # What puts the rows together takes a while to load, and DuckDB is at work meanwhile.
+        beside.submit(import_module, "pandas")
         define(session, "access_log_rolled.sql")
         unparsed, damage = roll_up(session, pieces, how)
         coverage = fetch(run_file(session, "access_log_coverage.sql")).iloc[0]
