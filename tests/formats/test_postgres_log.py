@@ -105,6 +105,16 @@ def test_what_does_not_fit_the_waits_is_no_proof(tmp_path: Path, lines: list[str
     assert "hard" not in {edge for edge, *_ in edges(read(tmp_path, *log))}
 
 
+@pytest.mark.parametrize(("clock", "is_proven"), [("14:23:01.278", True), ("14:23:01.280", False)])
+def test_what_began_in_the_same_millisecond_may_have_begun_before(
+    tmp_path: Path, clock: str, is_proven: bool
+) -> None:
+    """The log's clock is cut to milliseconds: the wait began between .277892 and .278892."""
+    log = [statement(clock, 10, INDEX), waiting("14:23:01.478", 20, [10, 9], after=200.108)]
+    found = edges(read(tmp_path, *log, acquired("14:27:00", 20, after=239_000)))
+    assert (("hard", 20, 10, "Share") in found) == is_proven
+
+
 def test_one_detail_without_it_acquits(tmp_path: Path) -> None:
     parsed = read(
         tmp_path,

@@ -72,7 +72,7 @@ def rows_of(seen: Observed, resolution_seconds: float) -> list[Row]:
     Beside them one `none` row a process that was only named. Two times of the log that are nearer
     than its resolution may be in the other order.
     """
-    slack = timedelta(seconds=resolution_seconds if resolution_seconds >= 1 else 0)
+    slack = timedelta(seconds=resolution_seconds)
     by_lock: dict[str, list[Wait]] = {}
     waits = list(seen.all_waits())
     for wait in waits:
