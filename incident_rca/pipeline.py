@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -163,9 +163,7 @@ def _as_it_stands(folder: Path) -> tuple[Case, Tables | None]:
     with ThreadPoolExecutor() as pool:
         checked = pool.map(partial(case_folder.check_files, folder), case.sources)
         # Large files take as long to check as tables take to read, which are read meanwhile.
-        kept = None
-        with suppress(BadInput):
-            kept = _current_tables(folder, case.sources)
+        kept = _current_tables(folder, case.sources)
         sources = tuple(checked)
     if all(s.state is SourceState.FAILED for s in sources):
         raise NoEvidence(
@@ -173,16 +171,19 @@ def _as_it_stands(folder: Path) -> tuple[Case, Tables | None]:
             + "; ".join(redact_query(s.reason) for s in sources),
             hint="restore the files of raw/, or import them again",
         )
-    if kept is None or sources != case.sources:
+    if sources != case.sources:
         kept = _current_tables(folder, sources)
     return replace(case, sources=sources), kept
 
 
 def _current_tables(folder: Path, sources: tuple[SourceStatus, ...]) -> Tables | None:
-    """The tables, where they are those of these sources."""
+    """The tables, where they are those of these sources and can be read."""
     if not case_folder.tables_are_current(folder, sources):
         return None
-    tables = case_folder.read_tables(folder)
+    try:
+        tables = case_folder.read_tables(folder)
+    except BadInput:
+        return None
     # A writer may have begun meanwhile: then some of them are of other sources.
     return tables if case_folder.tables_are_current(folder, sources) else None
 

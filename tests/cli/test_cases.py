@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -132,6 +133,20 @@ def test_a_damaged_table_is_named_and_made_anew(copy_small: Callable[[], Path]) 
     assert ran.code == 3 and "gateway.parquet" in ran.err
     assert run(case.parent, "report", "INC-1").code == 0
     assert run(case.parent, "verify", "INC-1").code == 0
+
+
+def test_a_table_that_was_written_badly_is_made_anew(copy_small: Callable[[], Path]) -> None:
+    """It is what was written, by its hash, and still no table."""
+    case = copy_small()
+    table, made = case / "tables" / "gateway.parquet", case / "tables" / "made.json"
+    before = table.read_bytes()
+    said = json.loads(made.read_text())
+    assert said["tables"]["gateway"] == hashlib.sha256(before).hexdigest()
+    table.write_bytes(b"PAR1junk")
+    said["tables"]["gateway"] = hashlib.sha256(b"PAR1junk").hexdigest()
+    made.write_text(json.dumps(said))
+    assert run(case.parent, "report", "INC-1").code == 0
+    assert table.read_bytes() == before
 
 
 def test_a_report_without_its_page_leaves_no_older_one(copy_small: Callable[[], Path]) -> None:
