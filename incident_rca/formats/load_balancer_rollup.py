@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -139,13 +139,12 @@ def _lacks(rows: Iterable[_Numbered]) -> Iterator[str]:
         )
 
 
-def _by_usual_paths(rows: Iterable[_Numbered]) -> Iterator[_Numbered]:
+def _by_usual_paths(rows: Sequence[_Numbered]) -> Iterator[_Numbered]:
     """The rows, with one path for all of a load balancer beyond those that fail most or are asked
     for most there.
     """
-    held = list(rows)
     failed, asked = Counter[_Place](), Counter[_Place]()
-    for _, row in held:
+    for _, row in rows:
         asked[row.place] += row.requests
         failed[row.place] += row.requests * (row.elb_status >= _FIRST_FAILURE_STATUS)
     order = sorted(asked, key=lambda place: (-failed[place], -asked[place], place))
@@ -155,7 +154,7 @@ def _by_usual_paths(rows: Iterable[_Numbered]) -> Iterator[_Numbered]:
         ranks[place[0]] += 1
         if ranks[place[0]] <= MOST_PATHS:
             usual.add(place)
-    for number, row in held:
+    for number, row in rows:
         is_usual = row.place in usual
         yield number, row if is_usual else msgspec.structs.replace(row, path=OTHER_PATHS)
 

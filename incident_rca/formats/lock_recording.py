@@ -44,6 +44,7 @@ Row = dict[str, Any]
 
 # When the server answered: what alone differs between two snapshots of one state.
 _TIMES = frozenset({"locks_at", "sessions_at"})
+_NO_SNAPSHOT: tuple[Row, int, list[Row]] = ({}, 0, [])
 # The columns of a count of sessions, and the recorder's names for them.
 COUNTED = {
     "application": "application_name",
@@ -78,7 +79,7 @@ class _Reading:
     prepared: dict[str, Row] = field(default_factory=dict)
     statements: SeenStatements = field(default_factory=SeenStatements)
     # The last snapshot without its times, how many statements were known then, and its edges.
-    last: tuple[Row, int, list[Row]] = ({}, 0, [])
+    last: tuple[Row, int, list[Row]] = _NO_SNAPSHOT
     instants: list[datetime] = field(default_factory=list)
     reasons: dict[datetime, str] = field(default_factory=dict)
     records: int = 0
@@ -180,7 +181,7 @@ def _read_header(reading: _Reading, record: Row, raw: RawInput) -> None:
             f"this version reads up to {FORMAT_VERSION}",
             hint="update incident-rca",
         )
-    reading.columns, reading.last = record["columns"], ({}, 0, [])
+    reading.columns, reading.last = record["columns"], _NO_SNAPSHOT
     reading.interval_seconds = float(record["interval_seconds"])
     reading.restricted = reading.restricted or record.get("visibility") == "restricted"
     if "clock" in record:
@@ -221,7 +222,7 @@ def _read_snapshot(reading: _Reading, number: int, record: Row) -> None:
     # Who waits for a long lock waits for it in one snapshot after the other.
     if told != last_told or noted != reading.statements.noted:
         # One that breaks off may have said a name by then, so it ends what was known to be equal.
-        reading.last = ({}, 0, [])
+        reading.last = _NO_SNAPSHOT
         edges = _edges(reading, number, at, told)
         reading.last = told, reading.statements.noted, edges
     reading.locks += ({**edge, "line": number, "at": at} for edge in edges)
