@@ -17,7 +17,7 @@ from incident_rca.rollup import Asked, Engine, Row
 from incident_rca.rollup.local_files import LocalFiles
 from incident_rca.rollup.spark import Spark, opened
 from tests.cli.running import run
-from tests.formats.builders import START, write
+from tests.formats.builders import START, request, write
 from tests.rollup import balancer_logs
 from tests.rollup.logs import LOGS, packed
 from tests.system.spark_cluster import WORKERS, Cluster, running_cluster
@@ -64,6 +64,13 @@ def test_both_engines_read_a_load_balancers_log_alike(
     path = balancer_logs.written(name, tmp_path)
     wanted = rows_of(LocalFiles((path,)), Asked())
     assert wanted and rows_of(over(spark, path), Asked()) == wanted
+
+
+def test_logs_of_both_kinds_are_no_one_rollup(spark: Spark, tmp_path: Path) -> None:
+    of_gateway = write(tmp_path / "gateway", request())
+    of_balancer = write(tmp_path / "balancer", balancer_logs.SOUND["seconds"][0])
+    with pytest.raises(BadInput, match=r"gateway is a gateway's log, .* a load balancer's"):
+        over(spark, of_balancer, of_gateway).plan(Asked())
 
 
 def test_only_the_window_of_a_load_balancers_files(spark: Spark, tmp_path: Path) -> None:
