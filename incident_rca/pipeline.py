@@ -218,7 +218,7 @@ def reported(case: Case, tables: Tables) -> tuple[Case, Tables]:
 
 def as_reported(case: Case) -> Case:
     """The case as a report shows it: each source with its limits and gaps, absent systems named."""
-    return with_absent_systems(with_gaps(with_limits(case)))
+    return with_absent_systems(with_uncovered(with_gaps(with_limits(case))))
 
 
 def with_limits(case: Case) -> Case:
@@ -334,6 +334,27 @@ def _with_gaps(source: SourceStatus, window: TimeWindow) -> SourceStatus:
             f"{format_instant(longest.window.end)}{more}: {longest.reason}"
         ),
         hint="what happened in the gaps is not known",
+    )
+
+
+def with_uncovered(case: Case) -> Case:
+    """The case with `partial` for the gateway's logs where they hold nothing of the window."""
+    if case.recorded is not None:
+        return case
+    logs = {s.name for s in case.gateway_logs}
+    sources = (_uncovered(s) if s.name in logs and s.covered else s for s in case.sources)
+    return replace(case, sources=tuple(sources))
+
+
+def _uncovered(source: SourceStatus) -> SourceStatus:
+    assert source.covered is not None
+    edges = source.covered.start, source.covered.end
+    start, end = (format_instant(at.replace(microsecond=0)) for at in edges)
+    return replace(
+        source,
+        state=SourceState.PARTIAL,
+        reason=f"holds nothing of the window: it covers {start} to {end}",
+        hint=f"report again with --from {start} --to {end}, or import the log of the window",
     )
 
 

@@ -36,12 +36,17 @@ def _reads_behind_a_write_lock(seen: Observations) -> Iterator[Contradiction]:
         reads = [e for e in path.failing if e.method in READING_METHODS] if path else []
         for endpoint in reads:
             served = _served_meanwhile(seen, episode, endpoint)
-            cause = "the full pool" if seen.pool else "something that is not recorded"
+            meanwhile = (
+                f" {served} of its requests were served while the lock was held, before it failed."
+                if served
+                else ""
+            )
+            cause = "The full pool" if seen.pool else "Something that is not recorded"
             yield Contradiction(
                 statement=(
                     f"{in_words(episode.root_holder.mode)} on {episode.relation} blocks writes, "
-                    f"not reads, yet {endpoint.name} failed. {served} of its requests were served "
-                    f"while the lock was held, before it failed: {cause} explains it, not the lock."
+                    f"not reads, yet {endpoint.name} failed.{meanwhile} {cause} explains it, not "
+                    "the lock."
                 ),
                 evidence=(
                     *episode.start_evidence,

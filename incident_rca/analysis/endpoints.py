@@ -72,6 +72,7 @@ def endpoint_impacts(
     for (method, route), rows in pieces(tables.gateway, "method", "route"):
         now = _traffic(rows[(rows["second"] >= start) & (rows["second"] < end)], minutes)
         usual = _lead_up(case, rows, start, minutes)
+        usual = usual or _baseline(_of(tables.baseline, method, route), start)
         impacts.append(_impact(rows, outage, _of(failures, method, route), now, usual))
     order = list(Impact)
     return tuple(
@@ -103,6 +104,14 @@ def _lead_up(case: Case, rows: pd.DataFrame, start: datetime, minutes: float) ->
     return usual if is_told else None
 
 
+def _baseline(rows: pd.DataFrame, start: datetime) -> _Traffic | None:
+    """What is usual by the counts asked of a time before; their latencies are not known."""
+    before = rows[rows["until"] <= start]
+    bins = before[["at", "until"]].drop_duplicates()
+    minutes = float((seconds_of(bins["until"]) - seconds_of(bins["at"])).sum()) / 60
+    return _traffic(before, minutes) if minutes else None
+
+
 def _share(endpoint: EndpointImpact) -> float:
     return endpoint.failed / endpoint.requests if endpoint.requests else 0.0
 
@@ -112,7 +121,9 @@ def _of(frame: pd.DataFrame, method: str, route: str) -> pd.DataFrame:
 
 
 def _traffic(rows: pd.DataFrame, minutes: float) -> _Traffic:
-    bounds, numbers = _histogram(rows)
+    no_latencies = np.empty(0, np.int64)
+    is_timed = "latency_ms_bounds" in rows
+    bounds, numbers = _histogram(rows) if is_timed else (no_latencies, no_latencies)
     return _Traffic(
         requests=int(rows["requests"].sum()),
         failed=int(rows.loc[rows["status"] >= 500, "requests"].sum()),

@@ -95,7 +95,7 @@ def _cut(
 def _recorded(seen: Observations, axis: Axis) -> _Recorded:
     logs = seen.case.gateway_logs
     start, end = recorded_from(seen.case), recorded_until(seen.case)
-    whole = [TimeWindow(start, end)] if logs and start < end else []
+    whole = [TimeWindow(start, end)] if seen.case.recorded and start < end else []
     gaps = [gap.window for log in logs for gap in log.gaps]
     return _Recorded(covered(axis, whole), covered(axis, gaps))
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 LOWER_QUARTILE_Z = 0.674
 BLIPS_LISTED = 50
-# A log that covers the window has its first request within this time.
-FIRST_REQUEST = timedelta(minutes=1)
 # One request that hung for much longer tells nothing of the others.
 USUALLY = 0.99
 # More than this share of all requests of a window fails in an outage, and not as usual.
@@ -121,12 +119,22 @@ def _onset(
     read = set(failures["source"].iloc[burst.first : burst.last + 1])
     resolutions = [s.resolution_seconds or 0.0 for s in case.sources if s.name in read]
     first = burst.first - skipped
+    if not before and _may_have_begun_before(case, arrivals, burst):
+        return Span(None, arrivals[burst.first], "what is recorded begins within it")
     earliest = min((quiet_from - zero).total_seconds(), float(seconds[first]))
     own_rate = quiet_rate(first, max(1.0, float(seconds[first]) - earliest))
     resolution = max(resolutions, default=0.0)
     lo, hi = onset_bounds(seconds, first, min(rate, own_rate), earliest, resolution)
     why = "a step or a ramp of the rate of failing arrivals that fits the first of them"
     return Span(zero + timedelta(seconds=lo), zero + timedelta(seconds=hi), why)
+
+
+def _may_have_begun_before(case: Case, arrivals: list[datetime], burst: Burst) -> bool:
+    """Whether the quiet before its first failure is short enough to be chance."""
+    first, last = arrivals[burst.first], arrivals[burst.last]
+    quiet_for = max(0.0, (first - recorded_from(case)).total_seconds())
+    rate = burst.events / max((last - first).total_seconds(), 1.0)
+    return math.exp(-quiet_for * rate) > QUIET_BY_CHANCE
 
 
 def _quiet_rate(case: Case, tables: Tables) -> float:
@@ -185,9 +193,7 @@ def _blips(failures: pd.DataFrame, bursts: Sequence[Burst]) -> tuple[Evidence, .
 
 def recorded_from(case: Case) -> datetime:
     """From when on the window's requests are recorded: minutes before are unknown, not quiet."""
-    starts = [s.covered.start for s in case.gateway_logs if s.covered]
-    first = min(starts, default=case.window.start)
-    return first if first - case.window.start > FIRST_REQUEST else case.window.start
+    return case.recorded.start if case.recorded else case.window.start
 
 
 def recorded_until(case: Case) -> datetime:

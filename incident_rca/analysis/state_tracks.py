@@ -241,16 +241,22 @@ def _calls(seen: Observations, moments: Sequence[datetime]) -> tuple[Track, Trac
         and not any(_is_edge(s, at) for s in seen.latency_shifts)
         for at in moments
     ]
+    # What was slow before the record began is no shift of it: only a look at the values tells.
+    is_usual_known = seen.outage is not None and seen.outage.onset.lo is not None
     no = tuple(e for rows in series for e in _of_series(rows, moments))
     unknown = _unseen(seen, System.GRPC_METRICS, "the latency of the calls of what failed")
     longest_ms = seen.case.thresholds.plausible_deadline_seconds * 1000
+    is_short = [
+        known and (is_usual_known or all((c(at) or 0.0) <= longest_ms for c in coverage))
+        for at, known in zip(moments, is_known, strict=True)
+    ]
     hung = [s for s in seen.latency_shifts if s.plateau_ms > longest_ms]
     return (
-        _track(Question.CALLS_HUNG, _shifted(hung, moments), is_known, no or unknown, unknown),
+        _track(Question.CALLS_HUNG, _shifted(hung, moments), is_short, no or unknown, unknown),
         _track(
             Question.METHODS_SLOW,
             _shifted(seen.latency_shifts, moments),
-            is_known,
+            [known and is_usual_known for known in is_known],
             no or unknown,
             unknown,
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from incident_rca.model.instants import TimeWindow
 from incident_rca.model.words import Basis, SourceState, System
@@ -117,6 +118,8 @@ class Thresholds:
     large_table_rows: int = 100_000
 
 
+# A log that covers a window has its first and its last request this near to its ends.
+NEAR_THE_EDGE = timedelta(minutes=1)
 # What holds each request of a window, or their counts; what a load balancer logs stands in for it.
 _GATEWAY_LOGS = frozenset(
     {"access_log", "exported_log", "concatenated_log", "gateway_counts", "gateway_rollup"}
@@ -150,3 +153,19 @@ class Case:
         answered = [s for s in self.sources if s.state in there]
         logs = [s for s in answered if s.kind in _GATEWAY_LOGS]
         return tuple(logs or (s for s in answered if s.kind in LOAD_BALANCER_LOGS))
+
+    @property
+    def recorded(self) -> TimeWindow | None:
+        """The part of the window whose requests the gateway's logs hold; None where no part is.
+
+        An end of theirs that is near to one of the window is taken for it.
+        """
+        covered = [s.covered for s in self.gateway_logs if s.covered]
+        if not covered:
+            return self.window if self.gateway_logs else None
+        start, end = min(c.start for c in covered), max(c.end for c in covered)
+        if start - self.window.start <= NEAR_THE_EDGE:
+            start = self.window.start
+        if self.window.end - end <= NEAR_THE_EDGE:
+            end = self.window.end
+        return TimeWindow(start, end) if start < end else None

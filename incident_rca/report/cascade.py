@@ -30,7 +30,7 @@ from incident_rca.report.told import (
     of_statement,
     told_about,
 )
-from incident_rca.report.wording import Clock, as_sentence, explains
+from incident_rca.report.wording import Clock, as_sentence, end_of_record, explains
 
 # The kinds of events of the timeline by the step that they belong to.
 STARTS = ("lock_held", "lock_queue", "lock_load")
@@ -216,7 +216,6 @@ def _end(analysis: Analysis, outage: ErrorBurst) -> Iterator[Sentence]:
     for h in causes:
         yield from of_claims(h, "recovery")
     if outage.ongoing:
-        until = clock.time(analysis.case.window.end)
-        yield Sentence(
-            "It had not ended when the window did, at {} UTC.", (until,), outage.evidence
-        )
+        what, until = end_of_record(analysis)
+        text = f"It had not ended when {what} did, at {{}} UTC."
+        yield Sentence(text, (clock.time(until),), outage.evidence)

@@ -9,9 +9,10 @@ from string import Formatter
 from incident_rca.model import Analysis, Evidence
 from incident_rca.redact import plain
 from incident_rca.report import wording
+from incident_rca.report.incomplete_sources import warnings
 from incident_rca.report.numbers import grouped
 from incident_rca.report.safe_text import clean
-from incident_rca.report.summary import Code, Sentence, has_support, sentences, warnings
+from incident_rca.report.summary import Code, Sentence, has_support, sentences
 from incident_rca.window import format_duration, format_instant
 
 ENDPOINTS_SHOWN = 10

@@ -46,6 +46,7 @@ from incident_rca.report.failure_modes import failure_modes, not_judged
 from incident_rca.report.glossary import terms_in
 from incident_rca.report.highlights import key_events, rows_on_screen
 from incident_rca.report.impact import measures
+from incident_rca.report.incomplete_sources import warnings
 from incident_rca.report.numbers import grouped, percent
 from incident_rca.report.options import options
 from incident_rca.report.redactions import in_words
@@ -66,7 +67,6 @@ from incident_rca.report.summary import (
     of_role,
     sentences,
     support_of,
-    warnings,
 )
 from incident_rca.report.told import ASIDE, LIMIT
 from incident_rca.report.tree import blocking_tree

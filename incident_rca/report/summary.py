@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from incident_rca.model import (
-    INDEPENDENT_SYSTEMS,
     Analysis,
     Claim,
     EndpointImpact,
@@ -16,31 +15,21 @@ from incident_rca.model import (
     Kind,
     Role,
     SourceState,
-    SourceStatus,
     Stance,
-    System,
     Uncited,
     Verdict,
 )
 from incident_rca.report.numbers import grouped, percent, stretch
 from incident_rca.report.wording import (
-    SYSTEM_NAMES,
     Clock,
     by_status,
+    end_of_record,
     explains,
     other_outage,
     sources_count,
 )
 from incident_rca.window import format_duration
 
-_COST = {
-    System.POSTGRES: "who held which lock and who waited is not known; "
-    "no hypothesis about locks can be supported",
-    System.GRPC_METRICS: "latency and status codes of the calls between services are not known",
-    System.GATEWAY: "which requests failed, when and how many is not known",
-    System.CHANGES: "deploys, migrations and changes of settings are not known",
-    System.SETTINGS: "the way from service to table is not known, so no verdict is above weak",
-}
 _READABLE = frozenset({SourceState.OK, SourceState.PARTIAL})
 
 
@@ -67,15 +56,6 @@ class Sentence:
         return self.pattern.format(*self.values)
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
-    """A source that is not whole, and what its gap costs."""
-
-    name: str
-    state: str
-    cost: str
-
-
 def sentences(analysis: Analysis) -> tuple[Sentence, ...]:
     """What users saw, what may have started it, what kept it going, what is open; at most six, and
     one more for each further outage.
@@ -86,7 +66,7 @@ def sentences(analysis: Analysis) -> tuple[Sentence, ...]:
     made = [
         _what_users_saw(analysis, outage),
         _other_endpoints(analysis),
-        _before(analysis, outage),
+        _began_earlier(analysis, outage) or _before(analysis, outage),
         _trigger(analysis, outage),
         _sustainer(analysis),
         _state(analysis, outage),
@@ -119,51 +99,6 @@ def support_of(hypothesis: Hypothesis) -> tuple[Evidence, ...]:
     return tuple(dict.fromkeys(claim.evidence[0] for claim in ordered))
 
 
-def warnings(analysis: Analysis) -> tuple[Warned, ...]:
-    """The sources that are not whole, and the systems of which this case has none.
-
-    One that had nothing to say beside a whole one of its system costs nothing.
-    """
-    sources = analysis.case.sources
-    whole = {s.system for s in sources if s.state is SourceState.OK}
-    bad = (
-        s
-        for s in sources
-        if s.state not in (SourceState.OK, SourceState.SKIPPED)
-        and not (s.state is SourceState.EMPTY and s.system in whole)
-    )
-    made = [Warned(s.name, _state_words(s), _cost(s, sources)) for s in bad]
-    present = {s.system for s in sources if s.state is not SourceState.SKIPPED}
-    made += [
-        Warned(SYSTEM_NAMES[system], "not in this case", _COST[system])
-        for system in sorted(INDEPENDENT_SYSTEMS - present)
-    ]
-    return tuple(made)
-
-
-def _state_words(source: SourceStatus) -> str:
-    return f"{source.state.value} ({source.reason})" if source.reason else source.state.value
-
-
-def _cost(source: SourceStatus, sources: tuple[SourceStatus, ...]) -> str:
-    if source.state is SourceState.PARTIAL:
-        return "what it counts is a lower bound, and what it does not show may still have happened"
-    others = [
-        s.name
-        for s in sources
-        if s.system == source.system and s.state in _READABLE and s != source
-    ]
-    if others:
-        return f"for {SYSTEM_NAMES[source.system]} only {', '.join(others)} is left"
-    skipped = [
-        f"{s.name}: {s.reason}"
-        for s in sources
-        if s.system == source.system and s.state is SourceState.SKIPPED and s.reason
-    ]
-    beside = f". Not there either: {'; '.join(skipped)}" if skipped else ""
-    return f"{_COST[source.system]}{beside}"
-
-
 def _what_users_saw(analysis: Analysis, outage: ErrorBurst) -> Sentence:
     clock = Clock.of(analysis)
     worst = _worst(analysis)
@@ -172,7 +107,8 @@ def _what_users_saw(analysis: Analysis, outage: ErrorBurst) -> Sentence:
         f"{outage.start.first:%Y-%m-%d}",
         format_duration(outage.duration_seconds),
     )
-    until = f"to {clock.span(outage.end)}" if not outage.ongoing else "to the end of the window"
+    ended = f"the end of {end_of_record(analysis)[0]}" if outage.ongoing else clock.span(outage.end)
+    until = f"{'or earlier ' if outage.onset.lo is None else ''}to {ended}"
     if worst is None or not worst.requests:
         return Sentence(
             "{} requests failed (HTTP 5xx) from {} {} UTC on {} ({}).",
@@ -203,13 +139,16 @@ def _other_endpoints(analysis: Analysis) -> Sentence | None:
         return None
     values: list[str] = []
     phrases: list[str] = []
-    for impact, words in (
-        (Impact.FAILED, "also failed"),
-        (Impact.STARVED, "stopped receiving requests"),
-        (Impact.DEGRADED, "{was} degraded"),
-        (Impact.UNAFFECTED, "{was} not affected"),
+    # Of what nobody asked for, and of which nothing usual is known, nobody knows.
+    silent = [e for e in others if not e.requests and e.baseline_per_minute is None]
+    well = [e for e in others if e.impact is Impact.UNAFFECTED and e not in silent]
+    for group, words in (
+        ([e for e in others if e.impact is Impact.FAILED], "also failed"),
+        ([e for e in others if e.impact is Impact.STARVED], "stopped receiving requests"),
+        ([e for e in others if e.impact is Impact.DEGRADED], "{was} degraded"),
+        (well, "{was} not affected"),
+        (silent, "received no request"),
     ):
-        group = [e for e in others if e.impact is impact]
         if group:
             was = "was" if len(group) == 1 else "were"
             phrases.append(f"{_listed(group)} {words.format(was=was)}")
@@ -229,6 +168,18 @@ def _worst(analysis: Analysis) -> EndpointImpact | None:
 def _listed(endpoints: list[EndpointImpact]) -> str:
     places = ["{} ({})" if endpoint.failed else "{}" for endpoint in endpoints]
     return places[0] if len(places) == 1 else ", ".join(places[:-1]) + f" and {places[-1]}"
+
+
+def _began_earlier(analysis: Analysis, outage: ErrorBurst) -> Sentence | None:
+    """That the beginning is not in the evidence, so nothing of it can tell what came first."""
+    if outage.onset.lo is not None:
+        return None
+    return Sentence(
+        "When it began is not known: the first requests that are recorded, from {} UTC on, failed "
+        "already. What began it may lie before; --from takes an earlier window.",
+        (Clock.of(analysis).span(outage.start),),
+        outage.evidence,
+    )
 
 
 def _before(analysis: Analysis, outage: ErrorBurst) -> Sentence | None:
@@ -314,8 +265,9 @@ def _state(analysis: Analysis, outage: ErrorBurst) -> Sentence:
     unexplained = explains(analysis, analysis.unexplained_seconds)
     if outage.ongoing:
         return Sentence(
-            "Unexplained: {}. The outage was still going on when the window ended, at {} UTC.",
-            (unexplained, clock.time(analysis.case.window.end)),
+            f"Unexplained: {{}}. The outage was still going on when {end_of_record(analysis)[0]} "
+            "ended, at {} UTC.",
+            (unexplained, clock.time(end_of_record(analysis)[1])),
             outage.evidence,
         )
     return Sentence(
@@ -346,13 +298,25 @@ def _no_outage(analysis: Analysis) -> tuple[Sentence, ...]:
                 evidence,
             ),
         )
-    burst = ", in no burst." if analysis.failed_requests else "."
+    recorded = analysis.case.recorded
+    if recorded is None:
+        return (
+            Sentence(
+                "Whether users saw an outage cannot be told: the gateway's log holds nothing of "
+                "this window.",
+                (),
+                evidence,
+            ),
+        )
+    burst = ", in no burst" if analysis.failed_requests else ""
+    rest = "." if recorded == analysis.case.window else "; the rest of the window is not recorded."
     return (
         Sentence(
-            "No outage was found from {} to {}: {} of {} requests failed (HTTP 5xx)" + burst,
+            f"No outage was found from {{}} to {{}}: {{}} of {{}} requests failed (HTTP 5xx){burst}"
+            f"{rest}",
             (
-                f"{analysis.case.window.start:%Y-%m-%d %H:%M:%S}",
-                f"{analysis.case.window.end:%Y-%m-%d %H:%M:%S} UTC",
+                f"{recorded.start:%Y-%m-%d %H:%M:%S}",
+                f"{recorded.end:%Y-%m-%d %H:%M:%S} UTC",
                 grouped(analysis.failed_requests) if analysis.failed_requests else "none",
                 grouped(analysis.requests),
             ),

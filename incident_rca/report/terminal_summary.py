@@ -13,9 +13,10 @@ from rich.text import Text
 from incident_rca.model import Analysis, Hypothesis, Impact, Role, Severity
 from incident_rca.redact import plain
 from incident_rca.report import wording
+from incident_rca.report.incomplete_sources import warnings
 from incident_rca.report.numbers import grouped, percent
 from incident_rca.report.sparklines import sparklines
-from incident_rca.report.summary import best_of, has_support, sentences, warnings
+from incident_rca.report.summary import best_of, has_support, sentences
 from incident_rca.report.terminal import VERDICT_STYLE
 from incident_rca.window import format_duration
 

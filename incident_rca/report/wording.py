@@ -202,6 +202,14 @@ def sources_count(hypothesis: Hypothesis) -> str:
     return f"{number} independent {word} ({names})" if names else "no independent source"
 
 
+def end_of_record(analysis: Analysis) -> tuple[str, datetime]:
+    """What ends what is known of the requests, the window or their log, and when."""
+    case = analysis.case
+    if case.recorded is None or case.recorded.end == case.window.end:
+        return "the window", case.window.end
+    return "the gateway's log", case.recorded.end
+
+
 def explains(analysis: Analysis, seconds: float, incident: int = 1) -> str:
     """`240 s (17.2 % of the outage)`; without an outage only the seconds."""
     outage = analysis.outage_of(incident)
@@ -213,7 +221,7 @@ def explains(analysis: Analysis, seconds: float, incident: int = 1) -> str:
 def other_outage(analysis: Analysis, incident: Incident) -> str:
     """An outage beside the largest one, in one sentence: when, how many failed, what started it."""
     clock, outage = Clock.of(analysis), incident.outage
-    until = "the end of the window" if outage.ongoing else clock.span(outage.end)
+    until = f"the end of {end_of_record(analysis)[0]}" if outage.ongoing else clock.span(outage.end)
     triggers = [
         f"{h.id} ({h.kind.value}, {h.verdict.value})"
         for h in analysis.hypotheses

@@ -137,8 +137,11 @@ def _stuck(seen: Observations, pool: PoolState) -> list[Claim]:
 
 
 def _order(seen: Observations, pool: PoolState, path: DependencyPath | None) -> list[Claim]:
-    """Routes that the lock does not touch fail once the pool is full, not before."""
-    if seen.outage is None:
+    """Routes that the lock does not touch fail once the pool is full, not before.
+
+    Where the outage began before the record, so may their failures have.
+    """
+    if seen.outage is None or seen.outage.onset.lo is None:
         return []
     full = Moment(pool.exhausted_at, pool.exhausted_by, pool.evidence)
     later = [

@@ -25,13 +25,13 @@ from incident_rca.report.consoles import links
 from incident_rca.report.contract import SCHEMA_VERSION, numbered_claims
 from incident_rca.report.highlights import key_events, rows_on_screen
 from incident_rca.report.impact import measures
+from incident_rca.report.incomplete_sources import warnings as gaps
 from incident_rca.report.numbers import percent
 from incident_rca.report.page.failed_call import call_in_words, decisions
 from incident_rca.report.page.swept_settings import panel
 from incident_rca.report.page.timeline import charts
 from incident_rca.report.state_rows import UNEXPLAINED, state_rows
 from incident_rca.report.summary import best_of, has_support, of_role, sentences, support_of
-from incident_rca.report.summary import warnings as gaps
 from incident_rca.report.tree import basis_words, ended_words, waited_for
 from incident_rca.window import format_duration, format_instant
 
