@@ -28,6 +28,7 @@ from incident_rca.analysis.traced import TracedWaits, path_of_lock, traced_waits
 from incident_rca.analysis.verdicts import Candidate, decides, verdict_of
 from incident_rca.model import (
     Aspect,
+    Basis,
     Claim,
     Hypothesis,
     Impact,
@@ -72,7 +73,11 @@ def _candidate(seen: Observations, turns: Turns) -> Candidate:
         )
         role = Role.COINCIDENT if seen.outage else Role.CONTRIBUTING
     else:
-        claims = tuple(_claims(seen, episode, path, traced))
+        few = _too_few(seen, episode, path)
+        is_open = any(not decides(c) for c in few)
+        claims = (*_claims(seen, episode, path, traced, is_open=is_open), *few)
+        # That few waited may be all there is of it; only ids tell that they are those that failed.
+        needs = needs and (not is_open or bool(traced.failed))
         is_wrong = any(map(decides, claims)) or is_last_seen_before(seen, episode)
         role = Role.CONTRIBUTING if is_wrong else Role.TRIGGER
     return Candidate(
@@ -128,13 +133,19 @@ def _no_path(seen: Observations, episode: LockEpisode) -> Claim:
 
 
 def _claims(
-    seen: Observations, episode: LockEpisode, path: DependencyPath, traced: TracedWaits
+    seen: Observations,
+    episode: LockEpisode,
+    path: DependencyPath,
+    traced: TracedWaits,
+    *,
+    is_open: bool,
 ) -> list[Claim]:
+    """All but whether enough waited; `is_open` where what is known does not tell that."""
     claims = [
         *_by_service(seen, episode, path),
         *tied_by_ids(traced),
         *apart_by_ids(seen, traced),
-        mechanism(episode, is_guess=_is_guess(seen, episode)),
+        mechanism(episode, is_guess=is_open or _is_guess(seen, episode)),
     ]
     claims += [
         claim_for(
@@ -142,13 +153,17 @@ def _claims(
             f"calls of {shift.service}.{shift.method} hung in that time: {shift.aggregate} rose "
             f"from {shift.baseline_p99_ms or 0:,.0f} to {shift.plateau_in_words}",
             shift.evidence,
+            basis=Basis.INFERRED if is_open else Basis.OBSERVED,
         )
         for shift in seen.latency_shifts
         if shift.service == path.service
     ]
     claims += order_of_lock(seen, episode, traced)
-    claims += [*_too_few(seen, episode, path), *_ended_by_deadlocks(episode)]
-    claims += [*_dose(seen, episode, path), *_starved(seen, episode, path)]
+    claims += [
+        *_ended_by_deadlocks(episode),
+        *_dose(seen, episode, path),
+        *_starved(seen, episode, path),
+    ]
     claims += recovery_of_lock(seen, episode)
     return [*claims, *_controls(seen, episode, path)]
 
@@ -199,7 +214,8 @@ def _too_few(seen: Observations, episode: LockEpisode, path: DependencyPath) -> 
 
     One request waits once; a session whose caller gave up waits again for the next. Where the pool
     is full, or so many sessions wait that it may be, the others wait for a connection instead: then
-    the numbers say nothing.
+    the numbers say nothing. Where nobody knows how large it is, a few may be all that it has: then
+    they decide nothing.
     """
     limit = path_pool_size(seen, path)
     if episode.peak_waiters >= (MANY_WAITERS if limit is None else HALF_OF_POOL * limit):
@@ -214,10 +230,16 @@ def _too_few(seen: Observations, episode: LockEpisode, path: DependencyPath) -> 
         return []
     text = (
         f"only {counted(episode.waiters_total, 'session')} waited for it "
-        f"({counted(episode.waits, 'wait')}) while {failed:,} requests of its path failed: most of "
-        "them waited for something else"
+        f"({counted(episode.waits, 'wait')}) while {failed:,} requests of its path failed: "
     )
     cited = (episode.peak_evidence, *(e.evidence for e in path.failing))
+    if limit is None:
+        text += (
+            f"how many connections {path.service} has is not recorded, so the others may have "
+            "waited for one, or for something else"
+        )
+        return [claim_against(Aspect.ABSENCE, text, *cited)]
+    text += "most of them waited for something else"
     return [claim_against(Aspect.MECHANISM, text, *cited)]
 
 
