@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from incident_rca.analysis.coverage import whole_stretches
 from incident_rca.model import SourceState, System, TimeWindow
 
 if TYPE_CHECKING:
@@ -24,19 +25,11 @@ def is_watched(seen: Observations, start: datetime, end: datetime) -> bool:
 
 def watched_stretches(seen: Observations) -> list[TimeWindow]:
     """What recordings watched: they are cut at their gaps, and the blind ones saw nothing."""
-    found = []
+    found: list[TimeWindow] = []
     for source in seen.sources_of(System.POSTGRES):
         if source.kind != "lock_recording" or source.state not in _THERE or source.blind:
             continue
-        if source.covered is None:
-            continue
-        start = source.covered.start
-        for gap in sorted(source.gaps, key=lambda g: g.window.start):
-            if start < gap.window.start:
-                found.append(TimeWindow(start, gap.window.start))
-            start = max(start, gap.window.end)
-        if start < source.covered.end:
-            found.append(TimeWindow(start, source.covered.end))
+        found += whole_stretches(source)
     return sorted(found, key=lambda window: (window.start, window.end))
 
 

@@ -127,9 +127,13 @@ def pool_sizes(case: Case, gauges: PoolGauges) -> Mapping[str, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolUsage:
-    """The gauge of connections in use of a pool whose size is known: `used` has a row a bucket."""
+    """The gauge of connections in use of a pool whose size is known: `used` has a row a bucket.
+
+    `owner` is its service, or the pool's own name, `gauge`, where none is known.
+    """
 
     owner: str
+    gauge: str
     size: int
     step: timedelta
     used: pd.DataFrame = field(hash=False)
@@ -142,7 +146,9 @@ def pool_usage(case: Case, gauges: PoolGauges) -> Iterator[PoolUsage]:
         if known is not None:
             service = owner_of(case, owner)
             name = service.name if service else owner
-            yield PoolUsage(owner=name, size=known.size, step=known.step, used=known.used)
+            yield PoolUsage(
+                owner=name, gauge=owner, size=known.size, step=known.step, used=known.used
+            )
 
 
 def waiting_callers(case: Case, gauges: PoolGauges, service: str) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.attribution import holds
+from incident_rca.analysis.coverage import of_what_failed
 from incident_rca.analysis.evidence import (
     instant,
     rows_as_evidence,
@@ -288,18 +289,10 @@ def _latencies(seen: Observations, moments: Sequence[datetime]) -> list[pd.DataF
     rows = metrics[
         metrics["aggregate"].isin(AGGREGATES) & metrics["method"].notna() & metrics["value"].notna()
     ]
-    failing = {e.name for e in seen.failing}
-    called = {c for r in seen.case.topology.routes if r.name in failing for c in r.calls}
-    owners = {s.name: s.grpc for s in seen.case.topology.services}
     by_method: dict[tuple[str, str], pd.DataFrame] = {}
     for (service, method), some in pieces(rows, "service", "method"):
         by_method[canonical_method(seen.case, service, method)] = some.drop_duplicates("at")
-    wanted = [
-        rows
-        for (service, method), rows in by_method.items()
-        if any(full in called and full.endswith(f"/{method}") for full in owners.get(service, ()))
-    ]
-    return wanted or list(by_method.values())
+    return list(of_what_failed(seen, by_method).values())
 
 
 def _of_series(rows: pd.DataFrame, moments: Sequence[datetime]) -> Cited:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from statistics import median
 
 from incident_rca.analysis.call_counts import SERVER_FAULTS, CallCounts
+from incident_rca.analysis.coverage import Hole, holes_of_calls
 from incident_rca.analysis.evidence import source_as_evidence
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
     by_path,
     claim_against,
     claim_for,
+    lacks_number,
+    not_covered,
     not_recorded,
     ruled_out,
 )
@@ -53,7 +56,7 @@ def hypotheses(seen: Observations) -> Candidates:
         return (not_recorded(seen, Kind.BACKEND_FAILURE, thing, System.GRPC_METRICS, confirm),)
     failed = [c for c in seen.calls if _failed_more(c)]
     if not failed:
-        return (_none(seen.calls),) if seen.calls else ()
+        return (_none(seen),) if seen.calls else ()
     by_service: dict[str, list[CallCounts]] = {}
     for each in failed:
         by_service.setdefault(each.service, []).append(each)
@@ -69,7 +72,12 @@ def _failed_more(counts: CallCounts) -> bool:
     return counts.seconds_before == 0 or chance < CHANCE
 
 
-def _none(counts: tuple[CallCounts, ...]) -> Candidate:
+def _none(seen: Observations) -> Candidate:
+    if holes := _holes(seen):
+        thing = "a service that answered with errors"
+        confirm = "Import the counts of the gRPC calls by status code for the whole outage."
+        return not_covered(seen, Kind.BACKEND_FAILURE, thing, holes, confirm)
+    counts = seen.calls
     number = sum(c.total for c in counts)
     text = f"of {number:,} calls in the outage none more than before ended with a server's fault"
     return ruled_out(
@@ -81,11 +89,19 @@ def _none(counts: tuple[CallCounts, ...]) -> Candidate:
     )
 
 
+def _holes(seen: Observations) -> tuple[Hole, ...]:
+    """What the counts by status code leave out of the outage."""
+    metrics = seen.tables.metrics
+    is_coded = (metrics["aggregate"] == "count") & metrics["status"].notna()
+    return holes_of_calls(seen, metrics[is_coded], "the calls by status code")
+
+
 def _candidate(seen: Observations, counts: list[CallCounts]) -> Candidate:
     worst = counts[0]
     path = path_from_service(seen, worst.service)
     claims = tuple(_claims(seen, counts, path))
-    verdict = verdict_of(claims, needs_are_met=seen.has_requests())
+    needs = seen.has_requests() and not lacks_number(claims)
+    verdict = verdict_of(claims, needs_are_met=needs)
     return Candidate(
         hypothesis=Hypothesis(
             kind=Kind.BACKEND_FAILURE,
@@ -136,7 +152,12 @@ def _how_requests_failed(
     cited = (*(e.evidence for e in path.failing), counts[0].evidence)
     faults, failed = sum(c.faults for c in counts), sum(e.failed for e in path.failing)
     if faults < ENOUGH * failed:
-        text = f"{faults:,} calls failed while {failed:,} requests did: they are not the same"
+        text = f"{faults:,} calls failed while {failed:,} requests did"
+        if holes := _holes(seen):
+            missing = "; ".join(hole.in_words for hole in holes)
+            text += f", but not all are recorded: {missing} are missing"
+            return [claim_against(Aspect.DOSE, text, *cited)]
+        text += ": they are not the same"
         return [claim_against(Aspect.MECHANISM, text, *cited)]
     limit = min(FAST_SECONDS, seen.case.thresholds.plausible_deadline_seconds)
     if took and median(took) > limit:

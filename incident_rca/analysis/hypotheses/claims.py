@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TypeAlias
 
+from incident_rca.analysis.coverage import Hole
 from incident_rca.analysis.evidence import setting_as_evidence, source_as_evidence
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath
@@ -61,6 +63,27 @@ def not_recorded(
     if not cited:
         cited = setting_as_evidence(seen.case, f"no source of {system} holds it")
         text = f"nothing that {SYSTEM_NAMES[system]} recorded here tells of {thing}"
+    return _not_known(kind, thing, confirm_by, text, cited)
+
+
+def not_covered(
+    seen: Observations, kind: Kind, thing: str, holes: Sequence[Hole], confirm_by: str
+) -> Candidate:
+    """The hypothesis of a kind whose series leave out the outage, or the onset of it."""
+    text = f"not recorded of the outage: {'; '.join(hole.in_words for hole in holes)}"
+    cited = tuple(e for hole in holes for e in hole.evidence)
+    cited += seen.outage.evidence if seen.outage else ()
+    return _not_known(kind, thing, confirm_by, text, cited)
+
+
+def lacks_number(claims: Sequence[Claim]) -> bool:
+    """Whether too few of what would explain the failures were seen, though more may have been."""
+    return any(c.stance is Stance.AGAINST and c.aspect is Aspect.DOSE for c in claims)
+
+
+def _not_known(
+    kind: Kind, thing: str, confirm_by: str, text: str, cited: tuple[Evidence, ...]
+) -> Candidate:
     text += ": not recorded is not the same as did not happen"
     claims = (claim_against(Aspect.ABSENCE, text, cited),)
     return Candidate(

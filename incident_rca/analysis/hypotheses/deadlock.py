@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from incident_rca.analysis.coverage import Hole, hole_of_logs
 from incident_rca.analysis.evidence import instant, rows_as_evidence, setting_as_evidence
 from incident_rca.analysis.frames import values
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
     claim_against,
     claim_for,
+    lacks_number,
+    not_covered,
     not_recorded,
     ruled_out,
 )
@@ -57,12 +60,25 @@ def hypotheses(seen: Observations) -> Candidates:
         confirm = "Import PostgreSQL's log of the window."
         return (not_recorded(seen, Kind.DEADLOCK, "a deadlock", System.POSTGRES, confirm),)
     found = events[events["kind"] == "deadlock"]
+    hole = _hole(seen)
     if found.empty:
-        return (_none(seen),)
+        return (_none(seen),) if hole is None else _unlogged(seen, hole)
     named = found.assign(object=[_object(*cells) for cells in values(found, *_NAMED)])
     return tuple(
         _candidate(seen, str(name), rows) for name, rows in named.groupby("object", sort=True)
     )
+
+
+def _hole(seen: Observations) -> Hole | None:
+    """What the server's logs leave out of the outage."""
+    return hole_of_logs(seen, POSTGRES_LOGS, "lines of the server's log")
+
+
+def _unlogged(seen: Observations, hole: Hole) -> Candidates:
+    """What is said of an outage that the log leaves out: by the circles that were sampled."""
+    confirm = "Import PostgreSQL's log of the whole outage."
+    unknown = not_covered(seen, Kind.DEADLOCK, "a deadlock", (hole,), confirm)
+    return of_circles(seen) or (unknown,)
 
 
 _NAMED = ("database", "statement", "message")
@@ -101,7 +117,8 @@ def _candidate(seen: Observations, name: str, rows: pd.DataFrame) -> Candidate:
     if path is not None and relation and "." not in relation:
         name = f"{database}.{_full_name(seen, path, relation)}"
     instants = [i for at in during["at"] if (i := instant(at)) is not None]
-    verdict = verdict_of(claims, needs_are_met=seen.has_requests())
+    needs = seen.has_requests() and not lacks_number(claims)
+    verdict = verdict_of(claims, needs_are_met=needs)
     reaches = path is not None and bool(path.failing) and bool(instants)
     return Candidate(
         hypothesis=Hypothesis(
@@ -188,6 +205,9 @@ def _claims(
     text = f"{len(during):,} deadlocks beside {failed:,} failing requests on their path"
     if len(during) >= ENOUGH * failed:
         claims.append(claim_for(Aspect.DOSE, text, cited, routes))
+    elif hole := _hole(seen):
+        text += f", but not all are recorded: {hole.in_words} are missing"
+        claims.append(claim_against(Aspect.DOSE, text, cited, routes))
     else:
         text += ": each deadlock ends one transaction, so most requests failed for another reason"
         claims.append(claim_against(Aspect.MECHANISM, text, cited, routes))

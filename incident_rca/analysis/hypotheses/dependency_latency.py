@@ -7,6 +7,7 @@ from statistics import median
 
 from incident_rca.analysis.call_counts import CallCounts
 from incident_rca.analysis.clocks import Sequence
+from incident_rca.analysis.coverage import holes_of_calls
 from incident_rca.analysis.evidence import instant, rows_as_evidence, source_as_evidence
 from incident_rca.analysis.frames import distinct
 from incident_rca.analysis.hypotheses.claims import (
@@ -15,6 +16,7 @@ from incident_rca.analysis.hypotheses.claims import (
     claim_against,
     claim_for,
     ended_together,
+    not_covered,
     not_recorded,
     ruled_out,
 )
@@ -70,6 +72,10 @@ def _none(seen: Observations) -> Candidates:
     if hidden := [c for c in seen.calls if gave_up_more(c.cut_off)]:
         return (_hidden_by_deadlines(hidden),)
     rows = metrics[is_latency]
+    if holes := holes_of_calls(seen, rows, "the latencies"):
+        confirm = "Import the latencies of these calls for the whole outage, or read its traces."
+        thing = "a service that became slow"
+        return (not_covered(seen, Kind.DEPENDENCY_LATENCY, thing, holes, confirm),)
     text = "no method whose latency is recorded became slower than it was before"
     at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last bucket")
     cited = rows_as_evidence(

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from incident_rca.analysis.coverage import Hole, hole_of_rows
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
     by_path,
     claim_against,
     claim_for,
     ended_together,
+    not_covered,
     not_recorded,
     ruled_out,
 )
 from incident_rca.analysis.hypotheses.orders import Moment, at_another_time, order_claims
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_service
-from incident_rca.analysis.pool import pool_limits
+from incident_rca.analysis.pool import PoolLimit, owner_of, pool_limits, pool_usage
 from incident_rca.analysis.verdicts import Candidate, verdict_of
 from incident_rca.model import (
     Aspect,
@@ -81,6 +83,10 @@ def _none(seen: Observations) -> Candidates:
         confirm = "Import the pool's used, max and pending gauges of the window."
         thing = "a connection pool"
         return (not_recorded(seen, Kind.POOL_EXHAUSTION, thing, System.GRPC_METRICS, confirm),)
+    if holes := _holes(seen, limits):
+        confirm = "Import the pool's used gauge for the whole outage, or read the pool's own log."
+        thing = "a connection pool"
+        return (not_covered(seen, Kind.POOL_EXHAUSTION, thing, holes, confirm),)
     names = ", ".join(limit.owner for limit in limits)
     text = f"no pool with a recorded limit ({names}) reached it in the window"
     cited = tuple(e for limit in limits for e in limit.evidence)
@@ -93,6 +99,30 @@ def _none(seen: Observations) -> Candidates:
             claim_against(Aspect.MECHANISM, text, cited),
         ),
     )
+
+
+def _holes(seen: Observations, limits: tuple[PoolLimit, ...]) -> tuple[Hole, ...]:
+    """What the gauges leave out of the outage, of each pool that failing routes may need."""
+    used = {usage.gauge: usage.used for usage in pool_usage(seen.case, seen.gauges)}
+    nothing = seen.gauges.metrics.iloc[:0]
+    found = (
+        hole_of_rows(
+            seen, used.get(limit.owner, nothing), f"the connections in use of {limit.owner}"
+        )
+        for limit in _of_what_failed(seen, limits)
+    )
+    return tuple(hole for hole in found if hole is not None)
+
+
+def _of_what_failed(seen: Observations, limits: tuple[PoolLimit, ...]) -> tuple[PoolLimit, ...]:
+    """The pools behind failing routes; all of them where none of these is known."""
+    behind = []
+    for limit in limits:
+        service = owner_of(seen.case, limit.owner)
+        path = path_from_service(seen, service.name) if service else None
+        if path is not None and path.failing:
+            behind.append(limit)
+    return tuple(behind) or limits
 
 
 def _claims(seen: Observations, pool: PoolState, path: DependencyPath | None) -> list[Claim]:

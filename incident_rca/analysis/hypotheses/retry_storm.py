@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from incident_rca.analysis.amplification import Amplification
+from incident_rca.analysis.coverage import holes_of_calls
 from incident_rca.analysis.evidence import setting_as_evidence
 from incident_rca.analysis.hypotheses.claims import (
     Candidates,
@@ -12,6 +13,7 @@ from incident_rca.analysis.hypotheses.claims import (
     claim_against,
     claim_for,
     ended_together,
+    not_covered,
     not_recorded,
     ruled_out,
 )
@@ -42,6 +44,9 @@ def _none(seen: Observations) -> Candidates:
     calls = calls[(calls["aggregate"] == "count") & calls["method"].notna()]
     if not seen.case.topology.routes or calls.empty or seen.outage is None:
         return ()
+    if holes := holes_of_calls(seen, calls, "the counts of calls"):
+        confirm = "Import the counts of these calls for the whole outage."
+        return (not_covered(seen, Kind.RETRY_STORM, OBJECT, holes, confirm),)
     text = "no method got more calls for each request than before the outage"
     cited = (*seen.outage.evidence, *setting_as_evidence(seen.case, "which routes call what"))
     return (
