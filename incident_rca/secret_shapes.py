@@ -78,7 +78,8 @@ _VALUE = r"""(?P<value>
       (?:[^\s&;"'\\]|\\(?!["']))*
     )"""
 _NAMED_SECRET = re.compile(
-    rf"""(?P<lead>(?:pass(?:word|wd|phrase|code)|\bpwd|secret|token|jwt
+    rf"""(?P<lead>(?:pass(?:word|wd|phrase|code)|(?:(?<![^\W_])|(?-i:(?<=[a-z])(?=P)))pwd?
+        |secret|token|jwt
         |(?:api|app(?:lication)?|access|account|auth|encryption|license|master|private|shared
            |signing|subscription|webhook)[ _-]?key
         |authorization|credentials?|signature)
@@ -115,8 +116,16 @@ _HEADER_LIST = re.compile(
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 _COMMAND_OPTION = re.compile(
-    r"(?P<lead>(?<![\w-])--(?:\w+-)*(?:pass(?:word|phrase)?|token|secret|key)[ =]+|\s-u +"
+    r"(?P<lead>(?<![\w-])--(?:\w+-)*(?:pass(?:word|phrase)?|pwd?|token|secret|key)[ =]+|\s-u +"
     r"""|(?i:\bidentified by )"?)(?P<value>[^\s"'-][^\s"']*)"""
+)
+# Glued to -p it is a password for these clients only (for ssh a port), and no port of docker's.
+_CLIENT = r"(?<![\w-])(?:mysql|mariadb)"
+_CLIENT_PASSWORD = re.compile(
+    rf"""(?P<lead>{_CLIENT}[\w-]*+(?>(?P<q>["'])(?:(?!(?P=q)|{_CLIENT})[^\r\n])*+(?P=q)
+        |(?!{_CLIENT})[^\r\n|;&])*?\s-p)(?!\d+:\d)
+        (?P<value>\\{{0,7}}"[^"\r\n]*"?|'[^'\r\n]*'?|(?:[^\s"'|;&\\]|\\(?!["']))+)""",
+    re.VERBOSE | re.IGNORECASE,
 )
 _DRIVER_USER = re.compile(r"(?P<lead>(?<!\S)\w{1,40}:)(?P<value>\S{1,200})(?=@(?:tcp|unix)\()")
 _XML_ELEMENT = re.compile(
@@ -329,9 +338,7 @@ def _ipv6(groups: list[str]) -> str:
 
 
 _HIDE_SECRET = _lead_and("secret")
-_SECRET_NAMES = (
-    *("pass", "pwd", "secret", "token", "jwt", "key", "authoriz", "credential", "signature"),
-)
+_SECRET_NAMES = tuple("pass pw secret token jwt key authoriz credential signature".split())
 
 # What stands in SQL too, where a quoted name holds it or a literal that was never quoted.
 SHAPE_RULES = (Rule(("",), _KEY_SHAPES, _whole("secret")),)
@@ -362,6 +369,7 @@ SECRET_RULES = (
     Rule(("pass", "secret", "token", "key", "credential"), _TOLD_SECRET, _HIDE_SECRET),
     Rule(("=", "%3d", '"', "'"), _SHORTLY_NAMED, _hide_named),
     Rule(("--", "-u ", "identified"), _COMMAND_OPTION, _HIDE_SECRET),
+    Rule(("mysql", "mariadb"), _CLIENT_PASSWORD, _HIDE_SECRET),
     Rule(("</",), _XML_ELEMENT, _HIDE_SECRET),
     Rule(("@tcp", "@unix"), _DRIVER_USER, _HIDE_SECRET),
     Rule(("bearer",), _BEARER, _hide_bearer),

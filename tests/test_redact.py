@@ -148,6 +148,17 @@ def test_placeholders_are_numbered_in_order(text: str) -> None:
             "PGPASSWORD=x AWS_SECRET_ACCESS_KEY=y",
             "PGPASSWORD=<secret> AWS_SECRET_ACCESS_KEY=<secret>",
         ),
+        ("inventory-service pw=hunter2Passw0rd", "inventory-service pw=<secret>"),
+        (
+            "PW=x; pw: y; db_pw=z; dbPw=z",
+            "PW=<secret>; pw: <secret>; db_pw=<secret>; dbPw=<secret>",
+        ),
+        ('{"pw":"x","n":1} MYSQL_PWD=x', '{"pw":"<secret>","n":1} MYSQL_PWD=<secret>'),
+        ("run --db-pw abc --pwd=abc", "run --db-pw <secret> --pwd=<secret>"),
+        ("mysql -h db -pS3cretXyz shop", "mysql -h db -p<secret> shop"),
+        ("/usr/bin/mysqldump -p's 3' shop | gzip", "/usr/bin/mysqldump -p<secret> shop | gzip"),
+        ('mariadb-admin -e "a; b" -p"s 3"', 'mariadb-admin -e "a; b" -p<secret>'),
+        (r'{"cmd":"mysql -p\"s3\" shop"}', '{"cmd":"mysql -p<secret> shop"}'),
         ("password='it''s' x", "password='<secret>' x"),
         ("ALTER ROLE a PASSWORD 'x'", "ALTER ROLE a PASSWORD $1"),
         ("postgres://ada:p@ss@db:5432/x", "postgres://<secret>@db:5432/x"),
@@ -197,6 +208,10 @@ def test_redact_text(text: str, expected: str) -> None:
         "POST /api/orders HTTP/1.1 502 29001",
         "grpc inventory.Inventory/Reserve UNAVAILABLE: deadline 30s",
         "S/0/1A2B3C4D 0/16B3748",
+        "psql -p 5432, psql -p5432, -pid, mkdir -p a, mkdir -pv a, ssh -p22 h, my_mysql -p5",
+        "mysql -h db -p shop | ssh -p22 h; mysql --port=3306; scp -P22 a b",
+        "docker run --name mysql -p3306:3306 mysql:8",
+        "spw=3 npw: 4 CPW=1 OLDPWD=/b SGVsbG8pw== /v1/pw:reset pw",
     ],
 )
 def test_what_an_analysis_needs_survives(text: str) -> None:
@@ -309,6 +324,7 @@ def test_personal_data_goes_wherever_it_stands(before: str, datum: str) -> None:
         *('cookie:["', "token a ", "SELECT x FROM ", "--key ", "</token>", "x-key", "a:b@tcp"),
         *("private key " + ("A" * 64 + "\n") * 200, "%3a1", "sk-a", '=["a",'),
         *("-----BEGIN PRIVATE KEY-----", "value ", "eyJaaaaaa.", "'\n", "ip-1", "a%40", "x@y.zz."),
+        *("mysql ", "mysql-", "mysql \"' ", "mysql -p1:1 ", "mysql -p\\", "Pw", "pw="),
     ],
 )
 def test_hostile_text_costs_no_more_than_its_length(part: str) -> None:

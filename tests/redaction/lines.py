@@ -66,6 +66,8 @@ TEXTS = (
     "run: deploy --token {named} --env prod",
     "run: deploy --db-password={named} --env prod",
     "curl -u svc:{password} https://api.example.com",
+    "app=inventory-service pw={named} db_pw={named}",
+    "run: mysql -h db-1 -p{named} orders",
     '<soap:Body><wsse:Password Type="x">{password}</wsse:Password></soap:Body>',
     "key was: {pem} and so it failed",
     "key was: {pem_escaped} and so it failed",
