@@ -277,6 +277,11 @@ _INVISIBLE_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs"})
 
 
+def is_invisible(sign: str) -> bool:
+    """Whether a character has no shape of its own: a control, a turn of direction, no width."""
+    return unicodedata.category(sign) in _UNPRINTABLE or sign in _INVISIBLE_LETTERS
+
+
 def plain(text: str, limit: int = 200) -> str:
     """`text` on one line without anything invisible, at most `limit` characters (the last is `…`).
 
@@ -289,9 +294,5 @@ def plain(text: str, limit: int = 200) -> str:
     if limit < 1:
         raise ValueError(f"no room for any text: limit={limit}")
     text = _BLANKS.sub(" ", _ESCAPE_SEQUENCE.sub("", text))
-    kept = "".join(
-        c
-        for c in text
-        if unicodedata.category(c) not in _UNPRINTABLE and c not in _INVISIBLE_LETTERS
-    ).strip()
+    kept = "".join(c for c in text if not is_invisible(c)).strip()
     return kept if len(kept) <= limit else f"{kept[: limit - 1].rstrip()}…"

@@ -9,14 +9,16 @@ from dataclasses import fields
 
 from incident_rca.model import Basis, Route, Service
 from incident_rca.model.services import GatewayStage
+from incident_rca.redact import is_invisible, plain
 from incident_rca.settings import SCALARS, Settings
 from incident_rca.settings_services import SECTIONS
 
 Notes = Mapping[tuple[str, str], Sequence[str]]
 
 LONGEST_LINE = 98
+# Editors break a line there, which a basic string may not hold as it looks.
+_LINE_ENDS = "\u2028\u2029"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 # What the fields of a service or route are called differently in the file.
 _NOT_KEYS = frozenset({"name", "basis"})
 
@@ -52,11 +54,13 @@ def assignment(key: str, value: object) -> str:
 def comment(text: str) -> Iterator[str]:
     """A text of any kind as lines that are comments, none of them too long to read.
 
+    Nothing invisible is left of it: a mark that turns the direction would show another line.
+
     >>> list(comment("one\\nline"))
     ['# one line']
     """
     line = "#"
-    for word in _BREAKS.sub(" ", text).split(" "):
+    for word in plain(text, limit=len(text) + 1).split(" "):
         if len(line) + 1 + len(word) > LONGEST_LINE and line != "#":
             yield line
             line = "#  "
@@ -134,8 +138,15 @@ def _key(name: str) -> str:
 
 
 def _string(text: str) -> str:
-    """A basic string: TOML's escapes are JSON's, and DEL besides (TOML 1.0, "String")."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """A basic string: TOML's escapes are JSON's, and DEL besides (TOML 1.0, "String").
+
+    What cannot be seen is escaped too: it reads back as it is, and shows itself in an editor.
+    """
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(
+        f"\\U{ord(sign):08x}" if is_invisible(sign) or sign in _LINE_ENDS else sign
+        for sign in quoted
+    )
 
 
 def _value(value: object) -> str:

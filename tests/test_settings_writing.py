@@ -19,6 +19,7 @@ from incident_rca.model.services import (
     GatewayStage,
     PrometheusServer,
 )
+from incident_rca.redact import is_invisible
 from incident_rca.settings import Settings, load_settings
 from incident_rca.settings_services import Services
 from incident_rca.settings_writing import to_toml
@@ -239,3 +240,16 @@ def test_every_key_is_among_those_that_are_tried(made: type) -> None:
 
     collect()
     assert {name for name, values in tried.items() if len(values) < 2} == set()
+
+
+def test_what_cannot_be_seen_is_neither_in_a_comment_nor_in_a_value() -> None:
+    turned = "/orders\u202e/sredro\u200b"
+    made = Settings(
+        topology=Topology(routes=(Route(method="GET", path=turned, timeout_seconds=3),))
+    )
+    name = f"GET {turned}"
+    notes = {(f"routes.{name}", "timeout_seconds"): [f"seen of {name}"]}
+    text = to_toml(made, head=[f"of {name}"], notes=notes)
+    assert "# seen of GET /orders/sredro" in text
+    assert not any(is_invisible(sign) for sign in text.replace("\n", ""))
+    assert read_back(text) == made
