@@ -29,7 +29,7 @@ from incident_rca.answered import (
 )
 from incident_rca.asking import USUAL, Fetched, Found, Limits, Outcome, Question, side_by_side
 from incident_rca.collected_files import Incoming, copied, incoming, intact, sort_out
-from incident_rca.errors import BadInput, IncidentRcaError, NoSuchCase
+from incident_rca.errors import IncidentRcaError, NoSuchCase
 from incident_rca.formats import BY_KIND
 from incident_rca.formats.lines import document_of
 from incident_rca.formats.parsed import Parsed, RawInput, utc_instant
@@ -279,11 +279,8 @@ class _Collecting:
             reading=question.reading,
         )
         parsed = parse_raw(known, raw)
-        if parsed.rows == 0 and parsed.unparsed:
-            raise BadInput(
-                f"{path}: none of its {parsed.unparsed} rows could be read as {known.kind}",
-                hint="is it the file you meant?",
-            )
+        if parsed.is_unread:
+            raise parsed.unread(path, known.kind, "is it the file you meant?")
         return parsed
 
     def _place(self, fresh: _Fresh) -> None:

@@ -13,7 +13,7 @@ from incident_rca import __version__
 from incident_rca import case as case_folder
 from incident_rca.analysis.names import counted
 from incident_rca.errors import BadInput, IncidentRcaError, NoEvidence, UnknownFormat
-from incident_rca.formats import BY_KIND, FORMATS, access_log, recognise
+from incident_rca.formats import BY_KIND, FORMATS, access_log, postgres_log, recognise
 from incident_rca.formats.access_log import FORMAT_READING
 from incident_rca.formats.lines import head_of
 from incident_rca.formats.parsed import Format, Parsed, RawInput
@@ -236,11 +236,9 @@ def _add_file(
             reading=reading.log,
         ),
     )
-    if parsed.rows == 0 and parsed.unparsed:
-        raise BadInput(
-            f"{given}: none of its {parsed.unparsed} rows could be read as {known.kind}",
-            hint="is it the file you meant? `--as KIND` overrides what it was taken for",
-        )
+    if parsed.is_unread:
+        doubt = "is it the file you meant? `--as KIND` overrides what it was taken for"
+        raise parsed.unread(str(given), known.kind, doubt)
     raw = RawFile(path=path, sha256=sha256.result())
     return replace(_status(known, name, parsed, raw), reading=dict(reading.log)), parsed
 
@@ -254,11 +252,16 @@ def _format_of(given: Path, reading: Reading) -> Format:
         if kind not in BY_KIND:
             raise UnknownFormat(f"there is no kind {kind!r}", hint=f"the kinds are: {kinds}")
         return BY_KIND[kind]
-    known = recognise(head_of(given))
+    head = head_of(given)
+    known = recognise(head)
+    # After the others: the settings name a prefix for every file, whatever it is.
+    if known is None and postgres_log.has_prefix(head, reading.log):
+        return postgres_log.FORMAT
     if known is None:
         raise UnknownFormat(
             f"{given}: is of no known kind",
-            hint=f"say what it is: --as {{{kinds}}}; or --access-log-format for a gateway's log",
+            hint=f"say what it is: --as {{{kinds}}}; or --access-log-format for a gateway's log, "
+            "--log-line-prefix for a PostgreSQL server's",
         )
     return known
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incident_rca.console_names import known_console
+from incident_rca.errors import BadInput
 from incident_rca.model import Gap, System, TimeWindow
 from incident_rca.pseudonyms import COUNTED_BY, mark
 from incident_rca.redact import by_kind, redact_query, redact_text
@@ -46,6 +47,7 @@ class Parsed:
     before its end, if it does. `resolution_seconds` tells two instants apart. `lacks` says which
     facts its format cannot give. `clock_offset_seconds` bounds the clock of its times against true
     time, where who wrote the file measured that. `console` is that of SourceStatus.
+    `cure` says what the user may give so that it can be read, as far as its reader knows.
     """
 
     frames: Mapping[str, pd.DataFrame] = field(hash=False)
@@ -61,6 +63,19 @@ class Parsed:
     lacks: tuple[str, ...] = ()
     clock_offset_seconds: tuple[float, float] | None = None
     console: Mapping[str, str] = field(default_factory=dict, hash=False)
+    cure: str = ""
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether there is something in the file, and none of it could be read."""
+        return self.rows == 0 and self.unparsed > 0
+
+    def unread(self, name: str, kind: str, doubt: str) -> BadInput:
+        """The error of a file that is unread; `doubt` is its hint where no cure is known."""
+        return BadInput(
+            f"{name}: none of its {self.unparsed} rows could be read as {kind}",
+            hint=self.cure or doubt,
+        )
 
 
 @dataclass(frozen=True, slots=True)

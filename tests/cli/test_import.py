@@ -182,3 +182,53 @@ def test_files_without_any_time(tmp_path: Path) -> None:
     ran = refused(2, tmp_path, "import", "INC-1", path, "--as", "datadog_metrics")
     assert "--from" in ran.hints[0]
     assert tree(tmp_path).keys() == {"p.json"}
+
+
+# --- what helps where a server's log cannot be read ---------------------------------------------
+
+EPOCH = "%n %p %u %d %a "
+
+
+def epoch_log(folder: Path) -> Path:
+    lines = [
+        f"17684862{n}.412 81{n} app shop [unknown] LOG:  checkpoint starting" for n in (60, 61)
+    ]
+    return write(folder / "epoch.log", *lines)
+
+
+@pytest.mark.parametrize(("zone", "cure"), [("CET", "Europe/Berlin"), ("IST", "Asia/Kolkata")])
+def test_a_log_in_a_zone_of_many_meanings_names_what_tells_it(
+    tmp_path: Path, zone: str, cure: str
+) -> None:
+    line = f"2026-01-15 15:11:07.412 {zone} [812] app@shop LOG:  checkpoint starting: time"
+    log = write(tmp_path / "postgresql.log", line)
+    ran = refused(2, tmp_path, "import", "INC-1", log)
+    assert zone in ran.hints[0] and "--log-timezone" in ran.hints[0]
+    assert "--as" not in ran.hints[0]
+    ran = refused(2, tmp_path, "import", "INC-1", log, "--log-timezone", "America/New_York")
+    assert f"America/New_York has no {zone}" in ran.hints[0]
+    assert run(tmp_path, "import", "INC-1", log, "--log-timezone", cure).code == 0
+
+
+def test_a_prefix_that_is_given_tells_the_kind(tmp_path: Path) -> None:
+    log = epoch_log(tmp_path)
+    ran = refused(2, tmp_path, "import", "INC-1", log)
+    assert "no known kind" in ran.errors[0] and "--log-line-prefix" in ran.hints[0]
+    assert run(tmp_path, "import", "INC-1", log, "--log-line-prefix", EPOCH).code == 0
+    (source,) = manifest(tmp_path)["sources"]
+    assert (source["kind"], source["rows"]) == ("postgres_log", 2)
+
+
+def test_a_prefix_takes_no_file_of_another_kind(tmp_path: Path, files: Path) -> None:
+    words = ("--log-line-prefix", EPOCH)
+    assert run(tmp_path, "import", "INC-1", files / "access.ndjson", *words).code == 0
+    assert manifest(tmp_path)["sources"][0]["kind"] == "access_log"
+    refused(2, tmp_path, "import", "INC-2", files / "notes.txt", *words)
+
+
+def test_a_log_without_its_prefix_is_asked_for_it(tmp_path: Path) -> None:
+    words = ("import", "INC-1", epoch_log(tmp_path), "--as", "postgres_log")
+    ran = refused(2, tmp_path, *words)
+    assert "--log-line-prefix" in ran.hints[0]
+    ran = refused(2, tmp_path, *words, "--log-line-prefix", "%m <%p> ")
+    assert "--log-line-prefix" in ran.hints[0] and "%m <%p> " in ran.hints[0]

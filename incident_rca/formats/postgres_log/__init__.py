@@ -7,21 +7,28 @@ decides who is proven to hold what others wait for, and documents each rule with
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from incident_rca.formats.lines import Truncated
 from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of, window_of
 from incident_rca.formats.postgres_log.edges import rows_of
 from incident_rca.formats.postgres_log.observed import Observed, Row
+from incident_rca.formats.postgres_log.prefixes import compile_prefix
 from incident_rca.formats.postgres_log.records import Record, Unreadable
 from incident_rca.formats.postgres_log.streams import kind_of, open_stream
 from incident_rca.model import System
-from incident_rca.redact import redact_sql
+from incident_rca.redact import plain, redact_sql
 
 
 def recognises(head: Head) -> bool:
     """Whether the first lines hold a record of PostgreSQL, plain or as a log service keeps it."""
     return kind_of(head.lines) is not None
+
+
+def has_prefix(head: Head, reading: Mapping[str, str]) -> bool:
+    """Whether the first lines hold a record behind the `log_line_prefix` that the user named."""
+    named = reading.get("log_line_prefix", "")
+    return bool(named) and kind_of(head.lines, compile_prefix(named)) is not None
 
 
 def parse(raw: RawInput) -> Parsed:
@@ -65,6 +72,7 @@ def parse(raw: RawInput) -> Parsed:
         query=raw.query,
         damage=damage,
         blind="; ".join(_blind(seen, zones, words)),
+        cure=_cure(zones, raw.reading),
     )
 
 
@@ -98,6 +106,23 @@ def _blind(seen: Observed, zones: Counter[str], words: Counter[str]) -> Iterator
             yield "no line of log_lock_waits is in it; whether the setting was on is not known"
         if seen.broken_off:
             yield f"{seen.broken_off} errors of deadlock or lock_timeout show that there were waits"
+
+
+def _cure(zones: Counter[str], reading: Mapping[str, str]) -> str:
+    """What makes a log readable of which nothing could be read: its zone, else its prefix."""
+    if zones:
+        named, (zone, _) = reading.get("log_timezone", ""), zones.most_common(1)[0]
+        why = f"{named} has no {zone}" if named else f"{zone} has no one meaning"
+        return (
+            f"its times are in {zone}, and {why}: give the server's log_timezone, "
+            "such as --log-timezone Europe/Berlin"
+        )
+    given = reading.get("log_line_prefix", "")
+    fits_not = f"; no record begins with the one given, {plain(repr(given), 80)}" * bool(given)
+    return (
+        "is it the file you meant? If it is a server's log, give its log_line_prefix as "
+        f"`SHOW log_line_prefix` has it: --log-line-prefix '%m [%p] '{fits_not}"
+    )
 
 
 FORMAT = Format(
