@@ -261,8 +261,7 @@ def _tell(done: Collected, costs: Mapping[str, str], *, quiet: bool) -> None:
 def _line(source: SourceStatus, cost: str) -> str:
     rows = f" ({source.rows:,} rows)" if source.files else ""
     rows = f" ({source.rows:,} rows; fetched {cost})" if source.files and cost else rows
-    notes = "; ".join(note for note in (source.reason, source.blind) if note)
-    return f"{source.state:8} {source.name}{rows}{': ' * bool(notes)}{notes}"
+    return f"{source.state:8} {source.name}{rows}{': ' * bool(source.notes)}{source.notes}"
 
 
 def _sources(case: Case) -> object:

@@ -129,8 +129,8 @@ def _tell(done: Imported, *, quiet: bool) -> None:
 
     for source in map(redacted_source, done.added):
         rows = f"{source.rows:,} rows" + (f", {source.unparsed} unreadable" * bool(source.unparsed))
-        reason = f": {source.reason}" if source.reason else ""
-        say(f"{source.state:8} {source.name} ({source.kind}, {rows}){reason}", quiet=quiet)
+        notes = f": {source.notes}" if source.notes else ""
+        say(f"{source.state:8} {source.name} ({source.kind}, {rows}){notes}", quiet=quiet)
     for name in done.already_there:
         say(f"known    {redact_text(name)} is in the case already", quiet=quiet)
     for error in done.refused:
@@ -141,11 +141,14 @@ def _as_json(case: Path, done: Imported) -> dict[str, Any]:
     from incident_rca.pseudonyms import redacted_source
     from incident_rca.redact import redact_text
 
-    keys = ("name", "kind", "state", "rows", "unparsed", "reason")
+    keys = ("name", "kind", "state", "rows", "unparsed")
     added = [redacted_source(source) for source in done.added]
     return {
         "case": str(case),
-        "added": [{key: getattr(source, key) for key in keys} for source in added],
+        "added": [
+            {key: getattr(source, key) for key in keys} | {"reason": source.notes}
+            for source in added
+        ],
         "already_there": [redact_text(name) for name in done.already_there],
         "refused": [error.message for error in done.refused],
     }

@@ -57,6 +57,11 @@ class SourceStatus:
     console: Mapping[str, str] = field(default_factory=dict, hash=False)
     files: tuple[RawFile, ...] = ()
 
+    @property
+    def notes(self) -> str:
+        """Why it is in its state and what it may have missed, "" where there is nothing to say."""
+        return "; ".join(note for note in (self.reason, self.blind) if note)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
@@ -169,3 +174,8 @@ class Case:
         if self.window.end - end <= NEAR_THE_EDGE:
             end = self.window.end
         return TimeWindow(start, end) if start < end else None
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether any log of requests could be read: else none is known to have failed or not."""
+        return any(s.state is not SourceState.EMPTY for s in self.gateway_logs)

@@ -120,7 +120,7 @@ def _source(analysis: Analysis, source: SourceStatus) -> dict[str, Any]:
         "clock_offset_seconds": [rounded(bound) for bound in clock.bounds],
         "clock_offset_basis": clock.basis.value,
         "clock_moved_seconds": clock.moved_seconds,
-        "reason": source.reason,
+        "reason": source.notes,
         "query": source.query,
         "links": [
             {"title": link.title, "url": link.url}

@@ -232,3 +232,20 @@ def test_a_log_without_its_prefix_is_asked_for_it(tmp_path: Path) -> None:
     assert "--log-line-prefix" in ran.hints[0]
     ran = refused(2, tmp_path, *words, "--log-line-prefix", "%m <%p> ")
     assert "--log-line-prefix" in ran.hints[0] and "%m <%p> " in ran.hints[0]
+
+
+def test_a_localised_log_is_said_to_be_one(tmp_path: Path) -> None:
+    lines = (
+        "2026-01-15 14:11:07.412 UTC [812] app@shop LOG:  checkpoint starting: time",
+        "2026-01-15 14:12:07.412 UTC [813] app@shop FEHLER:  Relation »x« existiert nicht",
+    )
+    log = write(tmp_path / "postgresql.log", *lines)
+    told = "this log is localised (FEHLER): lock waits cannot be read from it (lc_messages)"
+    ran = run(tmp_path, "import", "INC-1", log, "--json")
+    assert told in ran.err
+    (added,) = json.loads(ran.out)["added"]
+    assert (added["state"], added["reason"]) == ("ok", told)
+    assert run(tmp_path, "report", "INC-1").code == 0
+    sources = json.loads((tmp_path / "INC-1" / "report.json").read_text())["sources"]
+    (source,) = [s for s in sources if s["name"] == "postgresql"]
+    assert (source["state"], source["reason"]) == ("ok", told)
