@@ -18,6 +18,7 @@ from incident_rca.analysis.hypotheses.missing_deadline import (
     DEADLINE_EXCEEDED,
     failed_codes,
 )
+from incident_rca.analysis.names import counted
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_relation, path_from_service
 from incident_rca.analysis.pool import pool_usage
@@ -64,6 +65,11 @@ def recorded_traffic(seen: Observations, pool_size: int | None = None) -> Traffi
 
     `pool_size` takes the place of a size that is not recorded.
     """
+    if seen.outage is None and not seen.case.has_requests:
+        raise NotReplayable(
+            "no log of requests is in this case, so whether any failed is not known",
+            hint="import or collect the access log of the gateway",
+        )
     if seen.outage is None or seen.outage.end.lo is None:
         raise NotReplayable("nothing failed in this window, so there is nothing to replay")
     path, size, sized_by = _pool_of(seen, pool_size)
@@ -297,14 +303,18 @@ def _with_own_times(
 def _usual_latencies(
     found: list[_Seen], route: int, routes: tuple[TrafficRoute, ...], begun: int
 ) -> list[float]:
-    usual = sorted(
+    healthy = [
         one.latency_ms
         for one in found
-        if one.route == route
-        and one.at_ms < begun
-        and one.status < _FAILED
-        and not math.isnan(one.latency_ms)
-    )
+        if one.route == route and one.at_ms < begun and one.status < _FAILED
+    ]
+    usual = sorted(latency for latency in healthy if not math.isnan(latency))
+    if healthy and not usual:
+        raise NotReplayable(
+            f"{counted(len(healthy), 'healthy request')} of {routes[route].name} before the "
+            "incident: none has a latency, so how long one takes is not known",
+            hint="let the gateway log it: responseLatency in the format of the stage's access log",
+        )
     if not usual:
         raise NotReplayable(
             f"no healthy request of {routes[route].name} is recorded before the incident",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import shutil
 from functools import reduce
@@ -179,6 +181,32 @@ def test_a_case_that_holds_too_little_says_what_is_missing(case: Path) -> None:
     done = run(case, "whatif", str(case), cwd=case.parent)
     assert done.code == 4
     assert "no lock and no slow call" in done.output
+
+
+def test_a_case_without_a_log_of_requests_does_not_say_that_nothing_failed(case: Path) -> None:
+    document = json.loads((case / "case.json").read_text())
+    document["sources"] = [s for s in document["sources"] if s["name"] != "access"]
+    (case / "case.json").write_text(json.dumps(document))
+    done = run(case, "whatif", str(case), "--deadline", "2s", cwd=case.parent)
+    assert done.code == 4
+    assert "no log of requests is in this case" in done.output
+    assert "nothing failed" not in done.output and "access log" in done.output
+
+
+def test_requests_without_latencies_are_not_said_to_be_absent(case: Path) -> None:
+    access = case / "raw" / "access.ndjson.gz"
+    rows = [json.loads(line) for line in gzip.decompress(access.read_bytes()).splitlines()]
+    kept = [{k: v for k, v in row.items() if "Latency" not in k} for row in rows]
+    access.write_bytes(gzip.compress("".join(f"{json.dumps(row)}\n" for row in kept).encode(), 1))
+    document = json.loads((case / "case.json").read_text())
+    (source,) = [s for s in document["sources"] if s["name"] == "access"]
+    source["files"][0]["sha256"] = hashlib.sha256(access.read_bytes()).hexdigest()
+    (case / "case.json").write_text(json.dumps(document))
+    done = run(case, "whatif", str(case), "--deadline", "2s", cwd=case.parent)
+    assert done.code == 4
+    assert "1,207 healthy requests of GET /api/inventory/{sku}" in done.output
+    assert "none has a latency" in done.output and "responseLatency" in done.output
+    assert "minutes earlier" not in done.output
 
 
 def test_without_locks_it_says_that_the_end_of_the_slowness_is_taken_as_given(case: Path) -> None:
