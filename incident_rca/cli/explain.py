@@ -38,7 +38,7 @@ def explain(
         ids = ", ".join(f"{h.id} {h.kind} ({h.object})" for h in analysis.hypotheses)
         raise NoSuchHypothesis(
             f"{case}: has no hypothesis {hypothesis}",
-            hint=f"it has: {ids}" if ids else "it has none: nothing failed",
+            hint=f"it has: {ids}" if ids else "it has none: the summary of its report says why",
         )
     if as_json:
         contract = to_contract(analysis)
@@ -55,8 +55,12 @@ def explain(
 
 
 def _chain(analysis: Analysis, *, as_json: bool) -> None:
+    from rich.text import Text
+
+    from incident_rca.redact import plain
     from incident_rca.report import terminal
     from incident_rca.report.contract import to_contract
+    from incident_rca.report.summary import without_outage
 
     if as_json:
         contract = to_contract(analysis)
@@ -67,4 +71,5 @@ def _chain(analysis: Analysis, *, as_json: bool) -> None:
             out().print()
             out().print(terminal.states(analysis))
     else:
-        out().print("This case has no hypothesis: nothing failed, and nothing was seen that might.")
+        known = " ".join(plain(sentence.plain, 300) for sentence in without_outage(analysis))
+        out().print(Text(f"This case has no hypothesis. {known}".rstrip()))

@@ -67,6 +67,7 @@ from incident_rca.report.summary import (
     of_role,
     sentences,
     support_of,
+    without_outage,
 )
 from incident_rca.report.told import ASIDE, LIMIT
 from incident_rca.report.tree import blocking_tree
@@ -200,6 +201,7 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         "outage": analysis.outage,
         "schema_version": SCHEMA_VERSION,
         "summary": [(_said(sentence), sentence.evidence) for sentence in sentences(analysis)],
+        "calm": without_outage(analysis),
         "warnings": warnings(analysis),
         "measures": measures(analysis),
         "events": [_event(clock, event) for event in key_events(analysis, limit)],

@@ -78,6 +78,11 @@ def sentences(analysis: Analysis) -> tuple[Sentence, ...]:
     return tuple(sentence for sentence in made if sentence is not None)
 
 
+def without_outage(analysis: Analysis) -> tuple[Sentence, ...]:
+    """What is known where no outage was found, for every place that would tell of one; else ()."""
+    return sentences(analysis) if analysis.outage is None else ()
+
+
 def has_support(analysis: Analysis) -> bool:
     """Whether any hypothesis is supported by the data."""
     return any(h.verdict is Verdict.SUPPORTED for h in analysis.hypotheses)
@@ -344,7 +349,7 @@ def _silence(analysis: Analysis) -> tuple[Sentence, ...]:
 
 def _gateway_was_read(analysis: Analysis) -> bool:
     """Counts of a baseline say nothing of the window: only a log of its requests does."""
-    return any(s.state in _READABLE for s in analysis.case.gateway_logs)
+    return analysis.case.has_requests
 
 
 def _something_seen(analysis: Analysis) -> tuple[Evidence, ...]:

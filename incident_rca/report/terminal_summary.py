@@ -16,7 +16,7 @@ from incident_rca.report import wording
 from incident_rca.report.incomplete_sources import warnings
 from incident_rca.report.numbers import grouped, percent
 from incident_rca.report.sparklines import sparklines
-from incident_rca.report.summary import best_of, has_support, sentences
+from incident_rca.report.summary import best_of, has_support, sentences, without_outage
 from incident_rca.report.terminal import VERDICT_STYLE
 from incident_rca.window import format_duration
 
@@ -65,7 +65,8 @@ def _heading(analysis: Analysis) -> list[RenderableType]:
         end = ", still going on" if outage.ongoing else f" to {clock.span(outage.end)}, over"
         length = format_duration(outage.duration_seconds)
         when.append(Text(f"Outage {length}: {clock.span(outage.start)}{end}"))
-    said = [Text(plain(sentence.plain, 300)) for sentence in sentences(analysis)[:1]]
+    first = without_outage(analysis) or sentences(analysis)[:1]
+    said = [Text(plain(sentence.plain, 300)) for sentence in first]
     return [
         Text(f"{plain(case.id, 40)}  {plain(case.title, 120)}".rstrip(), style="bold"),
         *when,

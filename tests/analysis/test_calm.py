@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from incident_rca.analysis.analyse import analyse
 from incident_rca.model import Analysis
-from incident_rca.report.markdown import to_markdown
+from incident_rca.report.markdown import by_template, to_markdown
 from incident_rca.report.page.document import to_html
 from incident_rca.report.summary import sentences
+from incident_rca.report.terminal_summary import summary
 from tests.analysis.cases import (
     OUTAGE,
+    at,
     blocked,
     counted,
     heartbeat,
@@ -68,3 +73,41 @@ def test_an_outage_says_itself_what_was_read(shown: Callable[[Analysis], str]) -
     analysis = calm(gateway=[*REQUESTS, *counted(OUTAGE)], failures=OUTAGE)
     assert analysis.outage is not None and analysis.looked_at == ()
     assert "no outage was found" not in shown(analysis).lower()
+
+
+SILENT = [row for row in REQUESTS if abs((row["second"] - at(0)).total_seconds()) > 300]
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ({}, "No outage was found"),
+        ({"gateway": SILENT}, "stopped coming"),
+        ({"gateway": ()}, "cannot be told"),
+    ],
+)
+def test_every_place_says_what_the_summary_says(rows: dict[str, Any], says: str) -> None:
+    analysis = calm(**rows)
+    if says == "cannot be told":
+        logs = {s.name for s in analysis.case.gateway_logs}
+        others = tuple(s for s in analysis.case.sources if s.name not in logs)
+        analysis = replace(analysis, case=replace(analysis.case, sources=others))
+    assert analysis.outage is None and says in said(analysis)
+    markdown = to_markdown(analysis)
+    for heading in ("The cascade, step by step", "Summary"):
+        part = markdown.partition(f"## {heading}")[2].partition("\n## ")[0]
+        bare = part.replace("`", "").replace("\\", "")
+        assert all(sentence.plain in bare for sentence in sentences(analysis)), heading
+    parts = ("answers", "cascade", "failure_modes", "options")
+    for name in parts:
+        made = by_template(analysis, f'{{% include "{name}.md.j2" %}}', "own.md.j2")
+        assert says in made and "shows no outage" not in made, name
+    for text in (markdown, to_html(analysis), shown_in_terminal(analysis)):
+        assert says in text
+        assert says != "cannot be told" or "no outage" not in text.lower()
+
+
+def shown_in_terminal(analysis: Analysis) -> str:
+    console = Console(width=400, file=StringIO(), record=True)
+    console.print(summary(analysis, {}))
+    return console.export_text()
