@@ -90,6 +90,8 @@ def test_a_window_that_begins_within_the_outage(tmp_path: Path, start: str) -> N
     assert "after the pool was full, and had not failed before" not in text
     assert "or more before requests began to fail" not in text
     assert not [h for h in document["hypotheses"] if h["role"] == "trigger"]
+    (slow,) = (h for h in document["hypotheses"] if h["kind"] == "dependency_latency")
+    assert slow["verdict"] == "insufficient"
     (starved,) = (e for e in document["endpoints"] if e["route"] == "/api/payments/intent")
     assert not [r for r in requests(start, "14:46") if r["resourcePath"] == starved["route"]]
     assert starved["impact"] == "starved"

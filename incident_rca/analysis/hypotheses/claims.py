@@ -76,6 +76,13 @@ def not_covered(
     return _not_known(kind, thing, confirm_by, text, cited)
 
 
+def not_compared(seen: Observations, kind: Kind, thing: str, confirm_by: str) -> Candidate:
+    """The hypothesis of a rise in an outage that began before the record, so from what is unknown."""
+    text = "what is usual is not recorded, as the outage had begun before the first request was"
+    cited = seen.outage.evidence if seen.outage else ()
+    return _not_known(kind, thing, confirm_by, text, cited)
+
+
 def lacks_number(claims: Sequence[Claim]) -> bool:
     """Whether too few of what would explain the failures were seen, though more may have been."""
     return any(c.stance is Stance.AGAINST and c.aspect is Aspect.DOSE for c in claims)

@@ -16,6 +16,7 @@ from incident_rca.analysis.hypotheses.claims import (
     claim_against,
     claim_for,
     ended_together,
+    not_compared,
     not_covered,
     not_recorded,
     ruled_out,
@@ -76,6 +77,9 @@ def _none(seen: Observations) -> Candidates:
         confirm = "Import the latencies of these calls for the whole outage, or read its traces."
         thing = "a service that became slow"
         return (not_covered(seen, Kind.DEPENDENCY_LATENCY, thing, holes, confirm),)
+    if seen.outage.onset.lo is None:
+        confirm = "Report an earlier window, with latencies of calls from before the outage."
+        return (not_compared(seen, Kind.DEPENDENCY_LATENCY, "a service that became slow", confirm),)
     text = "no method whose latency is recorded became slower than it was before"
     at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last bucket")
     cited = rows_as_evidence(
