@@ -8,6 +8,7 @@ from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import path_from_relation
 from incident_rca.analysis.traced import path_of_lock, traced_waits
+from incident_rca.analysis.waited import least_ms, usually
 from incident_rca.lock_modes import ROW_EXCLUSIVE, blocks_reads, conflicts, in_words
 from incident_rca.model import Contradiction, EndpointImpact, LockEpisode
 
@@ -120,14 +121,13 @@ def _status(seen: Observations) -> Iterator[Contradiction]:
     """A gateway that gives up on a hung backend answers 504 itself; a 502 came from behind it."""
     for endpoint in seen.failing:
         failures = seen.failures_of([endpoint])
-        is_late = failures["latency_ms"] >= GATEWAY_LIMIT_SECONDS * 1000
+        is_late = least_ms(seen.case, failures) >= GATEWAY_LIMIT_SECONDS * 1000
         rows = failures[is_late & (failures["status"] == 502)]
-        if len(rows):
-            seconds = float(rows["latency_ms"].median()) / 1000
+        if took := usually(seen.case, rows):
             yield Contradiction(
                 statement=(
-                    f"{len(rows):,} requests of {endpoint.name} hung for {seconds:.1f} s and ended "
-                    "with 502. A gateway that gives up on a hung backend answers 504, at "
+                    f"{len(rows):,} requests of {endpoint.name} hung for {took.in_seconds} and "
+                    "ended with 502. A gateway that gives up on a hung backend answers 504, at "
                     f"{GATEWAY_LIMIT_SECONDS:.0f} s by default: its limit must be higher here, and "
                     "something behind it turned the hang into a 502."
                 ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import quantiles
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
 from incident_rca.analysis.hypotheses.missing_deadline import SAME_DURATION
@@ -20,6 +20,7 @@ from incident_rca.analysis.traffic_links import (
     overlap,
     route_traffic,
 )
+from incident_rca.analysis.waited import usually
 from incident_rca.model import EndpointImpact, Evidence, Impact, Span, System
 
 # Calls come with requests: Pearson's r of their rates. Two rates that share nine tenths of their
@@ -174,12 +175,10 @@ def _signs(scene: _Scene, endpoint: EndpointImpact, method: MethodTraffic) -> li
         & (failures["route"] == endpoint.route)
         & (failures["error_type"] != INTEGRATION_TIMEOUT)
     )
-    durations = failures.loc[of_route, "latency_ms"].dropna()
+    took = usually(scene.seen.case, failures[of_route])
     plateau = method.shift.plateau_ms if method.shift else 0.0
-    if plateau and len(durations):
-        middle = float(durations.median())
-        if abs(middle - plateau) <= SAME_DURATION * plateau:
-            signs.append(f"its failed requests lasted as long as the calls, {middle / 1000:.1f} s")
+    if plateau and took and abs(took.most_ms - plateau) <= SAME_DURATION * plateau:
+        signs.append(f"its failed requests lasted as long as the calls, {took.in_seconds}")
     if endpoint.failed and abs(method.failed - endpoint.failed) <= SAME_NUMBER * endpoint.failed:
         signs.append(f"{endpoint.failed:,} of its requests failed and {method.failed:,} calls")
     if may_be_one(endpoint.route, method.service):
@@ -243,19 +242,19 @@ def _timeout(seen: Observations, endpoint: EndpointImpact) -> Iterator[Inference
         & failures["latency_ms"].notna()
     ]
     table = f"routes.{endpoint.name}"
-    if len(rows) < FEWEST_TIMEOUTS:
+    took = usually(seen.case, rows)
+    if took is None or len(rows) < FEWEST_TIMEOUTS:
         reason = (
             f"{len(rows)} of its failures are time-outs of the gateway: too few to show a limit"
         )
         yield inferred(table, "timeout_seconds", None, reason, endpoint.evidence, is_clear=False)
         return
     latencies = [float(ms) for ms in rows["latency_ms"]]
-    middle = median(latencies)
     twentieths = quantiles(latencies, n=20)
-    is_plateau = twentieths[-1] - twentieths[0] <= PLATEAU_SPREAD * middle
+    is_plateau = twentieths[-1] - twentieths[0] <= PLATEAU_SPREAD * took.most_ms
     at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last of them")
-    seen_text = f"{len(rows):,} requests were cut off after {middle / 1000:.1f} s (median)"
+    seen_text = f"{len(rows):,} requests were cut off after {took.in_seconds} (median)"
     evidence = rows_as_evidence(rows, system=System.GATEWAY, at=at, seen=seen_text)
     reason = f"{seen_text}, {'all alike' if is_plateau else 'but not all alike: no one limit'}"
-    seconds = round(middle / 1000, 1)
+    seconds = round(took.most_ms / 1000, 1)
     yield inferred(table, "timeout_seconds", seconds, reason, evidence, is_clear=is_plateau)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
-
 from incident_rca.analysis.call_counts import SERVER_FAULTS, CallCounts
 from incident_rca.analysis.coverage import Hole, holes_of_calls
 from incident_rca.analysis.evidence import source_as_evidence
@@ -23,6 +21,7 @@ from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_service
 from incident_rca.analysis.rates import chance_of_more
 from incident_rca.analysis.verdicts import Candidate, verdict_of
+from incident_rca.analysis.waited import FAST_SECONDS, usually
 from incident_rca.model import (
     Aspect,
     Claim,
@@ -35,8 +34,6 @@ from incident_rca.model import (
     Verdict,
 )
 
-# An error that took longer than this was waited for: no time-out in use is shorter (Hystrix, 1 s).
-FAST_SECONDS = 1.0
 CHANCE = 1e-4
 FEWEST_FAULTS = 5
 # Of the failing requests as many calls must have failed, give or take those of other callers.
@@ -148,7 +145,7 @@ def _how_requests_failed(
     seen: Observations, counts: list[CallCounts], path: DependencyPath
 ) -> list[Claim]:
     """Whether the failing requests were as many as the failing calls, and as fast."""
-    took = [float(ms) / 1000 for ms in seen.failures_of(path.failing)["latency_ms"].dropna()]
+    took = usually(seen.case, seen.failures_of(path.failing))
     cited = (*(e.evidence for e in path.failing), counts[0].evidence)
     faults, failed = sum(c.faults for c in counts), sum(e.failed for e in path.failing)
     if faults < ENOUGH * failed:
@@ -159,17 +156,17 @@ def _how_requests_failed(
             return [claim_against(Aspect.DOSE, text, *cited)]
         text += ": they are not the same"
         return [claim_against(Aspect.MECHANISM, text, *cited)]
-    limit = min(FAST_SECONDS, seen.case.thresholds.plausible_deadline_seconds)
-    if took and median(took) > limit:
+    limit_ms = 1000 * min(FAST_SECONDS, seen.case.thresholds.plausible_deadline_seconds)
+    if took and took.least_ms > limit_ms:
         text = (
-            f"the failing requests took {median(took):.1f} s (median): something made them wait "
+            f"the failing requests took {took.in_seconds} (median): something made them wait "
             "before they failed, so the errors are what that ended with"
         )
         return [claim_against(Aspect.MECHANISM, text, *cited)]
-    if not took:
+    if not took or took.most_ms > limit_ms:
         return []
     text = (
-        f"the failing requests were answered in {median(took) * 1000:,.0f} ms (median): nobody "
+        f"the failing requests were answered in {took.in_ms} (median): nobody "
         f"waited; {faults:,} calls and {failed:,} requests failed"
     )
     return [claim_for(Aspect.DOSE, text, *cited)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from statistics import median
 
 from incident_rca.analysis.call_counts import CallCounts
 from incident_rca.analysis.clocks import Sequence
@@ -35,6 +34,7 @@ from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.paths import DependencyPath, path_from_service
 from incident_rca.analysis.queue_flow import Recovery
 from incident_rca.analysis.verdicts import Candidate, verdict_of
+from incident_rca.analysis.waited import usually
 from incident_rca.model import (
     Aspect,
     Basis,
@@ -266,20 +266,21 @@ def _width(span: Span) -> timedelta:
 
 def _requests_waited(seen: Observations, shift: LatencyShift, path: DependencyPath) -> list[Claim]:
     """Whether the failing requests took as long as it takes to wait for slow calls."""
-    took = seen.failures_of(path.failing)["latency_ms"].dropna()
+    took = usually(seen.case, seen.failures_of(path.failing))
     usual = shift.baseline_p99_ms
-    if took.empty or not usual:
+    if took is None or not usual:
         return []
-    middle = median(float(ms) for ms in took)
     cited = (*(e.evidence for e in path.failing), shift.evidence)
-    if middle > usual:
+    if took.least_ms > usual:
         text = (
-            f"the failing requests took {middle:,.0f} ms (median), the calls behind them usually "
+            f"the failing requests took {took.in_ms} (median), the calls behind them usually "
             f"{usual:,.0f} ms ({shift.aggregate})"
         )
         return [claim_for(Aspect.DOSE, text, *cited)]
+    if took.most_ms > usual:
+        return []
     text = (
-        f"the failing requests took {middle:,.0f} ms (median), no longer than the calls behind "
+        f"the failing requests took {took.in_ms} (median), no longer than the calls behind "
         f"them usually do ({usual:,.0f} ms {shift.aggregate}): they did not wait for slow ones"
     )
     return [claim_against(Aspect.DOSE, text, *cited)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
 from typing import TYPE_CHECKING
 
 from incident_rca.analysis.call_counts import CallCounts, of_routes
@@ -10,8 +9,10 @@ from incident_rca.analysis.hypotheses.claims import Candidates, claim_against, c
 from incident_rca.analysis.observations import Observations
 from incident_rca.analysis.rates import chance_of_more
 from incident_rca.analysis.verdicts import Candidate, verdict_of
+from incident_rca.analysis.waited import usually
 from incident_rca.model import (
     Aspect,
+    Case,
     Claim,
     EndpointImpact,
     Hypothesis,
@@ -80,7 +81,7 @@ def _candidate(
 ) -> Candidate:
     behind = of_routes(counts, seen.case, endpoint.name)
     claims = (
-        _unanswered(endpoint, rows),
+        _unanswered(seen.case, endpoint, rows),
         *_path(seen, endpoint),
         *(claim for c in behind for claim in _calls(endpoint, c)),
     )
@@ -102,10 +103,10 @@ def _candidate(
     )
 
 
-def _unanswered(endpoint: EndpointImpact, rows: pd.DataFrame) -> Claim:
+def _unanswered(case: Case, endpoint: EndpointImpact, rows: pd.DataFrame) -> Claim:
     types = ", ".join(sorted(set(rows["error_type"].dropna()) & NO_ANSWER))
-    took = [float(ms) for ms in rows["latency_ms"].dropna()]
-    after = f" after {median(took):,.0f} ms (median)" if took else ""
+    took = usually(case, rows)
+    after = f" after {took.in_ms} (median)" if took else ""
     text = f"{len(rows):,} requests of {endpoint.name} ended{after} with {types}: nobody answered"
     return claim_for(Aspect.MECHANISM, text, endpoint.evidence)
 
