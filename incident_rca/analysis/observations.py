@@ -23,6 +23,7 @@ from incident_rca.analysis.lock_load import LockLoad, lock_loads
 from incident_rca.analysis.lock_places import placed
 from incident_rca.analysis.locks import lock_episodes
 from incident_rca.analysis.outage import failures_in, find_outages
+from incident_rca.analysis.overlaps import counted_once
 from incident_rca.analysis.pool import PoolGauges, find_pool, pool_gauges, pool_sizes
 from incident_rca.analysis.queue_flow import Recovery, recovery_of
 from incident_rca.analysis.sessions import StuckSessions, Terminations, stuck_sessions, terminations
@@ -144,7 +145,7 @@ def observe(case: Case, tables: Tables) -> tuple[Observations, ...]:
 
     All times in it are true ones, as far as the clocks are known.
     """
-    tables = without_copies(tables)
+    case, tables = counted_once(case, without_copies(tables))
     clocks = clocks_of(case, link_of(case, tables))
     case, tables = on_true_time(case, tables, clocks)
     lacking = lacking_log(case, tables)

@@ -5,6 +5,7 @@ from incident_rca.model.analysis import (
     Incident,
 )
 from incident_rca.model.case import (
+    COUNTED_TWICE,
     LOAD_BALANCER_LOGS,
     Case,
     Gap,
@@ -86,6 +87,7 @@ from incident_rca.model.words import (
 )
 
 __all__ = [
+    "COUNTED_TWICE",
     "EVIDENCE_LETTER",
     "INDEPENDENT_SYSTEMS",
     "LOAD_BALANCER_LOGS",

@@ -125,6 +125,8 @@ class Thresholds:
 
 # A log that covers a window has its first and its last request this near to its ends.
 NEAR_THE_EDGE = timedelta(minutes=1)
+# What the reason of a partial source says whose requests may stand in another source as well.
+COUNTED_TWICE = "may be counted twice"
 # What holds each request of a window, or their counts; what a load balancer logs stands in for it.
 _GATEWAY_LOGS = frozenset(
     {"access_log", "exported_log", "concatenated_log", "gateway_counts", "gateway_rollup"}

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from incident_rca.model import INDEPENDENT_SYSTEMS, Analysis, SourceState, SourceStatus, System
+from incident_rca.model import (
+    COUNTED_TWICE,
+    INDEPENDENT_SYSTEMS,
+    Analysis,
+    SourceState,
+    SourceStatus,
+    System,
+)
 from incident_rca.report.wording import SYSTEM_NAMES
 
 _COST = {
@@ -54,6 +61,8 @@ def _state_words(source: SourceStatus) -> str:
 
 
 def _cost(source: SourceStatus, sources: tuple[SourceStatus, ...]) -> str:
+    if source.state is SourceState.PARTIAL and COUNTED_TWICE in source.reason:
+        return "what is counted of these requests is an upper bound"
     if source.state is SourceState.PARTIAL:
         return "what it counts is a lower bound, and what it does not show may still have happened"
     others = [

@@ -77,7 +77,7 @@ def not_covered(
 
 
 def not_compared(seen: Observations, kind: Kind, thing: str, confirm_by: str) -> Candidate:
-    """The hypothesis of a rise in an outage that began before the record, so from what is unknown."""
+    """The hypothesis of a rise where the outage began before the record: usual is not known."""
     text = "what is usual is not recorded, as the outage had begun before the first request was"
     cited = seen.outage.evidence if seen.outage else ()
     return _not_known(kind, thing, confirm_by, text, cited)
