@@ -81,25 +81,50 @@ def _looked_into(chunks: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:
 
 
 def _inflated(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """What the gzip members hold that follow each other; zeros behind the last are padding."""
+    """What the gzip members hold that follow each other; zeros behind one are padding."""
     inflate = zlib.decompressobj(wbits=31)
     for chunk in chunks:
         rest, data = chunk, b""
         # A full answer may have left more behind, though all that was given is used up.
         while rest or (len(data) == size and not inflate.eof):
-            if inflate.eof and not rest.startswith(_GZIP_MAGIC[:1]):
-                break
             if inflate.eof:
+                rest = rest.lstrip(b"\0")
+                if not rest:
+                    break
+                if not rest.startswith(_GZIP_MAGIC[:1]):
+                    unread = len(rest) + sum(map(len, chunks))
+                    raise Truncated(f"{unread:,} bytes behind its last gzip member were not read")
                 inflate = zlib.decompressobj(wbits=31)
+            # A call that fails gives nothing of what it had read until then.
+            before = inflate.copy()
             try:
                 data = inflate.decompress(rest, size)
             except zlib.error as error:
+                yield from _before_damage(before, rest, size)
                 raise Truncated(f"its gzip stream is damaged ({error})") from error
             rest = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
             if data:
                 yield data
     if not inflate.eof:
         raise Truncated("its gzip stream ends too early")
+
+
+def _before_damage(inflate: zlib._Decompress, rest: bytes, size: int) -> Iterator[bytes]:
+    """What can be read of `rest` up to its damage, in steps that are halved where one fails.
+
+    All of it where only the checksum behind the last byte is wrong.
+    """
+    step, data = len(rest), b""
+    while step and (rest or data):
+        before = inflate.copy()
+        try:
+            data = inflate.decompress(rest[:step], size)
+        except zlib.error:
+            inflate, step = before, step // 2
+            continue
+        if data:
+            yield data
+        rest = inflate.unconsumed_tail + rest[step:]
 
 
 def lines_of(path: Path) -> Iterator[bytes]:

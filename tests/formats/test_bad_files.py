@@ -67,6 +67,9 @@ def in_year_3000(content: bytes) -> bytes:
 
 UNCHANGED: Mapping[str, Spoil] = {
     "gzip of two members": lambda data: gzip.compress(data[:99]) + gzip.compress(data[99:]),
+    "gzip of two members with zeros between": lambda data: (
+        gzip.compress(data[:99]) + bytes(512) + gzip.compress(data[99:]) + bytes(512)
+    ),
     "byte order mark": lambda data: b"\xef\xbb\xbf" + data,
     "byte order mark in gzip": lambda data: gzip.compress(b"\xef\xbb\xbf" + data),
     "CRLF": lambda data: data.replace(b"\n", b"\r\n"),
@@ -104,6 +107,32 @@ def test_what_is_torn_is_counted_or_refused(kind: str, way: str, tmp_path: Path)
     else:
         assert found.rows + found.unparsed >= good_rows(kind) - ("gzip" in found.damage)
         assert found.unparsed or "gzip" in found.damage or kind in TEXTS
+
+
+def with_wrong_checksum(data: bytes) -> bytes:
+    packed = bytearray(gzip.compress(data))
+    packed[-6] ^= 0x10
+    return bytes(packed)
+
+
+SPOILT_BEHIND: Mapping[str, Spoil] = {
+    "wrong checksum": with_wrong_checksum,
+    "a byte behind gzip": lambda data: gzip.compress(data) + b"x",
+    "a member behind a byte": lambda data: gzip.compress(data) + b"x" + gzip.compress(data),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", SPOILT_BEHIND)
+def test_what_stands_before_damage_is_read(kind: str, way: str, tmp_path: Path) -> None:
+    found = parsed(kind, SPOILT_BEHIND[way](EXAMPLES[kind][-1]), tmp_path)
+    if kind in DOCUMENTS:
+        assert isinstance(found, BadInput)
+        return
+    assert isinstance(found, Parsed), found
+    # The last message of a PostgreSQL log may go on in what was not read.
+    assert (found.rows, found.unparsed) == (good_rows(kind) - (kind == "postgres_log"), 0)
+    assert "gzip" in found.damage
 
 
 OTHER_VALUES: Mapping[str, Spoil] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +78,38 @@ def test_padding_behind_the_last_member_is_no_content(tmp_path: Path) -> None:
 
 
 @settings(deadline=None)
+@given(
+    members=st.lists(st.binary(max_size=40), min_size=1, max_size=4),
+    zeros=st.integers(0, 60),
+    size=st.integers(1, 30),
+)
+def test_padding_between_members_is_no_content(
+    new_folder: NewFolder, members: list[bytes], zeros: int, size: int
+) -> None:
+    assume(not b"".join(members).startswith(b"\x1f\x8b"))
+    path = new_folder() / "a.gz"
+    path.write_bytes(b"".join(gzip.compress(member) + bytes(zeros) for member in members))
+    with gzip.open(path) as file:
+        assert b"".join(chunks_of(path, size)) == file.read() == b"".join(members)
+
+
+@settings(deadline=None)
+@given(zeros=st.integers(0, 40), size=st.integers(1, 30), between=st.sampled_from([b"x", b"\n{}"]))
+def test_what_follows_a_member_and_is_none_is_told(
+    new_folder: NewFolder, zeros: int, size: int, between: bytes
+) -> None:
+    unread = between + gzip.compress(b"three\n")
+    path = new_folder() / "a.gz"
+    path.write_bytes(gzip.compress(b"one\ntwo\n") + bytes(zeros) + unread)
+    assert lines_before_damage(path) == [b"one", b"two"]
+    found = bytearray()
+    with pytest.raises(Truncated, match=f"^{len(unread)} bytes behind its last gzip member"):
+        for chunk in chunks_of(path, size):
+            found += chunk
+    assert found == b"one\ntwo\n"
+
+
+@settings(deadline=None)
 @given(cut=st.integers(3, 400))
 def test_what_stands_before_a_cut_is_given(new_folder: NewFolder, cut: int) -> None:
     lines = [f"{n * 7919 % 104729:x}".encode() for n in range(200)]
@@ -103,6 +136,36 @@ def test_damage_in_the_middle_is_told(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(Truncated):
         list(lines_of(path))
+
+
+@pytest.mark.parametrize("count", [1, 6, 300, 30_000, 200_000])
+@pytest.mark.parametrize("place", [-8, -5, -4, -1], ids=lambda place: f"byte {place}")
+def test_a_wrong_checksum_costs_no_line(tmp_path: Path, count: int, place: int) -> None:
+    lines = [f"{n * 7919 % 104729:x} of {count}".encode() for n in range(count)]
+    content = bytearray(gzip.compress(b"\n".join(lines)))
+    content[place] ^= 0x01
+    path = tmp_path / "a.gz"
+    path.write_bytes(content)
+    assert lines_before_damage(path) == lines
+    assert head_of(path).lines[0] == lines[0]
+
+
+@settings(deadline=None, max_examples=50)
+@given(place=st.integers(20, 2_000), size=st.integers(1, 2_000))
+def test_what_stands_before_damage_is_given(new_folder: NewFolder, place: int, size: int) -> None:
+    """The second of two blocks is damaged where its kind is told, so all of the first is sound."""
+    lines = b"".join(b"%x\n" % (n * 2654435761 % 2**32) for n in range(place))
+    deflate = zlib.compressobj(wbits=31)
+    sound = deflate.compress(lines) + deflate.flush(zlib.Z_FULL_FLUSH)
+    path = new_folder() / "a.gz"
+    path.write_bytes(sound + b"\xff" * 9)
+    found = bytearray()
+    with pytest.raises(Truncated, match="damaged"):
+        for chunk in chunks_of(path, size):
+            found += chunk
+            # The first holds what a byte order mark is looked for in.
+            assert len(chunk) <= size + 2
+    assert found == lines
 
 
 # --- heads --------------------------------------------------------------------------------------
