@@ -21,11 +21,11 @@ from incident_rca.rollup.log_format import LogFormat, log_format_of, no_request,
 from incident_rca.rollup.statement import spark_statement
 
 APPLICATION = "incident-rca rollup"
-# What the statement rests on, however the cluster is set: a key that stands twice in a line does
-# not make the line unreadable.
+# What the statement rests on, however the cluster is set: a line in which a key stands twice is no
+# variant, of which the last would count, and is read otherwise.
 _SET = {
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.variant.allowDuplicateKeys": "true",
+    "spark.sql.variant.allowDuplicateKeys": "false",
     "spark.ui.showConsoleProgress": "false",
 }
 

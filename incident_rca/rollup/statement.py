@@ -118,13 +118,19 @@ def _columns(line_format: LogFormat, read: Read) -> str:
 def _of_spark(line_format: LineFormat, variable: str) -> str:
     path = _path(line_format, variable)
     inner = "".join(f"['{key}']" for key in path)
-    json = f"try_variant_get(document, {_spark_text(f'${inner}')}, 'string')" if path else ""
+    place = _spark_text(f"${inner}")
+    json = (
+        f"coalesce(try_variant_get(document, {place}, 'string'), get_json_object(doubled, {place}))"
+    )
     group = _group(line_format, variable)
     if not group:
-        return json or "CAST(NULL AS STRING)"
+        return json if path else "CAST(NULL AS STRING)"
     pattern = _spark_text(_pattern(line_format))
     matched = f"nullif(trim(BOTH ' \"' FROM regexp_extract({_SPARK_LINE}, {pattern}, {group})), '')"
-    return f"CASE WHEN document IS NOT NULL THEN {json} ELSE {matched} END" if json else matched
+    if not path:
+        return matched
+    is_json = "document IS NOT NULL OR doubled IS NOT NULL"
+    return f"CASE WHEN {is_json} THEN {json} WHEN NOT is_joined THEN {matched} END"
 
 
 def _of_trino(line_format: LineFormat, variable: str) -> str:
@@ -136,7 +142,7 @@ def _of_trino(line_format: LineFormat, variable: str) -> str:
         return f"{json} END" if path else "CAST(NULL AS VARCHAR)"
     pattern = _trino_text(_pattern(line_format))
     matched = f"nullif(trim(BOTH ' \"' FROM regexp_extract(trim(text), {pattern}, {group})), '')"
-    return f"{json} ELSE {matched} END" if path else matched
+    return f"{json} WHEN NOT is_joined THEN {matched} END" if path else matched
 
 
 def _path(line_format: LineFormat, variable: str) -> tuple[str, ...]:

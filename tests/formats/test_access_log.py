@@ -137,6 +137,54 @@ def test_only_5xx_are_failures(tmp_path: Path) -> None:
     assert all(row["seen_in"] == "access" for row in failures)
 
 
+# --- two objects in a line, two values of a key ---------------------------------------------------
+
+QUOTES_IN_QUOTES = failed(8.0, status="504", m=1).replace(
+    '"m": 1', '"m": " "Endpoint request timed out""'
+)
+
+
+@pytest.mark.parametrize("between", ["", " ", "\0\0", ","])
+@pytest.mark.parametrize("others", [(), (QUOTES_IN_QUOTES,)], ids=["read by DuckDB", "repaired"])
+def test_two_requests_in_a_line_are_one_that_is_counted(
+    tmp_path: Path, others: Sequence[str], between: str
+) -> None:
+    """Two files put together, the first without a last line end: no row is of both."""
+    one = [request(n) for n in range(4)] + [failed(4, status="503")]
+    two = [failed(5, status="504")] + [request(n) for n in range(6, 8)]
+    content = "\n".join(one) + between + "\n".join([*two, *others])
+    parsed = read(tmp_path, *content.split("\n"))
+    assert (parsed.rows, parsed.unparsed) == (len(one) + len(two) - 2 + len(others), 1)
+    assert [row["line"] for row in rows(parsed, "failures")] == [8] * len(others)
+
+
+@pytest.mark.parametrize("torn_at", range(1, len(failed(status="502")), 7))
+def test_half_a_request_gives_another_no_value(tmp_path: Path, torn_at: int) -> None:
+    """A writer that was stopped and went on in the same line."""
+    line = failed(1, status="502", resourcePath="/torn")[:torn_at] + failed(2, status="504")
+    parsed = read(tmp_path, request(0), line, request(3))
+    assert (parsed.rows, parsed.unparsed, rows(parsed, "failures")) == (2, 1, [])
+
+
+@pytest.mark.parametrize("others", [(), (QUOTES_IN_QUOTES,)], ids=["read by DuckDB", "repaired"])
+def test_the_first_value_of_a_key_counts_on_every_way(
+    tmp_path: Path, others: Sequence[str]
+) -> None:
+    pairs = [("503", "200"), ("200", "502"), ("200", "-"), ("-", "502"), ("404", "504")]
+    log = [
+        failed(n, status=first)[:-1] + f', "{key}": "{second}"}}'
+        for n, (first, second) in enumerate(pairs)
+        for key in ("status", "\\u0073tatus")
+    ]
+    parsed = read(tmp_path, *log, *others)
+    sound = Counter(int(first) for first, _ in pairs if first.isdigit())
+    wanted = sound + sound + Counter({504: len(others)})
+    found = Counter({row["status"]: 0 for row in rows(parsed, "gateway")})
+    for row in rows(parsed, "gateway"):
+        found[row["status"]] += row["requests"]
+    assert (found, parsed.unparsed) == (wanted, 2)
+
+
 # --- what one line says -------------------------------------------------------------------------
 
 

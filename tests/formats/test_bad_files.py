@@ -75,12 +75,20 @@ UNCHANGED: Mapping[str, Spoil] = {
     "CRLF": lambda data: data.replace(b"\n", b"\r\n"),
     "duplicate keys": lambda data: re.sub(rb'"([A-Za-z]\w*)": ', rb'"\1": null, "\1": ', data),
 }
+# DuckDB reads most of these, and takes the first of two values. All else takes the last.
+FIRST_VALUES = {"access_log", "concatenated_log", "exported_log"}
+
+
+def with_others_behind(data: bytes) -> bytes:
+    return re.sub(rb'("[A-Za-z]\w*": )("(?:[^"\\]|\\.)*"|[\d.]+)', rb"\1\2, \1null", data)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", UNCHANGED)
 def test_what_says_the_same_gives_the_same_rows(kind: str, way: str, tmp_path: Path) -> None:
-    found = parsed(kind, UNCHANGED[way](EXAMPLES[kind][-1]), tmp_path)
+    is_first = way == "duplicate keys" and kind in FIRST_VALUES
+    spoil = with_others_behind if is_first else UNCHANGED[way]
+    found = parsed(kind, spoil(EXAMPLES[kind][-1]), tmp_path)
     assert isinstance(found, Parsed), found
     assert (found.rows, found.unparsed) == (good_rows(kind), 0)
 

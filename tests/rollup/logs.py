@@ -52,6 +52,13 @@ def _nested(n: int, *, status: object = 200, route: str = "GET /items/{id}", **s
 
 
 _QUOTES_IN_QUOTES = {"quoted": '" "Endpoint request timed out""'}
+
+
+def _twice(text: str) -> str:
+    """A line with another value of its status behind it: the first counts."""
+    return f'{text[:-1]}, "status": "404"}}'
+
+
 _TORN = request(3.0, status="502")[:-40]
 VALUES: list[Row] = [
     {"status": 502},
@@ -146,6 +153,40 @@ LOGS: Mapping[str, Log] = {
             _nested(6, status=504, **_QUOTES_IN_QUOTES),
             _nested(7, status=504, route="POST /orders", took="-", **_QUOTES_IN_QUOTES),
             _nested(8, status="-"),
+        ),
+        NESTED,
+    ),
+    "two objects in a line": Log(
+        (
+            request(0.0),
+            request(1.0, status="503") + request(2.0, status="504"),
+            request(1.0) + " " + request(2.0, status="504"),
+            request(2.0, status="502")[:-40] + request(2.0, status="504"),
+            request(3.0, status="502"),
+        )
+    ),
+    "two objects in a line of a known format": Log(
+        (
+            _nested(1),
+            _nested(2, status=503) + _nested(3, status=504),
+            _nested(4) + _nested(5),
+            _nested(6, status=504),
+        ),
+        NESTED,
+    ),
+    "keys that stand twice": Log(
+        (
+            *(_twice(request(n * 0.5, status=status)) for n, status in enumerate((200, 502, "-"))),
+            request(2.0, status="503").replace('"status"', '"status": "200", "status"'),
+            request(3.0, status="504"),
+        )
+    ),
+    "keys that stand twice beside broken JSON that tells of a failure": Log(
+        (
+            _nested(1).replace('"status": 200', '"status": 503, "status": 200', 1),
+            _nested(2, status=502).replace('"at"', '"at": "1768486299000", "at"'),
+            _nested(3, status=504, **_QUOTES_IN_QUOTES),
+            _nested(4, status=504, **_QUOTES_IN_QUOTES).replace("504", '200, "status": 504', 1),
         ),
         NESTED,
     ),
