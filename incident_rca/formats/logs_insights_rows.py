@@ -22,7 +22,7 @@ from incident_rca.model import TimeWindow
 BUCKET_GROWTH = 1.02
 HIGHEST_BUCKET = 1100
 # As queries/rollup/access_log.sql takes them.
-STATUSES = range(100_000)
+STATUSES = range(100, 600)
 # Each alias, and the names of the variable itself, which a hand-written query may have kept.
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "method": ("method", "httpMethod"),

@@ -4,8 +4,8 @@
 --
 -- A line that is no JSON object, or lacks its time, route or status, keeps its row with nulls and
 -- counts as unparsed. Time is the request's arrival (requestTimeEpoch, in ms); requestTime has whole
--- seconds only. A time outside of this century, or a latency above eleven days, is no reading but
--- damage. The route of an HTTP API stands in routeKey ("GET /x"); a message of a WebSocket has no
+-- seconds only. A time outside of this century, a latency above eleven days, or a status that is not
+-- 100 to 599 in three digits, is no reading but damage. The route of an HTTP API stands in routeKey ("GET /x"); a message of a WebSocket has no
 -- method. integrationStatus is the status of the Lambda service where one is called, and
 -- integration.status that of the code in it, so both are kept; where a format has only the former, an
 -- error in it is one of what is behind the gateway all the same.
@@ -14,6 +14,16 @@
 CREATE OR REPLACE TEMP MACRO sane_epoch_ms(text) AS CASE
     WHEN try_cast(text AS BIGINT) BETWEEN 946684800000 AND 4102444800000 THEN try_cast(text AS BIGINT)
     WHEN try_cast(text AS BIGINT) BETWEEN 946684800 AND 4102444800 THEN try_cast(text AS BIGINT) * 1000
+END;
+
+CREATE OR REPLACE TEMP MACRO sane_instant(instant) AS CASE
+    WHEN instant BETWEEN TIMESTAMPTZ '2000-01-01 00:00:00+00' AND TIMESTAMPTZ '2100-01-01 00:00:00+00' THEN instant
+END;
+
+-- 5e2 and +50 are whole numbers too. These casts cost less than a pattern.
+CREATE OR REPLACE TEMP MACRO sane_status(text) AS CASE
+    WHEN try_cast(text AS INTEGER) BETWEEN 100 AND 599 AND try_cast(text AS INTEGER)::VARCHAR = text
+    THEN try_cast(text AS INTEGER)
 END;
 
 CREATE OR REPLACE TEMP MACRO sane_latency_ms(text) AS CASE
@@ -29,7 +39,7 @@ WITH typed AS (
         line,
         coalesce(
             make_timestamptz(epoch * 1000),
-            try_strptime(request_time, '%d/%b/%Y:%H:%M:%S %z')
+            sane_instant(try_strptime(request_time, '%d/%b/%Y:%H:%M:%S %z'))
         ) AS arrived_at,
         epoch IS NOT NULL AS has_milliseconds,
         coalesce(
@@ -67,7 +77,7 @@ WITH typed AS (
         waf,
         authorizer_error
     FROM fields,
-        LATERAL (SELECT sane_epoch_ms(epoch_ms) AS epoch, try_cast(status AS INTEGER) AS code)
+        LATERAL (SELECT sane_epoch_ms(epoch_ms) AS epoch, sane_status(status) AS code)
 )
 SELECT
     line, arrived_at, has_milliseconds, method, route, status, latency_ms,

@@ -7,6 +7,7 @@
 -- Arrival is request_creation_time. Lines from before it was logged say when the answer was made and
 -- how long it took, -1 where a step was not reached. Ids in a path are one `{id}`: a segment that is
 -- a number, has three digits or an `@`, or is longer than 40 characters. The query string is dropped.
+-- What a load balancer answers is a status from 100 to 599; what a target did may be any number.
 -- queries/rollup/load_balancer.sql understands a line in the same way: change both.
 CREATE OR REPLACE TEMP MACRO sane_instant(text) AS CASE
     WHEN regexp_full_match(text, '20[0-9]{2}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,6})?Z')
@@ -17,8 +18,8 @@ CREATE OR REPLACE TEMP MACRO sane_seconds(text) AS CASE
     WHEN regexp_full_match(text, '[0-9]{1,6}([.][0-9]{1,6})?') THEN try_cast(text AS DOUBLE)
 END;
 
-CREATE OR REPLACE TEMP MACRO sane_status(text) AS CASE
-    WHEN regexp_full_match(text, '[1-9][0-9]{2}') THEN try_cast(text AS INTEGER)
+CREATE OR REPLACE TEMP MACRO sane_status(text, known) AS CASE
+    WHEN regexp_full_match(text, known) THEN try_cast(text AS INTEGER)
 END;
 
 CREATE OR REPLACE TEMP MACRO templated(path) AS regexp_replace(
@@ -58,8 +59,8 @@ typed AS (
         ) AS TIMESTAMPTZ) AS created_at,
         plain[3] AS load_balancer,
         sane_seconds(plain[6]) + sane_seconds(plain[7]) + sane_seconds(plain[8]) AS steps_seconds,
-        sane_status(plain[9]) AS elb_status,
-        sane_status(plain[10]) AS target_status,
+        sane_status(plain[9], '[1-5][0-9]{2}') AS elb_status,
+        sane_status(plain[10], '[1-9][0-9]{2}') AS target_status,
         CASE WHEN regexp_full_match(split_part(request, ' ', 1), '[A-Za-z_-]{1,32}')
             THEN split_part(request, ' ', 1) END AS method,
         templated(regexp_extract(request, '^\S+ [a-z]+://[^/ ?]*(/[^? ;#]*)', 1)) AS path,

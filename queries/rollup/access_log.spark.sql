@@ -5,7 +5,7 @@ WITH numbers AS (
   SELECT
     *,
     CASE WHEN epoch_ms RLIKE '^[0-9]{9,13}$' THEN TRY_CAST(epoch_ms AS BIGINT) END AS epoch,
-    CASE WHEN status RLIKE '^[0-9]{1,5}$' THEN TRY_CAST(status AS BIGINT) END AS code,
+    CASE WHEN status RLIKE '^[1-5][0-9]{2}$' THEN TRY_CAST(status AS BIGINT) END AS code,
     CASE
       WHEN response_latency RLIKE '^[0-9]{1,9}([.][0-9]{1,9})?$'
       THEN TRY_CAST(response_latency AS DOUBLE)
@@ -142,6 +142,7 @@ WITH numbers AS (
   SELECT
     *,
     NOT second IS NULL
+    AND second BETWEEN 946684800 AND 4102444800
     AND NOT code IS NULL
     AND NOT route IS NULL
     AND NOT method IS NULL AS is_request,

@@ -19,7 +19,7 @@ WITH numbers AS (
     SELECT
         *,
         CASE WHEN regexp_matches(epoch_ms, '^[0-9]{9,13}$') THEN TRY_CAST(epoch_ms AS BIGINT) END AS epoch,
-        CASE WHEN regexp_matches(status, '^[0-9]{1,5}$') THEN TRY_CAST(status AS BIGINT) END AS code,
+        CASE WHEN regexp_matches(status, '^[1-5][0-9]{2}$') THEN TRY_CAST(status AS BIGINT) END AS code,
         CASE
             WHEN regexp_matches(response_latency, '^[0-9]{1,9}([.][0-9]{1,9})?$') THEN TRY_CAST(response_latency AS DOUBLE)
             WHEN regexp_matches(integration_latency, '^[0-9]{1,9}([.][0-9]{1,9})?$') THEN TRY_CAST(integration_latency AS DOUBLE)
@@ -105,7 +105,8 @@ typed AS (
 facts AS (
     SELECT
         *,
-        second IS NOT NULL AND code IS NOT NULL AND route IS NOT NULL AND method IS NOT NULL AS is_request,
+        second IS NOT NULL AND second BETWEEN 946684800 AND 4102444800
+            AND code IS NOT NULL AND route IS NOT NULL AND method IS NOT NULL AS is_request,
         CASE
             WHEN said_lower LIKE '%timeout error%' OR said_lower LIKE '%endpoint request timed out%'
                 OR (code IN (503, 504) AND backend_status = '-' AND is_http_api AND latency_ms >= 29500)

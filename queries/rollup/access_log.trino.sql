@@ -8,7 +8,10 @@ WITH numbers AS (
       WHEN REGEXP_LIKE(epoch_ms, '^[0-9]{9,13}$')
       THEN TRY_CAST(epoch_ms AS BIGINT)
     END AS epoch,
-    CASE WHEN REGEXP_LIKE(status, '^[0-9]{1,5}$') THEN TRY_CAST(status AS BIGINT) END AS code,
+    CASE
+      WHEN REGEXP_LIKE(status, '^[1-5][0-9]{2}$')
+      THEN TRY_CAST(status AS BIGINT)
+    END AS code,
     CASE
       WHEN REGEXP_LIKE(response_latency, '^[0-9]{1,9}([.][0-9]{1,9})?$')
       THEN TRY_CAST(response_latency AS DOUBLE)
@@ -151,6 +154,7 @@ WITH numbers AS (
   SELECT
     *,
     NOT second IS NULL
+    AND second BETWEEN 946684800 AND 4102444800
     AND NOT code IS NULL
     AND NOT route IS NULL
     AND NOT method IS NULL AS is_request,

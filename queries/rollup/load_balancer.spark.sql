@@ -59,7 +59,7 @@ WITH clean AS (
       THEN TRY_CAST(took_3 AS DOUBLE)
     END AS took_seconds,
     CASE
-      WHEN of_balancer RLIKE '^[1-9][0-9]{2}\\z'
+      WHEN of_balancer RLIKE '^[1-5][0-9]{2}\\z'
       THEN TRY_CAST(of_balancer AS BIGINT)
     END AS elb_status,
     CASE WHEN of_target RLIKE '^[1-9][0-9]{2}\\z' THEN of_target ELSE '-' END AS target_status,

@@ -64,7 +64,7 @@ sane AS (
             + CASE WHEN regexp_matches(took_2, '^[0-9]{1,6}([.][0-9]{1,6})?\z') THEN TRY_CAST(took_2 AS DOUBLE) END
             + CASE WHEN regexp_matches(took_3, '^[0-9]{1,6}([.][0-9]{1,6})?\z') THEN TRY_CAST(took_3 AS DOUBLE) END
             AS took_seconds,
-        CASE WHEN regexp_matches(of_balancer, '^[1-9][0-9]{2}\z') THEN TRY_CAST(of_balancer AS BIGINT) END AS elb_status,
+        CASE WHEN regexp_matches(of_balancer, '^[1-5][0-9]{2}\z') THEN TRY_CAST(of_balancer AS BIGINT) END AS elb_status,
         CASE WHEN regexp_matches(of_target, '^[1-9][0-9]{2}\z') THEN of_target ELSE '-' END AS target_status,
         CASE WHEN regexp_matches(verb, '^[A-Za-z_-]{1,32}\z') THEN verb ELSE '-' END AS method,
         regexp_replace(

@@ -68,7 +68,7 @@ WITH clean AS (
       THEN TRY_CAST(took_3 AS DOUBLE)
     END AS took_seconds,
     CASE
-      WHEN REGEXP_LIKE(of_balancer, '^[1-9][0-9]{2}\z')
+      WHEN REGEXP_LIKE(of_balancer, '^[1-5][0-9]{2}\z')
       THEN TRY_CAST(of_balancer AS BIGINT)
     END AS elb_status,
     CASE WHEN REGEXP_LIKE(of_target, '^[1-9][0-9]{2}\z') THEN of_target ELSE '-' END AS target_status,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import math
 from collections import Counter
@@ -176,10 +177,10 @@ def test_the_first_value_of_a_key_counts_on_every_way(
         for n, (first, second) in enumerate(pairs)
         for key in ("status", "\\u0073tatus")
     ]
-    parsed = read(tmp_path, *log, *others)
+    parsed = read(tmp_path, *log, *(f'{line[:-1]}, "status": "200"}}' for line in others))
     sound = Counter(int(first) for first, _ in pairs if first.isdigit())
     wanted = sound + sound + Counter({504: len(others)})
-    found = Counter({row["status"]: 0 for row in rows(parsed, "gateway")})
+    found = Counter[int]()
     for row in rows(parsed, "gateway"):
         found[row["status"]] += row["requests"]
     assert (found, parsed.unparsed) == (wanted, 2)
@@ -241,6 +242,64 @@ def test_a_line_without_route_or_status_is_unparsed(tmp_path: Path, absent: str)
     parsed = read(tmp_path, request(), request(0.0, **{absent: None}), failed())
     assert (parsed.rows, parsed.unparsed) == (2, 1)
     assert [row["line"] for row in rows(parsed, "failures")] == [3]
+
+
+NO_STATUSES = [
+    *(
+        -502,
+        0,
+        5,
+        99,
+        600,
+        999,
+        99_999,
+        502.5,
+        "502.0",
+        "5e2",
+        "+502",
+        "0502",
+        " 502",
+        "502 ",
+        "٥٠٢",
+    ),
+    *("-", "", "0", "600", "-502", None, True),
+]
+
+
+@pytest.mark.parametrize("others", [(), (QUOTES_IN_QUOTES,)], ids=["read by DuckDB", "repaired"])
+def test_only_100_to_599_is_a_status(tmp_path: Path, others: Sequence[str]) -> None:
+    sound = [100, 199, 200, 404, 499, 500, 599, "502"]
+    log = [request(n, status=status) for n, status in enumerate([*sound, *NO_STATUSES])]
+    parsed = read(tmp_path, *log, *others)
+    assert (parsed.rows, parsed.unparsed) == (len(sound) + len(others), len(NO_STATUSES))
+    assert [row["status"] for row in rows(parsed, "failures")] == [
+        500,
+        599,
+        502,
+        *[504] * bool(others),
+    ]
+
+
+@pytest.mark.parametrize("others", [(), (QUOTES_IN_QUOTES,)], ids=["read by DuckDB", "repaired"])
+def test_a_time_of_another_century_is_damage(tmp_path: Path, others: Sequence[str]) -> None:
+    """By the clock alone, and where requestTimeEpoch is another century's as well."""
+    clocks = [
+        ("31/Dec/1999:23:59:59 +0000", False),
+        ("31/Dec/1999:23:59:59 -0100", True),
+        ("01/Jan/2000:00:59:59 +0100", False),
+        ("15/Jan/2026:14:10:00 +0000", True),
+        ("31/Dec/2099:23:59:59 +0000", True),
+        ("02/Jan/2100:00:00:00 +0000", False),
+        ("31/Dec/1969:23:59:59 +0000", False),
+        ("15/Jan/3000:14:10:00 +0000", False),
+    ]
+    given = list(itertools.product(clocks, ["-", "-5", "32503680000000"]))
+    log = [failed(requestTimeEpoch=epoch, requestTime=clock) for (clock, _), epoch in given]
+    parsed = read(tmp_path, request(), *log, *others)
+    wanted = [line for line, ((_, sound), _) in enumerate(given, start=2) if sound]
+    found = [row["line"] for row in rows(parsed, "failures")]
+    assert found == wanted + [len(log) + 2] * len(others)
+    assert parsed.unparsed == len(log) - len(wanted)
 
 
 def test_a_line_with_no_time_at_all_is_unparsed(tmp_path: Path) -> None:

@@ -100,6 +100,24 @@ CONSOLE = {
 }
 
 
+@pytest.mark.parametrize(
+    ("clock", "sound"),
+    [
+        ("31/Dec/1969:23:59:59 +0000", False),
+        ("31/Dec/1999:23:59:59 +0000", False),
+        ("01/Jan/2000:00:00:00 +0000", True),
+        ("31/Dec/2099:23:59:59 +0000", True),
+        ("15/Jan/3000:14:10:00 +0000", False),
+    ],
+)
+def test_a_time_of_another_century_is_damage(tmp_path: Path, clock: str, sound: bool) -> None:
+    assert "15/Jan/2026:14:10:00 +0000" in CLF_LINE
+    line = CLF_LINE.replace("15/Jan/2026:14:10:00 +0000", clock)
+    parsed = read(tmp_path, CLF, CLF_LINE, line)
+    assert [row["line"] for row in rows(parsed, "failures")] == [1, 2][: 1 + sound]
+    assert parsed.unparsed == (not sound)
+
+
 @pytest.mark.parametrize("name", CONSOLE)
 @pytest.mark.parametrize("is_given", [True, False], ids=["given", "found"])
 def test_a_format_of_the_console_is_read(name: str, is_given: bool, tmp_path: Path) -> None:

@@ -121,6 +121,15 @@ def test_each_tuple_has_its_type(
     assert (row["trace_id"] is not None) is has_row_of_its_own
 
 
+def test_only_100_to_599_is_a_status(tmp_path: Path) -> None:
+    statuses = ["000", "099", "100", "200", "599", "600", "999", "-502", "+502", "5e2", "5020"]
+    lines = [str(Line(elb_status=status, target_status="999")) for status in statuses]
+    parsed = parse("load_balancer_log", write(tmp_path / "a.log", *lines))
+    found = [(row["elb_status"], row["target_status"]) for row in rows(parsed, "load_balancer")]
+    assert sorted(found) == [(100, 999), (200, 999), (599, 999)]
+    assert parsed.unparsed == len(statuses) - 3
+
+
 def test_a_failure_keeps_its_arrival_trace_and_reason(tmp_path: Path) -> None:
     line = Line(second=3.25, elb_status="502", reason="LambdaUnhandled", target_status="-")
     row = only(tmp_path, line)

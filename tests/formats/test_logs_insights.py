@@ -192,6 +192,14 @@ def failed(**given: Any) -> list[dict[str, str]]:
     return cells(**{"status": "502", "integration_status": "-", "backend_status": "-"} | given)
 
 
+def test_only_100_to_599_is_a_status(tmp_path: Path) -> None:
+    statuses = ["100", "599", "600", "99999", "0", "-502", "5e2"]
+    parsed = read(tmp_path, answer(*(cells(status=status) for status in statuses)), COUNTS)
+    found = sorted(row["status"] for row in rows(parsed, "gateway"))
+    # Logs Insights itself writes a number as 5.0E2.
+    assert (found, parsed.unparsed) == ([100, 500, 599], 4 * 5)
+
+
 def test_counts_are_rows_of_the_gateway(tmp_path: Path) -> None:
     results = [
         cells(),

@@ -35,6 +35,7 @@ ACTIONS = [
     *("authenticate", "authenticate,fixed-response", "authenticate,forward", "forward,waf"),
 ]
 STATUSES = [
+    *("099", "100", "599", "600", "999", "-502", "0502"),
     "101",
     "200",
     "301",

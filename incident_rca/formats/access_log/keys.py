@@ -66,6 +66,7 @@ _BY_NAME = _OTHER_NAMES | {
     if name not in ("integration.status", "integration.latency")
 }
 _OUTER = {"request", "response", "http", "context", "gateway", "apigateway"}
+_STATUS = re.compile("[1-5][0-9]{2}")
 _TIME = re.compile(r"\d{10}|\d{13}|\d\d?/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}")
 _ELEMENT = re.compile(
     r"<([A-Za-z_][\w.-]{0,99})>[^<]{0,9999}</\1>|([A-Za-z_]\w{0,99})=\"[^\"]{0,9999}\""
@@ -80,7 +81,7 @@ def format_of_head(lines: Iterable[bytes]) -> LineFormat | None:
 
 def is_request(values: Mapping[str, str] | None) -> bool:
     """Whether a line says when what was asked for, with which status."""
-    if values is None or not values.get("status", "").isdecimal():
+    if values is None or not _STATUS.fullmatch(values.get("status", "")):
         return False
     times = (values.get("requestTimeEpoch", ""), values.get("requestTime", ""))
     route = values.keys() & {"resourcePath", "routeKey", "path"}
