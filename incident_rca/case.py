@@ -97,6 +97,9 @@ def _is_in_raw(path: str) -> bool:
 def write_case(folder: Path, case: Case) -> None:
     """Writes case.json; a reader sees the old or the new one, never half of one."""
     document = {"case_schema": CASE_SCHEMA, **msgspec.to_builtins(case)}
+    # Hardly a source has any.
+    for source in document["sources"]:
+        source["clusters"] or source.pop("clusters")
     write_text(folder / MANIFEST, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 

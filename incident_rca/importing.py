@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from incident_rca.analysis.names import counted
 from incident_rca.errors import BadInput, IncidentRcaError, NoEvidence, UnknownFormat
 from incident_rca.formats import BY_KIND, FORMATS, access_log, postgres_log, recognise
 from incident_rca.formats.access_log import FORMAT_READING
+from incident_rca.formats.clusters import clusters_of
 from incident_rca.formats.lines import head_of
 from incident_rca.formats.parsed import Format, Parsed, RawInput
+from incident_rca.guessed_window import apart_of, guessed_window
 from incident_rca.model import (
     Basis,
     Case,
@@ -33,6 +35,8 @@ from incident_rca.work_folder import work_folder
 
 # Above this share of unreadable rows a source is partial: what it says may be biased.
 UNPARSED_SHARE_LIMIT = 0.01
+# Of a case before it has sources, whose times say its window.
+_NO_WINDOW = TimeWindow(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +105,7 @@ def import_files(
         if not sources:
             raise _nothing_readable(refused)
         if case is None:
-            start = Case(id=folder.resolve().name, title=title, window=_span(sources))
+            start = Case(id=folder.resolve().name, title=title, window=window or _NO_WINDOW)
             case = with_settings(start, settings)
         in_order = tuple(sorted(sources, key=lambda s: s.name))
         case = with_window(replace(case, sources=in_order, tool_version=__version__), window)
@@ -173,9 +177,8 @@ def with_window(case: Case, window: TimeWindow | None) -> Case:
         return replace(case, window=window, window_basis="given")
     if case.window_basis == "given":
         return case
-    gateway = [s for s in case.gateway_logs if s.covered]
-    basis = "span of the gateway log" if gateway else "span of all sources"
-    return replace(case, window=_span(gateway or case.sources), window_basis=basis)
+    guessed, basis = guessed_window(case)
+    return replace(case, window=guessed, window_basis=basis)
 
 
 def change_case(folder: Path, *, settings: Settings | None, window: TimeWindow | None) -> None:
@@ -186,18 +189,6 @@ def change_case(folder: Path, *, settings: Settings | None, window: TimeWindow |
         case = case_folder.read_case(folder)
         case = with_settings(case, settings) if settings else case
         case_folder.write_case(folder, with_window(case, window))
-
-
-def _span(sources: Iterable[SourceStatus]) -> TimeWindow:
-    covered = [s.covered for s in sources if s.covered]
-    if not covered:
-        raise BadInput(
-            "the files say no time, so the window is unknown", hint="give it: --from and --to"
-        )
-    start = min(w.start for w in covered).replace(microsecond=0)
-    end = max(w.end for w in covered)
-    whole = end.replace(microsecond=0)
-    return TimeWindow(start, whole if whole == end else whole + timedelta(seconds=1))
 
 
 def _hash_of(given: Path, beside: Executor) -> Future[str]:
@@ -293,8 +284,19 @@ def _status(known: Format, name: str, parsed: Parsed, raw: RawFile) -> SourceSta
         query=parsed.query,
         console=dict(parsed.console),
         gaps=parsed.gaps,
+        clusters=clusters_of(parsed),
         blind=parsed.blind,
         lacks=parsed.lacks,
         files=(raw,),
     )
-    return with_measured_clock(status, parsed)
+    return with_measured_clock(_with_apart(status), parsed)
+
+
+def _with_apart(source: SourceStatus) -> SourceStatus:
+    """The source with a word on its rows that lie far from the others; its state stays."""
+    apart = apart_of(source)
+    if not apart:
+        return source
+    reasons = (source.reason, f"{source.files[0].path}: {apart}")
+    hint = source.hint or "is their year right? --from and --to give another window"
+    return replace(source, reason="; ".join(filter(None, reasons)), hint=hint)

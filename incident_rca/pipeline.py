@@ -29,7 +29,7 @@ from incident_rca.pseudonyms import numbered
 from incident_rca.redact import redact_query, redact_text
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 from incident_rca.typed_frames import as_schema
-from incident_rca.window import format_instant
+from incident_rca.window import format_instant, require_analysable
 from incident_rca.work_folder import work_folder
 
 if TYPE_CHECKING:
@@ -157,9 +157,10 @@ def _as_it_stands(folder: Path) -> tuple[Case, Tables | None]:
     """The case, with `failed` for each source whose files are not what was collected, and its
     tables where they are current.
 
-    Raises NoEvidence where every source failed.
+    Raises NoEvidence where every source failed, BadWindow where the window is one of years.
     """
     case = case_folder.read_case(folder)
+    require_analysable(case.window)
     with ThreadPoolExecutor() as pool:
         checked = pool.map(partial(case_folder.check_files, folder), case.sources)
         # Large files take as long to check as tables take to read, which are read meanwhile.

@@ -12,6 +12,8 @@ from incident_rca.errors import BadWindow
 from incident_rca.model import TimeWindow
 
 FUTURE_TOLERANCE_SECONDS = 60
+# What is counted by the second, or by ten, is of this size even where hardly anything happened.
+LONGEST_DAYS = 366
 
 _DURATION = re.compile(
     r"(?:(?P<weeks>[0-9]{1,9})w)?(?:(?P<days>[0-9]{1,9})d)?(?:(?P<hours>[0-9]{1,9})h)?"
@@ -139,6 +141,17 @@ def _require_sound(
             f"the window is {format_duration((hi - lo).total_seconds())} long, "
             f"above {max_hours:g} h: {shown}",
             hint="narrow it, or insist with --force",
+        )
+    require_analysable(TimeWindow(lo, hi))
+
+
+def require_analysable(window: TimeWindow) -> None:
+    """Raises BadWindow where a window is longer than any that can be analysed."""
+    if window.seconds > timedelta(days=LONGEST_DAYS).total_seconds():
+        raise BadWindow(
+            f"the window is {format_duration(window.seconds)} long, and above {LONGEST_DAYS} days "
+            f"none can be analysed: {format_instant(window.start)} .. {format_instant(window.end)}",
+            hint="give a part of it: --from and --to",
         )
 
 

@@ -39,6 +39,8 @@ CHANCE = 1e-4
 # What is usual, and how far it spreads, is read from blocks of bins of about as many arrivals.
 ARRIVALS_IN_BLOCK = 5.0
 FEWEST_BINS = 10
+# More than eleven days by the second: of a longer log the bins are wider, and not more.
+MOST_BINS = 1_000_000
 _ROUNDS = 3
 
 
@@ -97,7 +99,9 @@ def _counts(case: Case, rows: pd.DataFrame, not_yet: float) -> _Counts | None:
     sources = [s for s in case.gateway_logs if s.name in read or not read]
     width = max([1.0, *(s.resolution_seconds or 0.0 for s in sources)])
     until = recorded_until(case).timestamp() - not_yet
-    start = math.ceil(recorded_from(case).timestamp() / width) * width
+    first = recorded_from(case).timestamp()
+    width = max(width, math.ceil((until - first) / MOST_BINS))
+    start = math.ceil(first / width) * width
     number = int((until - start) // width)
     if number < FEWEST_BINS:
         return None

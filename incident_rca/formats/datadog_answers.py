@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from incident_rca.errors import BadInput
+from incident_rca.formats.parsed import is_sane
 from incident_rca.model import TimeWindow
 
 _QUERY = re.compile(
@@ -274,7 +275,7 @@ def step_seconds(series: Sequence[Series], asked_step: float | None) -> float:
 
 def _gaps(instants: Sequence[Sequence[datetime]]) -> Iterator[float]:
     for times in instants:
-        gaps = ((b - a).total_seconds() for a, b in pairwise(times))
+        gaps = ((b - a).total_seconds() for a, b in pairwise(filter(is_sane, times)))
         yield from (gap for gap in gaps if gap > 0)
 
 

@@ -32,6 +32,7 @@ from incident_rca.formats.parsed import (
     RawInput,
     console_of,
     frame_of,
+    is_sane,
     window_of,
 )
 from incident_rca.model import Gap, System, TimeWindow
@@ -71,6 +72,7 @@ def parse(raw: RawInput) -> Parsed:
     rows, widths, refused = _rows(found, _facts(document), asked_step)
     if refused and not rows:
         raise BadInput(f"{raw.file}: {refused[0].message}", hint=refused[0].hint)
+    unparsed += sum(not is_sane(at) for series in found for at in series.times)
     times = [row["at"] for row in rows]
     width = max(widths, default=None)
     step = width if width is not None else step_seconds([], None)
@@ -140,6 +142,8 @@ def _rows_of(series: Series, unit_of_rows: UnitOf, width: float, role: str | Non
     named = asdict(labels_of(series.query.metric, series.tags))
     pairs = zip(series.times, series.values, strict=True)
     for position, (at, value) in enumerate(pairs, start=series.first_row):
+        if not is_sane(at):
+            continue
         yield {
             "row": position,
             "at": at,

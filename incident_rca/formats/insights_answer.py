@@ -11,14 +11,12 @@ from typing import Any
 
 from incident_rca.formats.cloudwatch_messages import broke_off, damage_of, window_in
 from incident_rca.formats.lines import Truncated, document_of, head_of, lines_of
-from incident_rca.formats.parsed import RawInput, console_of
+from incident_rca.formats.parsed import END_SECOND, FIRST_SECOND, RawInput, console_of
 from incident_rca.model import TimeWindow
 
 _BIN = re.compile(r"bin\((\d{1,6})\s*(s|m|h|d)\)")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _WIDEST_BIN_SECONDS = 366 * 86400
-# The years 2000 to 2100: a date without signs (20260115) is a smaller number.
-_FIRST_SECOND, _LAST_SECOND = 946_684_800, 4_102_444_800
 _COUNTS = ("requests", "requests_in_bucket", "n", "count(*)")
 
 
@@ -175,5 +173,6 @@ def epoch_seconds_of(text: str) -> int | None:
         number = float(text)
     except ValueError:
         return None
-    is_known = _FIRST_SECOND <= number < _LAST_SECOND and number.is_integer()
+    # A date without signs (20260115) is a smaller number.
+    is_known = FIRST_SECOND <= number < END_SECOND and number.is_integer()
     return int(number) if is_known else None

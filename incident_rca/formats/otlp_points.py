@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from incident_rca.formats.histograms import Histogram, checked
+from incident_rca.formats.parsed import END_SECOND, FIRST_SECOND
 from incident_rca.redact import told
 
 _NO_RECORDED_VALUE = 1
@@ -21,7 +22,7 @@ _TEMPORALITIES: Mapping[Any, str] = {
     "AGGREGATION_TEMPORALITY_DELTA": "delta",
     "AGGREGATION_TEMPORALITY_CUMULATIVE": "cumulative",
 }
-_LARGEST_NS = 2**63
+_FIRST_NS, _END_NS = FIRST_SECOND * 10**9, END_SECOND * 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,8 @@ def _point(data: Any, point: Any, read: Any) -> Point:
         if read is _number_of and data.get("isMonotonic") is not True:
             kind = "gauge"  # what goes up and down is a level, whatever its temporality
     start, time = integer(point.get("startTimeUnixNano", 0)), integer(point["timeUnixNano"])
-    if not 0 < time < _LARGEST_NS or not 0 <= start <= time:
+    # A start of zero says that it is not known.
+    if not _FIRST_NS <= time < _END_NS or (start and not _FIRST_NS <= start <= time):
         raise ValueError(f"a point from {start} to {time}")
     recorded = not integer(point.get("flags", 0)) & _NO_RECORDED_VALUE
     largest = point.get("max")

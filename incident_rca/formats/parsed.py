@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from incident_rca.console_names import known_console
 from incident_rca.errors import BadInput
-from incident_rca.model import Gap, System, TimeWindow
+from incident_rca.model import Cluster, Gap, System, TimeWindow
 from incident_rca.pseudonyms import COUNTED_BY, mark
 from incident_rca.redact import by_kind, redact_query, redact_text
 from incident_rca.tables import SCHEMAS
@@ -20,6 +20,10 @@ from incident_rca.typed_frames import as_schema, categories_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# The years 2000 to 2099, as queries/duckdb/load_balancer_requests.sql has them.
+FIRST_SECOND, END_SECOND = 946_684_800, 4_102_444_800
+_CENTURY, _NEXT_CENTURY = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,7 @@ class Parsed:
     facts its format cannot give. `clock_offset_seconds` bounds the clock of its times against true
     time, where who wrote the file measured that. `console` is that of SourceStatus.
     `cure` says what the user may give so that it can be read, as far as its reader knows.
+    `clusters` count all rows by time, where a format has rows that are in no table.
     """
 
     frames: Mapping[str, pd.DataFrame] = field(hash=False)
@@ -59,6 +64,7 @@ class Parsed:
     query: str = ""
     damage: str = ""
     gaps: tuple[Gap, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
     blind: str = ""
     lacks: tuple[str, ...] = ()
     clock_offset_seconds: tuple[float, float] | None = None
@@ -171,11 +177,23 @@ def console_of(request: object) -> Mapping[str, str]:
 
 
 def utc_instant(text: str) -> datetime:
-    """The UTC instant of an ISO 8601 text; raises ValueError where it has no offset."""
+    """The sane UTC instant of an ISO 8601 text; raises ValueError where it has no offset."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"a time without an offset: {text!r}")
-    return at.astimezone(UTC)
+    return sane_instant(at.astimezone(UTC))
+
+
+def sane_instant(at: datetime) -> datetime:
+    """An instant of this century, as the access logs' queries know it; raises ValueError else."""
+    if not is_sane(at):
+        raise ValueError(f"a time outside of this century: {at.isoformat()}")
+    return at
+
+
+def is_sane(at: datetime) -> bool:
+    """Whether an instant is of this century: one outside of it is no reading but damage."""
+    return _CENTURY <= at < _NEXT_CENTURY
 
 
 def session_of(pid: int, backend_start: datetime | None = None, prepared: str = "") -> str:

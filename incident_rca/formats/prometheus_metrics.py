@@ -19,7 +19,16 @@ from incident_rca.errors import BadInput
 from incident_rca.formats.lines import document_of
 from incident_rca.formats.metric_names import labels_of, pool_role
 from incident_rca.formats.metric_units import Unit, ceiling_of, unit_of
-from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of, window_of
+from incident_rca.formats.parsed import (
+    END_SECOND,
+    FIRST_SECOND,
+    Format,
+    Head,
+    Parsed,
+    RawInput,
+    frame_of,
+    window_of,
+)
 from incident_rca.formats.sql_answer import Row, asked_of, is_answer_of, request_of
 from incident_rca.model import System
 from incident_rca.redact import redact_text
@@ -360,7 +369,7 @@ def _time(pair: Any) -> float | None:
         return None
     at = pair[0]
     is_number = isinstance(at, int | float) and not isinstance(at, bool)
-    return float(at) if is_number and 0 <= at < 32_503_680_000 else None
+    return float(at) if is_number and FIRST_SECOND <= at < END_SECOND else None
 
 
 def _duration(value: Any) -> float:

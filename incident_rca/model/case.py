@@ -24,6 +24,14 @@ class Gap:
     reason: str = "nothing was recorded"
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Rows of a source that lie within a day of each other, and more than that from the rest."""
+
+    window: TimeWindow
+    rows: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
     """What one source answered: `name` is unique in the case, `kind` is its format.
@@ -31,6 +39,7 @@ class SourceStatus:
     `gaps` are stretches of the covered window in which it recorded nothing. `blind` says why it may
     have missed what it is there for, "" if it cannot have; `cannot_show` what its kind never shows,
     `lacks` which facts the format of these very files does not give.
+    `clusters` are given where some of its rows lie more than a day from the others.
     `reading` is what the user said of the files that they do not say themselves. `console` says
     where its service shows the same: the `site` of Datadog, or `region` and `log_group` of AWS.
     """
@@ -50,6 +59,7 @@ class SourceStatus:
     hint: str = ""
     query: str = ""
     gaps: tuple[Gap, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
     blind: str = ""
     cannot_show: str = ""
     lacks: tuple[str, ...] = ()

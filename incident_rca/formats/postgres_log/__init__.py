@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from incident_rca.formats.clusters import Days
 from incident_rca.formats.lines import Truncated
 from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, frame_of, window_of
 from incident_rca.formats.postgres_log.edges import rows_of
@@ -42,7 +43,7 @@ def parse(raw: RawInput) -> Parsed:
     zones: Counter[str] = Counter()
     words: Counter[str] = Counter()
     rows = unparsed = 0
-    first = last = None
+    days = Days()
     damage = ""
     try:
         for read in stream.reads:
@@ -54,7 +55,7 @@ def parse(raw: RawInput) -> Parsed:
             if not isinstance(read, Record):
                 continue
             seen.see(read)
-            first, last = min(first or read.at, read.at), max(last or read.at, read.at)
+            days.add(read.at)
             if read.localised:
                 words[read.localised] += 1
     except Truncated as error:
@@ -67,7 +68,8 @@ def parse(raw: RawInput) -> Parsed:
         },
         rows=rows,
         unparsed=unparsed,
-        covered=window_of(at for at in (first, last) if at is not None),
+        covered=window_of(days.bounds()),
+        clusters=days.clusters(),
         resolution_seconds=stream.resolution_seconds,
         query=raw.query,
         damage=damage,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from incident_rca.errors import BadInput
-from incident_rca.formats.parsed import utc_instant
+from incident_rca.formats.parsed import sane_instant, utc_instant
 
 LARGEST_PID = 2**31 - 1
 
@@ -109,7 +109,7 @@ class LogClock:
         """
         stamp, _, zone = text.rpartition(" ")
         if zone in ("UTC", "GMT"):
-            return datetime.fromisoformat(stamp).replace(tzinfo=UTC)
+            return sane_instant(datetime.fromisoformat(stamp).replace(tzinfo=UTC))
         offset = _OFFSET.fullmatch(text)
         if offset:
             return utc_instant(offset["stamp"] + offset["offset"])
@@ -123,7 +123,7 @@ class LogClock:
             for fold in (0, 1):
                 at = local.replace(tzinfo=self._zone, fold=fold)
                 if at.tzname() == zone:
-                    return at.astimezone(UTC)
+                    return sane_instant(at.astimezone(UTC))
         raise UnknownZone(zone)
 
 

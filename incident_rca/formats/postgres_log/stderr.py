@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from incident_rca.formats.parsed import sane_instant
 from incident_rca.formats.postgres_log.prefixes import (
     PARTS,
     Prefix,
@@ -135,7 +136,7 @@ def _record(record: _Open, clock: LogClock) -> Record:
     begun, _, pid = fields.get("c", "").partition(".")
     session_start = None
     if begun:
-        session_start = datetime.fromtimestamp(int(begun, 16), UTC)
+        session_start = sane_instant(datetime.fromtimestamp(int(begun, 16), UTC))
     elif fields.get("s"):
         session_start = clock.instant(fields["s"])
     return Record(
@@ -160,7 +161,7 @@ def _record(record: _Open, clock: LogClock) -> Record:
 def _instant(fields: Mapping[str, str], clock: LogClock) -> datetime:
     """The time of a record; raises ValueError for a prefix that has none."""
     if fields.get("n"):
-        return datetime.fromtimestamp(float(fields["n"]), UTC)
+        return sane_instant(datetime.fromtimestamp(float(fields["n"]), UTC))
     return clock.instant(fields.get("m") or fields.get("t") or "")
 
 
