@@ -13,12 +13,16 @@ from pathlib import Path
 import pytest
 
 from incident_rca import pipeline
+from incident_rca.analysis.observations import observe
+from incident_rca.case import read_case
 from incident_rca.cli.report import exit_code
+from incident_rca.errors import NotReplayable
 from incident_rca.importing import import_files
 from incident_rca.rollup import Asked
 from incident_rca.rollup.local_files import LocalFiles
 from incident_rca.rollup.rollup_file import write_rollup
 from incident_rca.settings import Settings
+from incident_rca.whatif.recorded import recorded_traffic
 from tests.golden.raw import ORDERS, SAMPLE, Json, Request, outage, requests
 from tests.golden.running import Outcome
 
@@ -85,6 +89,19 @@ def test_without_latencies_nobody_knows_that_no_breaker_acted(
     assert not findings(outcome.report)
     for text in (outcome.markdown, json.dumps(outcome.report)):
         assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
+def test_without_latencies_a_replay_says_what_it_lacks(tmp_path: Path) -> None:
+    found = requests(SAMPLE / "raw")
+    others = [p for p in (SAMPLE / "raw").iterdir() if p != ACCESS]
+    sample, case = read_case(SAMPLE), tmp_path / "INC-1"
+    log = written(tmp_path, [without_latency(r) for r in found])
+    import_files(
+        case, [log, *others], settings=Settings(topology=sample.topology), window=sample.window
+    )
+    observed = observe(*pipeline.reported(*pipeline.build_tables(case)))
+    with pytest.raises(NotReplayable, match="took before the incident is not recorded"):
+        recorded_traffic(observed[0], None)
 
 
 def test_one_failure_whose_time_is_not_logged_may_have_been_refused(tmp_path: Path) -> None:
