@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import shutil
 from functools import reduce
 from pathlib import Path
@@ -195,9 +196,8 @@ def test_a_case_without_a_log_of_requests_does_not_say_that_nothing_failed(case:
 
 def test_requests_without_latencies_are_not_said_to_be_absent(case: Path) -> None:
     access = case / "raw" / "access.ndjson.gz"
-    rows = [json.loads(line) for line in gzip.decompress(access.read_bytes()).splitlines()]
-    kept = [{k: v for k, v in row.items() if "Latency" not in k} for row in rows]
-    access.write_bytes(gzip.compress("".join(f"{json.dumps(row)}\n" for row in kept).encode(), 1))
+    without = re.sub(rb'"\w+Latency":"[^"]*",', b"", gzip.decompress(access.read_bytes()))
+    access.write_bytes(gzip.compress(without, 1))
     document = json.loads((case / "case.json").read_text())
     (source,) = [s for s in document["sources"] if s["name"] == "access"]
     source["files"][0]["sha256"] = hashlib.sha256(access.read_bytes()).hexdigest()
