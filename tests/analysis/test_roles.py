@@ -202,6 +202,7 @@ def test_calls_that_hang_and_end_together_are_no_retries() -> None:
     """Two minutes of calls end in one bucket: more than came in it, no more than came."""
     gateway = [served(s, "POST /orders", requests=2) for s in steps(-600, 600, 1)]
     counts = [row for s in steps(-600, 0, 10) for row in codes(s, ok=20)]
+    counts += [row for s in steps(0, 120, 10) for row in codes(s, ok=0)]
     counts += [*codes(120, ok=260), *(row for s in steps(130, 600, 10) for row in codes(s, ok=20))]
     failed = failing(steps(0, 121, 2), ORDERS)
     analysis = analysed(failures=failed, gateway=[*gateway, *counted(failed)], metrics=counts)
