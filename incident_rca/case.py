@@ -74,14 +74,39 @@ def read_case(folder: Path) -> Case:
             f"{path}: cannot be read as a case ({error})",
             hint="restore it, or import the raw files into a new case",
         ) from error
-    outside = [f.path for source in case.sources for f in source.files if not _is_in_raw(f.path)]
-    outside += [name for name in (RAW, SPOOL, TABLES, CHARTS) if (folder / name).is_symlink()]
+    paths = [file.path for source in case.sources for file in source.files]
+    _refuse(folder, [p for p in paths if not _is_in_raw(p) or _is_below_a_link(folder, p)])
+    _refuse(folder, _linked_folders(folder))
+    return case
+
+
+def refuse_links(folder: Path) -> None:
+    """Raises BadInput where a link would have files written that lie outside of the folder.
+
+    A file of the case is renamed into its place, which no link survives; but through a folder
+    that is a link, and what a collection goes on with in the spool, files outside are reached.
+    """
+    begun = (path for path in (folder / SPOOL).rglob("*") if path.is_symlink())
+    links = _linked_folders(folder) or [str(path.relative_to(folder)) for path in begun]
+    _refuse(folder, links)
+
+
+def _linked_folders(folder: Path) -> list[str]:
+    return [name for name in (RAW, SPOOL, TABLES, CHARTS) if (folder / name).is_symlink()]
+
+
+def _refuse(folder: Path, outside: list[str]) -> None:
     if outside:
         raise BadInput(
             f"{folder}: {', '.join(outside[:3])} leads out of the case folder",
             hint="whoever made this case wants other files read or written: do not use it",
         )
-    return case
+
+
+def _is_below_a_link(folder: Path, path: str) -> bool:
+    """Whether a folder between the case and a file of it is a link, to wherever."""
+    between = PurePosixPath(path).parents
+    return any((folder / place).is_symlink() for place in between if place != PurePosixPath("."))
 
 
 def _is_in_raw(path: str) -> bool:
@@ -120,6 +145,9 @@ def write_bytes(path: Path, content: bytes) -> None:
 def part_of(path: Path) -> Iterator[Path]:
     """Where a file is written until it is whole; it takes its place at the end, or is removed."""
     beside = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    if os.path.lexists(beside):
+        # Of a killed process that had our number; or a link, by which we would write elsewhere.
+        beside.unlink()
     try:
         yield beside
         beside.replace(path)

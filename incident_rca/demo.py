@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import shutil
 from pathlib import Path
 
 from incident_rca import case as case_folder
@@ -38,5 +37,5 @@ def prepare_demo(target: Path, name: str = SAMPLES[0]) -> Path:
         manifest = (sample / case_folder.MANIFEST).read_bytes()
         case_folder.write_bytes(target / case_folder.MANIFEST, manifest)
         for file in sorted((sample / case_folder.RAW).iterdir()):
-            shutil.copyfile(file, target / case_folder.RAW / file.name)
+            case_folder.keep_raw(target, file, f"{case_folder.RAW}/{file.name}")
     return target

@@ -22,7 +22,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Holds the case for writing; raises CaseInUse, naming the process, while another one does.
 
     What a killed writer left half done is taken away first. The lock goes with its process. A new
-    folder that stays empty goes at the end.
+    folder that stays empty goes at the end. Raises BadInput where a link would lead it elsewhere.
     """
     import fcntl
 
@@ -42,7 +42,8 @@ def locked(folder: Path) -> Iterator[None]:
             raise _in_use(folder)
         try:
             with case_folder.private():
-                (folder / WRITER).write_text(f"{os.getpid()}\n", encoding="ascii")
+                case_folder.refuse_links(folder)
+                _name_writer(folder)
                 _clear(folder)
                 yield
         finally:
@@ -52,6 +53,14 @@ def locked(folder: Path) -> Iterator[None]:
                     folder.rmdir()
     finally:
         os.close(descriptor)
+
+
+def _name_writer(folder: Path) -> None:
+    """Says who writes, in a file of its own: a link that somebody left there leads elsewhere."""
+    writer = folder / WRITER
+    writer.unlink(missing_ok=True)
+    with writer.open("x", encoding="ascii") as file:
+        file.write(f"{os.getpid()}\n")
 
 
 def holds_other_files(folder: Path) -> bool:
@@ -113,11 +122,7 @@ def _settle(folder: Path) -> None:
 
 def _clear(folder: Path) -> None:
     """Takes away what nobody writes any more: the lock is ours, so its writer is dead."""
-    for place in (
-        folder,
-        *(folder / n for n in (case_folder.RAW, case_folder.TABLES, case_folder.CHARTS)),
-    ):
-        if place == folder or not place.is_symlink():
-            for part in place.glob(f".*{case_folder.PART}"):
-                part.unlink()
+    for name in ("", case_folder.RAW, case_folder.TABLES, case_folder.CHARTS):
+        for part in (folder / name).glob(f".*{case_folder.PART}"):
+            part.unlink()
     _settle(folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from incident_rca.case import problem_of, read_case, sha256_of
+from incident_rca.case import problem_of, read_case, sha256_of, write_text
 from incident_rca.demo import prepare_demo
 from incident_rca.errors import BadInput
 from incident_rca.importing import import_files
@@ -20,7 +20,7 @@ from incident_rca.one_writer import locked
 from incident_rca.pipeline import analyse_case, build_tables, write_reports
 from incident_rca.settings import Settings
 from incident_rca.verification import verify_case
-from tests.cli.running import refused, tree
+from tests.cli.running import refused, run, tree
 from tests.formats.builders import request, write
 
 SETTINGS = Settings()
@@ -105,7 +105,12 @@ def test_nothing_is_written_through_a_link(case: Path, outside: Path, tmp_path: 
     before = outside.read_bytes()
     shutil.rmtree(case / "tables")
     (case / "tables").mkdir()
-    for path in ("tables/gateway.parquet", "tables/made.json", "report.json", "report.html"):
+    (case / "charts").mkdir()
+    for path in (
+        *("tables/gateway.parquet", "tables/made.json", "report.json", "report.html"),
+        *(".writer", ".moving.json", "charts/timeline.svg", "charts/timeline.png"),
+        *("raw/.second.ndjson.rca-part", f".case.json.{os.getpid()}.rca-part"),
+    ):
         (case / path).symlink_to(outside)
     (case / "raw" / "second.ndjson").symlink_to(tmp_path / "nothing-yet")
     second = write(tmp_path / "second.ndjson", *(request(n) for n in range(7)))
@@ -115,6 +120,80 @@ def test_nothing_is_written_through_a_link(case: Path, outside: Path, tmp_path: 
     assert outside.read_bytes() == before
     assert not (tmp_path / "nothing-yet").exists()
     assert "raw/second-2.ndjson" in [f.path for s in read_case(case).sources for f in s.files]
+
+
+@pytest.mark.parametrize("name", [".writer", ".moving.json", "attached.json", "whatif.json"])
+@pytest.mark.parametrize("is_there", [True, False], ids=["to a file", "to nothing"])
+def test_no_command_writes_through_a_link(
+    case: Path, name: str, is_there: bool, outside: Path
+) -> None:
+    """As in a case from somebody else: the link goes, and where it led nothing is changed."""
+    before = outside.read_bytes()
+    if not is_there:
+        outside.unlink()
+    (case / name).symlink_to(Path("..") / outside.name)
+    more = write(case.parent / "more.ndjson", *(request(n) for n in range(7)))
+    run(case.parent, "import", case, more)
+    run(case.parent, "whatif", case, "--keep")
+    run(case.parent, "report", case, "--no-charts")
+    run(case.parent, "attach", case, "--to", f"file:{case.parent}", "--yes")
+    assert outside.exists() == is_there
+    assert not is_there or outside.read_bytes() == before
+
+
+def test_no_process_writes_through_a_link_of_its_own_number(case: Path, outside: Path) -> None:
+    before = outside.read_bytes()
+    part = case / f".notes.{os.getpid()}.rca-part"
+    part.symlink_to(outside)
+    write_text(case / "notes", "ours")
+    assert (outside.read_bytes(), (case / "notes").read_text()) == (before, "ours")
+
+
+def test_a_raw_file_below_a_link_is_refused(case: Path, outside: Path) -> None:
+    """Put back, it would take the place of a file that lies elsewhere."""
+    (case / "raw" / "access.ndjson").unlink()
+    there = case.parent / "out" / "access.ndjson"
+    there.parent.mkdir()
+    there.write_text("precious")
+    (case / "raw" / "sub").symlink_to(Path("..", "..", "out"))
+    with_path(case, "raw/sub/access.ndjson")
+    for words in (["import", case, "access.ndjson"], ["report", case], ["verify", case]):
+        ran = refused(2, case.parent, *words)
+        assert "raw/sub/access.ndjson leads out of the case folder" in ran.err
+    assert there.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["raw", "tables", "charts", ".spool"])
+def test_a_folder_that_is_a_link_is_refused_before_there_is_a_case(
+    tmp_path: Path, name: str, outside: Path
+) -> None:
+    elsewhere, new = tmp_path / "elsewhere", tmp_path / "INC-2"
+    elsewhere.mkdir()
+    new.mkdir()
+    (new / name).symlink_to(elsewhere)
+    ran = refused(2, tmp_path, "import", new, outside)
+    assert f"{name} leads out of the case folder" in " ".join(ran.err.split())
+    assert list(elsewhere.iterdir()) == [] and [p.name for p in new.iterdir()] == [name]
+
+
+def test_what_a_collection_goes_on_with_is_no_link(case: Path, outside: Path) -> None:
+    """Its files are appended to."""
+    spool = case / ".spool" / "access" / "20260115T141000-20260115T150000"
+    spool.parent.mkdir(parents=True)
+    spool.symlink_to(outside.parent)
+    ran = refused(2, case.parent, "import", case, outside)
+    assert f".spool/access/{spool.name} leads out of the case folder" in ran.err
+
+
+def test_the_demo_is_not_written_through_a_link(tmp_path: Path, outside: Path) -> None:
+    before = outside.read_bytes()
+    demo = prepare_demo(tmp_path / "demo")
+    raw = next((demo / "raw").iterdir())
+    wanted = raw.read_bytes()
+    raw.unlink()
+    raw.symlink_to(outside)
+    prepare_demo(demo)
+    assert (outside.read_bytes(), raw.read_bytes()) == (before, wanted)
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda raw: raw.write_bytes(b"half")])
