@@ -19,6 +19,7 @@ from incident_rca import __version__
 from incident_rca.errors import BadInput, NewerCase, NoSuchCase
 from incident_rca.formats.duckdb_session import open_session
 from incident_rca.formats.kept_rows import kept_rows
+from incident_rca.json_text import decode
 from incident_rca.model import Case, RawFile, SourceState, SourceStatus
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 from incident_rca.typed_frames import plain, with_plain_lists
@@ -60,7 +61,7 @@ def read_case(folder: Path) -> Case:
             f"{folder}: {what}", hint=f"begin one: incident-rca import {folder} FILE..."
         )
     try:
-        document = msgspec.json.decode(path.read_bytes())
+        document = decode(path.read_bytes())
         schema = document["case_schema"]
         if schema > CASE_SCHEMA:
             raise NewerCase(
@@ -69,7 +70,7 @@ def read_case(folder: Path) -> Case:
                 hint="update incident-rca",
             )
         case = msgspec.convert(document, Case)
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{path}: cannot be read as a case ({error})",
             hint="restore it, or import the raw files into a new case",
@@ -270,7 +271,7 @@ def _made_from(sources: tuple[SourceStatus, ...]) -> Any:
 def tables_are_current(folder: Path, sources: tuple[SourceStatus, ...]) -> bool:
     """Whether tables/ holds every table as it was written, made from just these sources."""
     try:
-        known = json.loads((folder / TABLES / MADE).read_text(encoding="utf-8"))
+        known = decode((folder / TABLES / MADE).read_bytes())
     except (OSError, ValueError):
         return False
     if not isinstance(known, dict) or known.get("made_from") != _made_from(sources):

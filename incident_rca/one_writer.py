@@ -7,9 +7,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
+from typing import Any
+
+import msgspec
 
 from incident_rca import case as case_folder
 from incident_rca.errors import CaseInUse, NoSuchCase
+from incident_rca.json_text import decode
 
 # Who writes, for the message to whoever else wants to; the lock itself is on the folder.
 WRITER = ".writer"
@@ -104,7 +108,7 @@ def _settle(folder: Path) -> None:
     """Removes the raw files that were moving and that the manifest does not name."""
     list_of_names = folder / MOVING
     try:
-        names = json.loads(list_of_names.read_text(encoding="utf-8"))
+        names = msgspec.convert(decode(list_of_names.read_bytes()), list[Any])
     except (OSError, ValueError):
         return
     raw = folder / case_folder.RAW

@@ -14,6 +14,7 @@ import msgspec
 from incident_rca import case as case_folder
 from incident_rca.analysis.observations import Observations, observe
 from incident_rca.errors import BadInput, BadSettings, NotReplayable
+from incident_rca.json_text import decode
 from incident_rca.model import Case, Sweep, WhatIf
 from incident_rca.one_writer import locked
 from incident_rca.report.what_if import LABEL
@@ -77,9 +78,10 @@ def _read(
     if not path.is_file():
         return None
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document[key] != schema:
-            raise BadSettings(f"its schema is {document[key]}, not {schema}")
+        document = decode(path.read_bytes())
+        written = msgspec.convert(document[key], int)
+        if written != schema:
+            raise BadSettings(f"its schema is {written}, not {schema}")
         return read(document)
     except (BadSettings, KeyError, TypeError, ValueError) as error:
         raise BadInput(

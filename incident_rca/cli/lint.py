@@ -120,12 +120,11 @@ def _sizes(dsn: list[str] | None, stats: Path | None) -> TableSizes | None:
         return sizes_of(dsn, WATCH_SECONDS)
     if stats is None:
         return None
-    import json
-
+    from incident_rca.json_text import decode
     from incident_rca.migrations.sizes import of_document
 
     try:
-        document = json.loads(stats.read_bytes())
+        document = decode(stats.read_bytes())
     except ValueError:
         document = None
     return of_document(document, str(stats))

@@ -9,10 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from incident_rca.errors import BadInput
 from incident_rca.formats.parsed import Head
+from incident_rca.json_text import decode
 
 HEAD_BYTES = 256 * 1024
 LONGEST_LINE_BYTES = 1024 * 1024
@@ -193,14 +192,6 @@ def _bytes_of(path: Path) -> bytes | None:
         if len(data) > LARGEST_DOCUMENT_BYTES:
             return None
     return bytes(data)
-
-
-def decode(data: bytes) -> Any:
-    """The JSON value of some bytes; raises ValueError for what is none, however deep."""
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from error
 
 
 def object_of(data: bytes) -> Mapping[str, Any] | None:

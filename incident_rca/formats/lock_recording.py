@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from incident_rca.errors import BadInput
 from incident_rca.formats.holder_statements import SeenStatements
-from incident_rca.formats.lines import Truncated, decode, lines_of
+from incident_rca.formats.lines import Truncated, lines_of
 from incident_rca.formats.lock_edges import Snapshot, edges_of
 from incident_rca.formats.parsed import (
     Format,
@@ -28,6 +28,7 @@ from incident_rca.formats.parsed import (
     utc_instant,
     window_of,
 )
+from incident_rca.json_text import decode
 from incident_rca.model import Gap, System, TimeWindow
 
 if TYPE_CHECKING:

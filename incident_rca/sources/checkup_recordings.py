@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import mmap
 import shlex
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from incident_rca.json_text import decode
 from incident_rca.model import TimeWindow
 from incident_rca.model.checkup import Check, CheckState, PastSource, WouldShow, window_covered
 from incident_rca.redact import plain
@@ -206,7 +206,7 @@ def _lead(header: dict[str, Any]) -> timedelta:
 def _record(line: bytes) -> dict[str, Any]:
     """The record of a line; empty for a torn one."""
     try:
-        record = json.loads(line)
+        record = decode(line)
     except ValueError:
         return {}
     return record if isinstance(record, dict) else {}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from incident_rca.formats.access_log.stage_format import LineFormat
+from incident_rca.json_text import decode
 from incident_rca.sources.access_log_queries import place_in
 
 # Execution logs have some twenty lines a request: enough requests of each sort to show its cause.
@@ -77,7 +78,7 @@ def values_of(message: str, line_format: LineFormat) -> Mapping[str, str]:
     """The variables of one line; empty where it cannot be read."""
     if line_format.paths:
         try:
-            document = json.loads(message)
+            document = decode(message.encode())
         except ValueError:
             document = None
         if isinstance(document, dict):

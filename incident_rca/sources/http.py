@@ -15,9 +15,8 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
-import msgspec
-
 from incident_rca.errors import Unreachable
+from incident_rca.json_text import decode
 from incident_rca.redact import plain, redact_text
 from incident_rca.sources.tally import Tally
 
@@ -318,8 +317,8 @@ def _document(site: Site, status: int, data: bytes) -> Any:
     """The JSON value of a body; raises Failed with the beginning of what came instead."""
     host = urlsplit(site.url).netloc
     try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+        return decode(data)
+    except ValueError as error:
         start = data[:400].decode("utf-8", "replace").strip()
         if start.startswith("<"):
             what, hint = "HTML", "a login page or a proxy answers in its place: check the url"

@@ -11,6 +11,7 @@ import msgspec
 
 from incident_rca import case as case_folder
 from incident_rca.errors import BadInput
+from incident_rca.json_text import decode
 
 LEDGER = "attached.json"
 LEDGER_SCHEMA = 1
@@ -83,11 +84,12 @@ def _read(folder: Path) -> list[Entry]:
     if not path.is_file():
         return []
     try:
-        document = msgspec.json.decode(path.read_bytes())
-        if document["attached_schema"] != LEDGER_SCHEMA:
-            raise ValueError(f"its schema is {document['attached_schema']}, not {LEDGER_SCHEMA}")
+        document = decode(path.read_bytes())
+        schema = msgspec.convert(document["attached_schema"], int)
+        if schema != LEDGER_SCHEMA:
+            raise ValueError(f"its schema is {schema}, not {LEDGER_SCHEMA}")
         return msgspec.convert(document["tickets"], list[Entry])
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{path}: cannot be read as what was attached ({error})",
             hint="restore it; without it a new post is made beside the one that is there",

@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from incident_rca.errors import Unreachable
+from incident_rca.json_text import decode
 from incident_rca.redact import plain
 from incident_rca.sources import http
 from incident_rca.sources.http import Failed, Site
@@ -292,8 +293,8 @@ def _document(data: bytes) -> tuple[Any, bool]:
     if not data.strip():
         return None, True
     try:
-        return msgspec.json.decode(data), True
-    except (msgspec.DecodeError, RecursionError):
+        return decode(data), True
+    except ValueError:
         return None, False
 
 

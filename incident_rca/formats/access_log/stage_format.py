@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from incident_rca.formats.access_log.variables import VALUE_PATTERNS, VARIABLES, lacks_of
-from incident_rca.formats.lines import decode
+from incident_rca.json_text import decode
 
 _VARIABLE = re.compile(r"\$context\.([A-Za-z]\w*(?:\.[A-Za-z]\w*)*)|\$\{context\.([\w.]+)\}")
 _MARK = re.compile("\ue000(\\d+)\ue001")

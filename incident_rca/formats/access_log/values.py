@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any
 
 from incident_rca.formats.access_log.stage_format import LineFormat
-from incident_rca.formats.lines import decode, object_of
+from incident_rca.formats.lines import object_of
+from incident_rca.json_text import decode
 
 # A longer line is not searched for what may be wrong with its JSON.
 LONGEST_REPAIR = 64 * 1024

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from incident_rca.formats.lines import decode
 from incident_rca.formats.postgres_log.records import (
     Foreign,
     LogClock,
@@ -23,6 +22,7 @@ from incident_rca.formats.postgres_log.records import (
     pid_of,
     severity_of,
 )
+from incident_rca.json_text import decode
 
 CSV_COLUMNS = (
     *("log_time", "user_name", "database_name", "process_id", "connection_from", "session_id"),
