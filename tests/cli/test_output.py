@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import termios
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,13 @@ from markdown_it import MarkdownIt
 from tests.cli.running import ANSI, COMMAND, Ran, environment, refused, run
 from tests.formats.builders import Snapshot, acquired, header, record, request, waiting, write
 
+# As `python -m` begins, and as what is installed does.
+_PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+_MODULE, _, _NAME = _PROJECT["scripts"]["incident-rca"].partition(":")
+ENTRIES = {
+    "module": ["-m", "incident_rca"],
+    "script": ["-c", f"from {_MODULE} import {_NAME}; {_NAME}()"],
+}
 COMMANDS = ("demo", "import", "report", "timeline", "explain", "verify", "config show")
 
 
@@ -84,6 +92,32 @@ def test_an_interrupt(tmp_path: Path) -> None:
         out, err = child.communicate()
     assert child.returncode == 130
     assert out == b"" and b"Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "last", ["signal", "typer", "incident_rca.cli.terminal", "incident_rca.cli"]
+)
+@pytest.mark.parametrize("entry", ["module", "script"])
+def test_an_interrupt_while_modules_load(tmp_path: Path, entry: str, last: str) -> None:
+    """Python says of each module that it is loaded: those of ours come behind our first line."""
+    fifo = tmp_path / "settings"
+    os.mkfifo(fifo)
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", *ENTRIES[entry], "config", "show", "--config", fifo],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout and child.stderr
+        loaded = (line.rpartition("|")[2].strip() for line in child.stderr)
+        assert "incident_rca" in loaded and last in loaded
+        child.send_signal(signal.SIGINT)
+        left = child.stderr.read()
+        assert child.stdout.read() == ""
+    assert child.returncode == 130
+    assert [line for line in left.splitlines() if not line.startswith("import time:")] == []
 
 
 @pytest.mark.parametrize(("redirected", "code"), [(">&-", 0), (">/dev/full", 2)])
