@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from faults.commands import Place, Struck, run, steps_of
@@ -14,6 +16,8 @@ from tests.cli.running import Ran
 
 # How long after a change on the disk a kill comes at most: as long as the longest write takes.
 LONGEST_DELAY_SECONDS = 0.05
+# So many moments are drawn at most for each signal that is to strike: one in twenty comes late.
+MOST_DRAWS = 10
 WHOLE, INCOMPLETE, NO_CASE = 0, 3, 2
 ENDED_BY = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}
 
@@ -29,37 +33,58 @@ class Moment:
         return f"{1000 * self.delay_seconds:.0f} ms after change {self.step}"
 
 
-def moments(scene: Scene, place: Place, count: int, seed: int) -> list[Moment]:
-    """So many moments from the first change to the last; half of them are a change itself."""
+def moments(scene: Scene, place: Place, seed: int) -> Iterator[Moment]:
+    """Moments without end from the first change to the last; half of them are a change itself."""
     for words in scene.before:
         run(place, *words)
     steps = steps_of(place, *scene.command)
     fresh(place)
     drawn = random.Random(f"{seed} {scene.name}")
-    return [
-        Moment(
+    while True:
+        yield Moment(
             drawn.randint(1, steps),
             drawn.uniform(0, LONGEST_DELAY_SECONDS) if drawn.random() < 0.5 else 0.0,
         )
-        for _ in range(count)
-    ]
+
+
+def strikes(
+    scene: Scene,
+    place: Place,
+    count: int,
+    seed: int,
+    wanted: dict[str, bytes],
+    number: signal.Signals,
+) -> Iterator[list[str]]:
+    """What was wrong each time, until so many signals struck a command that was running.
+
+    In the place of one that came after the end another moment is drawn.
+    """
+    hits = 0
+    for moment in islice(moments(scene, place, seed), MOST_DRAWS * count):
+        is_hit, problems = struck(scene, place, moment, wanted, number)
+        yield problems
+        hits += is_hit
+        if hits == count:
+            return
+    yield [f"{scene.name}: of {count} signals {hits} came before its end"]
 
 
 def struck(
     scene: Scene, place: Place, moment: Moment, wanted: dict[str, bytes], number: signal.Signals
-) -> list[str]:
-    """What is wrong with a case whose command got a signal, and after it was run again."""
+) -> tuple[bool, list[str]]:
+    """Whether a signal ended a command, and what is wrong then and after it was run again."""
     for words in scene.before:
         run(place, *words)
     ran = run(place, *scene.command, struck=Struck(moment.step, number, moment.delay_seconds))
     # A signal that comes late finds nothing to end.
-    problems = [] if ran.code == ENDED_BY[number] else unexpected(ran, "it")
+    is_hit = ran.code == ENDED_BY[number]
+    problems = [] if is_hit else unexpected(ran, "it")
     problems += [f"left behind: {problem}" for problem in left_wrong(place)]
     for words in (scene.command, *reports_after(scene)):
         problems += unexpected(run(place, *words), f"{words[0]} again")
     problems += difference(files_of(place.folder / CASE), wanted)
     fresh(place)
-    return [f"{scene.name}, {moment}: {problem}" for problem in problems]
+    return is_hit, [f"{scene.name}, {moment}: {problem}" for problem in problems]
 
 
 def left_wrong(place: Place) -> list[str]:

@@ -29,7 +29,7 @@ _SETTLED = timedelta(seconds=1)
 
 def killed(place: Place, dsn: str, count: int, seed: int) -> list[str]:
     """What is wrong with what so many recorders left that were killed at random moments."""
-    drawn = random.Random(f"{seed} record")
+    drawn, problems = random.Random(f"{seed} record"), list[str]()
     recordings = place.folder / "recordings"
     for number in range(count):
         if number == count // 2:
@@ -39,8 +39,10 @@ def killed(place: Place, dsn: str, count: int, seed: int) -> list[str]:
         _wait_for_more(recordings, known)
         time.sleep(drawn.uniform(0, LONGEST_LIFE_SECONDS))
         os.kill(process, signal.SIGKILL)
-        ended(place, process)
-    return _wrong(place, recordings, count)
+        ran = ended(place, process)
+        if ran.code != -signal.SIGKILL:
+            problems.append(f"a recorder that was to be killed ended with {ran.code}: {ran.err}")
+    return problems + _wrong(place, recordings, count)
 
 
 def clock_gone_back(place: Place, dsn: str) -> list[str]:

@@ -165,8 +165,7 @@ def _each(
     rooms = full_disk.rooms(scene, count, seed, MOST_BYTES)
 
     def struck_by(number: signal.Signals) -> Iterator[list[str]]:
-        for moment in kills.moments(scene, place, count, seed):
-            yield kills.struck(scene, place, moment, wanted, number)
+        return kills.strikes(scene, place, count, seed, wanted, number)
 
     tries: dict[str, Callable[[], Iterator[list[str] | None]]] = {
         "kill -9": lambda: struck_by(signal.SIGKILL),

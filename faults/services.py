@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from faults.kills import INCOMPLETE, WHOLE
+from faults.kills import INCOMPLETE, MOST_DRAWS, WHOLE
 from faults.scenes import CASE, QUICK
 from tests.cli.services import Services
 from tests.sources import cloudwatch_logs_server, cloudwatch_metrics_server
@@ -97,9 +97,12 @@ def misbehaving(services: Services, folder: Path, kind: str, wanted: dict[str, A
 def killed(
     services: Services, folder: Path, count: int, seed: int, wanted: dict[str, Any]
 ) -> list[str]:
-    """What is wrong where collect is killed so many times at random while services answer."""
-    drawn, problems = random.Random(f"{seed} services"), []
-    for _ in range(count):
+    """What is wrong where collect is killed so many times at random while services answer.
+
+    In the place of a kill that came after the end another moment is drawn.
+    """
+    drawn, problems, hits = random.Random(f"{seed} services"), list[str](), 0
+    for _ in range(MOST_DRAWS * count):
         there = _begun(services, folder)
         after = drawn.uniform(0, 1.5)
         process = subprocess.Popen(
@@ -116,10 +119,12 @@ def killed(
             time.sleep(0.01)
         time.sleep(after)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        hits += process.wait() == -signal.SIGKILL
         found = [*_damaged(services, there), *_gone_on(services, there, wanted)]
         problems += [f"killed {after:.2f} s after the case was begun: {p}" for p in found]
-    return problems
+        if hits == count:
+            return problems
+    return [*problems, f"of {count} kills {hits} came before its end"]
 
 
 def _begun(services: Services, folder: Path) -> Path:

@@ -6,13 +6,16 @@ import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import cycle
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from faults import kills, scenes
 from faults.commands import Place, Struck, run
 from faults.run import disturbed, figures_of, workers
+from tests.cli.running import Ran
 
 SEED = 7
 
@@ -58,7 +61,7 @@ def without_care(folder: Path) -> tuple[list[str], list[str]]:
     raw.write_bytes(b"half")
     wrong = kills.left_wrong(place)
     scenes.fresh(place)
-    (moment,) = kills.moments(scene, place, 1, SEED)
+    moment = next(kills.moments(scene, place, SEED))
     struck = run(place, *scene.command, struck=Struck(moment.step, signal.SIGKILL))
     return [*left, str(struck.code)], wrong
 
@@ -70,3 +73,28 @@ def test_what_is_wrong_would_be_found(pool: ProcessPoolExecutor, tmp_path: Path)
     assert left.startswith("raw/.") and left.endswith(".left is left over")
     assert code == f"{-signal.SIGKILL}"
     assert len(wrong) == 1 and "its SHA-256 differs" in wrong[0]
+
+
+def ends_of_late_and_early_kills(folder: Path) -> list[int]:
+    """How a command ended each time that was to be killed twice; every other kill is late."""
+    (folder / "given").mkdir()
+    place, known, ends = Place(folder=folder), run, list[int]()
+    scene = scenes.Scene("import", scenes.import_scene(folder / "given").command[:3])
+    wanted = scenes.undisturbed(scene, place)
+    scenes.fresh(place)
+
+    def noted(place: Place, *words: object, struck: Struck | None = None) -> Ran:
+        ran = known(place, *words, struck=struck)
+        ends.extend([ran.code] if struck else [])
+        return ran
+
+    given = cycle([kills.Moment(1, 3600.0), kills.Moment(1, 0.0)])
+    with patch.object(kills, "run", noted), patch.object(kills, "moments", lambda *_: given):
+        for problems in kills.strikes(scene, place, 2, SEED, wanted, signal.SIGKILL):
+            assert problems == []
+    return ends
+
+
+def test_a_kill_that_comes_late_is_not_counted(pool: ProcessPoolExecutor, tmp_path: Path) -> None:
+    ends = pool.submit(ends_of_late_and_early_kills, tmp_path).result()
+    assert ends == [0, -signal.SIGKILL, 0, -signal.SIGKILL]
