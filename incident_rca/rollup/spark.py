@@ -6,6 +6,7 @@ text: plain or gzip, local, s3a://, gs://, abfss://. Only the rollup's rows come
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from incident_rca.errors import BadSettings, Unreachable
+from incident_rca.errors import BadInput, BadSettings, Unreachable
 from incident_rca.formats.access_log.keys import LINES_TO_LOOK_AT
 from incident_rca.redact import plain, redact_text
 from incident_rca.rollup import Answer, Asked, Plan, Row, seconds_of
@@ -28,6 +29,10 @@ _SET = {
     "spark.sql.variant.allowDuplicateKeys": "false",
     "spark.ui.showConsoleProgress": "false",
 }
+# What Java says of a file that it cannot read, below a line that says no more than that it did not.
+_FILE_READ = re.compile(r"error while reading file (\S+?)\.\s")
+_CAUSE = re.compile(r"^Caused by: [\w.$]+: (.+)$", re.MULTILINE)
+_DAMAGE = re.compile("unexpected end of|not a gzip file|gzip stream|^invalid |^incorrect ", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,11 @@ def _told(where: str) -> Iterator[None]:
     try:
         yield
     except (of_spark, of_java) as error:
+        if damage := _damage_in(str(error)):
+            raise BadInput(
+                plain(redact_text(damage), 500),
+                hint="fetch or copy the file again; --engine duckdb reads what stands before it",
+            ) from error
         said = plain(redact_text(str(error).strip().partition("\n")[0]), 500)
         if "JAVA_GATEWAY_EXITED" in said or "JAVA_HOME" in said:
             raise BadSettings(
@@ -114,3 +124,15 @@ def _told(where: str) -> Iterator[None]:
         raise Unreachable(
             f"{where}: {said}", hint="check the places, --master and Spark's own log"
         ) from error
+
+
+def _damage_in(said: str) -> str:
+    """Which file is damaged and how, by what Java said; "" where it said nothing of that.
+
+    >>> _damage_in("error while reading file s3a://b/a.gz. X\\nCaused by: a.E: not a gzip file")
+    's3a://b/a.gz: its gzip stream is damaged (not a gzip file)'
+    """
+    file, causes = _FILE_READ.search(said), _CAUSE.findall(said)
+    if file is None or not causes or not _DAMAGE.search(causes[-1]):
+        return ""
+    return f"{file[1]}: its gzip stream is damaged ({causes[-1].strip()})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -107,6 +107,26 @@ def test_a_place_that_is_not_there(spark: Spark, tmp_path: Path) -> None:
     with pytest.raises(Unreachable) as caught:
         over(spark, tmp_path / "missing").plan(Asked())
     assert "missing" in caught.value.message
+
+
+def cut_off(content: bytearray) -> bytes:
+    return bytes(content[:-2000])
+
+
+def with_wrong_checksum(content: bytearray) -> bytes:
+    content[-6] ^= 1
+    return bytes(content)
+
+
+@pytest.mark.parametrize("spoil", [cut_off, with_wrong_checksum])
+def test_a_damaged_file_is_told(
+    spoil: Callable[[bytearray], bytes], spark: Spark, tmp_path: Path
+) -> None:
+    whole = packed(write_access_log(tmp_path / "a", seed=1, count=5_000))
+    damaged = tmp_path / "damaged.gz"
+    damaged.write_bytes(spoil(bytearray(whole.read_bytes())))
+    with pytest.raises(BadInput, match=r"damaged\.gz: its gzip stream is damaged"):
+        rows_of(over(spark, whole, damaged), Asked())
 
 
 def test_the_command_writes_what_duckdbs_does(cluster: Cluster, tmp_path: Path) -> None:
