@@ -7,7 +7,7 @@
 -- so a percentile is at most 1 % above the true one, and memory does not grow with the rate (DDSketch,
 -- Masson et al., VLDB 2019). A request without a latency is in none.
 INSERT INTO rolled BY NAME
-SELECT * EXCLUDE (is_parsed, latencies_ms) FROM piece WHERE is_parsed;
+SELECT * EXCLUDE (is_parsed, latencies_ms, suspects) FROM piece WHERE is_parsed;
 
 INSERT INTO buckets
 SELECT

@@ -1,15 +1,21 @@
 -- title: One piece of an access log, rolled up: requests by second, route, status and type
 -- source: duckdb, the view of access_log_requests.sql
--- columns: epoch, method, route, status, error_type, line, is_parsed, requests, latencies_ms, line_first, line_last, first_at, last_at, has_milliseconds, request_id, logged_ids, trace_id, latency_ms, integration_status, message
+-- columns: epoch, method, route, status, error_type, line, is_parsed, requests, latencies_ms, suspects, line_first, line_last, first_at, last_at, has_milliseconds, request_id, logged_ids, trace_id, latency_ms, integration_status, message
 --
--- A failed request (status 5xx) and a line that could not be read are a row each, with their `line`.
+-- A failed request (status 5xx) is a row with its `line`. All lines that could not be read are one row,
+-- as blank ones are, of which there may be millions: `suspects` are the first 5,000 of them.
 CREATE OR REPLACE TEMP TABLE piece AS
 SELECT
-    epoch_us(arrived_at) // 1000000 AS epoch, method, route, status, error_type,
-    CASE WHEN status >= 500 OR NOT is_parsed THEN line END AS line,
+    CASE WHEN is_parsed THEN epoch_us(arrived_at) // 1000000 END AS epoch,
+    CASE WHEN is_parsed THEN method END AS method,
+    CASE WHEN is_parsed THEN route END AS route,
+    CASE WHEN is_parsed THEN status END AS status,
+    CASE WHEN is_parsed THEN error_type END AS error_type,
+    CASE WHEN is_parsed AND status >= 500 THEN line END AS line,
     is_parsed,
     count(*) AS requests,
-    list(latency_ms) FILTER (WHERE latency_ms IS NOT NULL) AS latencies_ms,
+    list(latency_ms) FILTER (WHERE is_parsed AND latency_ms IS NOT NULL) AS latencies_ms,
+    min(line, 5000) FILTER (WHERE NOT is_parsed) AS suspects,
     min(line) AS line_first,
     max(line) AS line_last,
     min(arrived_at) AS first_at,

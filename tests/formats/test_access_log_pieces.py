@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from incident_rca.formats import duckdb_session
 from incident_rca.formats.access_log import pieces, rolling
 from incident_rca.formats.access_log.pieces import Piece, cleaned, pieces_of, pieces_of_values
 from incident_rca.formats.lines import Truncated
@@ -152,3 +153,37 @@ def test_a_cleaned_piece_has_the_same_lines(tmp_path: Path) -> None:
     clean = cleaned(Piece(path, first=5, lines=6))
     assert clean.path.read_bytes().decode() == "a b\n\ufffd\n{}\n{}\n{}\nlast\n"
     assert (clean.first, clean.lines, clean.blank) == (5, 6, 2)
+
+
+@pytest.mark.parametrize("filler", [b"\n", b" \t\r\n"])
+def test_blank_lines_of_any_number_are_skipped_and_counted(tmp_path: Path, filler: bytes) -> None:
+    first, last = request(0, status="502"), request(1, status="502")
+    number = 3_000_000 // len(filler)
+    path = tmp_path / "a.ndjson"
+    path.write_bytes(first.encode() + b"\n" + filler * number + last.encode() + b"\n")
+    cut = [(piece.first, piece.path.stat().st_size) for piece in pieces_of(path, tmp_path)]
+    assert sum(size for _, size in cut) < 2 * pieces.CHUNK_BYTES + 1000
+    parsed = parse("access_log", path)
+    assert (parsed.rows, parsed.unparsed) == (2, 0)
+    assert [row["line"] for row in rows(parsed, "failures")] == [1, number + 2]
+
+
+def test_a_line_that_ends_in_a_blank_chunk_is_whole(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(pieces, "CHUNK_BYTES", 10)
+        path = tmp_path / "a"
+        path.write_bytes(b"0123456789" + b" \n" * 20 + b"   next\n")
+        cut = [(piece.first, piece.path.read_bytes()) for piece in pieces_of(path, tmp_path)]
+    assert cut == [(1, b"0123456789 \n"), (21, b"   next\n")]
+
+
+def test_millions_of_unreadable_lines_are_counted_and_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.ndjson"
+    lines = [b"x"] * 2_000_000
+    lines[1_000_000] = request(0, status="502").encode()
+    path.write_bytes(request(0).encode() + b"\n" + b"\n".join(lines) + b"\n")
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(duckdb_session, "MEMORY_LIMIT", "160MB")
+        parsed = parse("access_log", path)
+    assert (parsed.rows, parsed.unparsed) == (2, 1_999_999)
+    assert [row["line"] for row in rows(parsed, "failures")] == [1_000_002]

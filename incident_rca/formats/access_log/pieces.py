@@ -31,7 +31,8 @@ class Piece:
 def pieces_of(path: Path, work: Path) -> Iterator[Piece]:
     """The lines of a file as they are, so blank ones too; raises Truncated behind the last."""
     first = 1
-    for number, parts in enumerate(_blocks(path)):
+    for number, (skipped, parts) in enumerate(_blocks(path)):
+        first += skipped
         lines = sum(part.count(b"\n") for part in parts) + (not parts[-1].endswith(b"\n"))
         piece = Piece(work / f"lines-{number}", first, lines)
         with piece.path.open("wb") as out:
@@ -40,10 +41,14 @@ def pieces_of(path: Path, work: Path) -> Iterator[Piece]:
         yield piece
 
 
-def _blocks(path: Path) -> Iterator[list[bytes]]:
-    """Whole lines, a piece's worth at once; of a line longer than that the middle is left out."""
+def _blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
+    """Whole lines, a piece's worth at once, and how many blank ones were skipped before them.
+
+    Of a line longer than a piece the middle is left out. Blank lines that fill a chunk are
+    skipped: they may be of any number, and are neither requests nor unreadable.
+    """
     held: list[bytes] = []
-    size = 0
+    size = skipped = 0
     broken: Truncated | None = None
     chunks = chunks_of(path, CHUNK_BYTES)
     while broken is None:
@@ -54,14 +59,21 @@ def _blocks(path: Path) -> Iterator[list[bytes]]:
         if not chunk:
             break
         end = chunk.rfind(b"\n") + 1
-        if end and size + end >= PIECE_BYTES:
-            yield [*held, chunk[:end]]
-            held, size = [chunk[end:]], len(chunk) - end
+        if end and chunk.isspace():
+            # Its first line end is that of a line which began before.
+            begun = chunk.find(b"\n") + 1 if held and not held[-1].endswith(b"\n") else 0
+            if held:
+                yield skipped, [*held, chunk[:begun]] if begun else held
+                held, size, skipped = [], 0, 0
+            skipped += chunk.count(b"\n", begun)
+        elif end and size + end >= PIECE_BYTES:
+            yield skipped, [part for part in (*held, chunk[:end]) if part]
+            held, size, skipped = [chunk[end:]] if chunk[end:] else [], len(chunk) - end, 0
         elif end or size < 2 * PIECE_BYTES:
             held.append(chunk)
             size += len(chunk)
-    if size:
-        yield [part for part in held if part]
+    if held:
+        yield skipped, held
     if broken is not None:
         raise broken
 

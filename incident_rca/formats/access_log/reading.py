@@ -137,8 +137,7 @@ def _how(
         define_fields(connection, keys)
         define(connection, "access_log_requests.sql")
         define(connection, "access_log_piece.sql")
-        count, unread = run_file(connection, "access_log_piece_lines.sql").fetchall()[0]
-        return Counted(count, len(unread), unread)
+        return Counted(*run_file(connection, "access_log_piece_lines.sql").fetchall()[0])
 
     return Lines(prepare, read, lambda on: define(on, "access_log_keep.sql"), is_failure)
 
