@@ -15,6 +15,12 @@ from incident_rca.errors import BadSettings
 Reader = Callable[[object], Any]
 Place = tuple[str | int, ...]
 
+# Some thousand routes and services, with all that can be said of each.
+LARGEST_BYTES = 1 << 20
+# TOML's reader takes a time that is quadratic in the parts of a dotted name.
+MOST_STEPS = 100
+_LONG_NAME = re.compile(r"(?<![\w.\"'\- \t])(?:[ \t]*+[\w\"'-]++[ \t]*+\.)" f"{{{MOST_STEPS}}}")
+
 
 class Unfit(Exception):
     """A value is not what its key expects; the text says what that is."""
@@ -114,7 +120,11 @@ def _steps(name: str) -> Place:
 def read_document(path: Path) -> tuple[Document, dict[str, Any]]:
     """The file and what its TOML says; raises BadSettings if it cannot be read."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(LARGEST_BYTES + 1)
+        if len(data) > LARGEST_BYTES:
+            raise _endless(path, f"is larger than {LARGEST_BYTES >> 20} MiB")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadSettings(f"{path} is not UTF-8 text", hint="save it as UTF-8") from error
     except (OSError, ValueError) as error:
@@ -123,8 +133,15 @@ def read_document(path: Path) -> tuple[Document, dict[str, Any]]:
             f"cannot read the settings file {path}: {reason}",
             hint="name a file that is there, or leave --config and $INCIDENT_RCA_CONFIG out",
         ) from error
+    if found := _LONG_NAME.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise _endless(path, f"line {line} has a name of more than {MOST_STEPS} parts")
     try:
         return Document(path, text), tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise BadSettings(f"{path} is not valid TOML: {reason}", hint="see toml.io") from error
+
+
+def _endless(path: Path, what: str) -> BadSettings:
+    return BadSettings(f"{path}: {what}, which no settings have", hint="is it the file you meant?")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -275,6 +276,31 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert "line 2" in refusal(tmp_path, "\ntimezone = x\n").message
     assert "not valid TOML" in refusal(tmp_path, "a = " + "[" * 10_000).message
     assert "not valid TOML" in refusal(tmp_path, "a = " + "9" * 5000).message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("# é\n" * 300_000, "is larger than 1 MiB"),
+        ("\n" + "1." * 150_000 + "1 = 1\n", "line 2 has a name of more than 100 parts"),
+        ("\n\n[ " + "a . " * 200_000 + "b]\n", "line 3 has a name of more than 100 parts"),
+        ("x = {" + "'a'." * 200_000 + "b = 1}\n", "line 1 has a name of more than 100 parts"),
+        ("x" * 1_000_000, "not valid TOML"),
+        (" " * 1_000_000, ""),
+        ("a" + " " * 1_000_000, "not valid TOML"),
+    ],
+    ids=["large", "dotted", "header", "inline", "word", "blanks", "late"],
+)
+def test_a_file_that_would_take_minutes_is_refused_at_once(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    before = time.process_time()
+    if said:
+        assert said in refusal(tmp_path, text).message
+    else:
+        (tmp_path / "incident-rca.toml").write_text(text)
+        load_settings(config=None, environ={}, cwd=tmp_path, user_config_dir=tmp_path)
+    assert time.process_time() - before < 2
 
 
 def test_describe_settings_masks_secrets(tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def _placed(
         parsed = grammar.parse(item.text)
         if isinstance(parsed, grammar.Unreadable):
             # Assignments and cursors of PL/pgSQL are no statements of SQL.
+            if parsed.message == grammar.TOO_DEEP:
+                missed.append(NotChecked(start=start, reason=parsed.message))
             continue
         found += [
             Statement(

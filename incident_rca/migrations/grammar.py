@@ -16,6 +16,7 @@ from incident_rca.migrations import grammar_indexes as indexes
 from incident_rca.migrations import grammar_tables as tables
 from incident_rca.migrations import operations as ops
 from incident_rca.migrations.column_types import ColumnType
+from incident_rca.migrations.nesting import is_too_deep
 from incident_rca.migrations.spelling import (
     column_type_of,
     is_on,
@@ -57,6 +58,8 @@ TOO_DEEP = "it is nested too deeply to be read"
 def parse(text: str) -> tuple[Parsed, ...] | Unreadable:
     """The statements of a text, or why the whole of it cannot be read."""
     try:
+        if is_too_deep(text):
+            return Unreadable(TOO_DEEP, 0)
         tree = postgast.parse(text)
     except postgast.PgQueryError as error:
         return Unreadable(error.message, max(error.cursorpos - 1, 0))
@@ -92,7 +95,7 @@ def column_type(text: str) -> ColumnType | None:
     try:
         tree = postgast.parse(f"SELECT NULL::{text}")
         (target,) = tree.stmts[0].stmt.select_stmt.target_list
-    except (postgast.PgQueryError, ValueError):
+    except (postgast.PgQueryError, DecodeError, ValueError):
         return None
     return column_type_of(target.res_target.val.type_cast.type_name)
 

@@ -9,8 +9,10 @@ from json import JSONDecodeError
 from typing import Any
 
 import postgast
+from google.protobuf.message import DecodeError
 
 from incident_rca.migrations.grammar import TOO_DEEP, Unreadable
+from incident_rca.migrations.nesting import is_too_deep
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,13 @@ def _filled_in(text: str) -> str:
 
 def _only_value(expression: str) -> Any:
     """The node of an expression, or None where it cannot be read."""
+    values = f"VALUES ({expression})"
     try:
-        tree = postgast.parse(f"VALUES ({expression})")
+        if is_too_deep(values):
+            return None
+        tree = postgast.parse(values)
         (row,) = tree.stmts[0].stmt.select_stmt.values_lists
         (value,) = row.list.items
-    except (postgast.PgQueryError, ValueError):
+    except (postgast.PgQueryError, DecodeError, ValueError):
         return None
     return value

@@ -240,3 +240,12 @@ def test_nobody_answers(tmp_path: Path) -> None:
     dsn = "postgresql://x@127.0.0.1:1/x"
     refused(4, tmp_path, "lint", "a.sql", "--dsn", dsn)
     refused(4, tmp_path, "stats", "--dsn", dsn)
+
+
+def test_a_statement_that_is_too_deep_for_the_parser_ends_no_process(tmp_path: Path) -> None:
+    file = tmp_path / "deep.sql"
+    file.write_text("DROP INDEX a;\nSELECT " + "a+" * 22_000 + "1;\nDROP INDEX b;\n")
+    ran = run(tmp_path, "lint", file)
+    assert ran.code in (1, 3), ran.err
+    assert "nested too deeply" in ran.out + ran.err
+    assert ran.out.count("drop-index-without-concurrently") == 2, ran.out

@@ -82,6 +82,62 @@ def test_what_is_nested_deeply_hides_no_other_statement(deep: str) -> None:
     assert [(n.start.line, n.reason) for n in report.not_checked] == [(2, TOO_DEEP)]
 
 
+def _filling(piece: str, last: str = "", size: int = 1_000_000) -> str:
+    """A megabyte of one piece after the other, with as many of what closes it."""
+    number = size // len(piece + last)
+    return f"{piece * number}1{last * number}"
+
+
+@pytest.mark.parametrize(
+    "deep",
+    [
+        "SELECT " + _filling("a+"),
+        "INSERT INTO t VALUES ('x', " + "'x'||" * 200_000 + "'x')",
+        "SELECT " + _filling("(", ")"),
+        "SELECT " + _filling("CASE WHEN a THEN ", " END"),
+        "SELECT " + _filling("(SELECT ", ")"),
+        "SELECT " + _filling("NOT "),
+        "SELECT 1" + "::int" * 200_000,
+        "SELECT " + _filling("ARRAY[", "]"),
+        "SELECT a" + ' COLLATE "C"' * 80_000,
+        "SELECT a, b FROM t " + "UNION SELECT a, b FROM t " * 40_000,
+        "SELECT 1 FROM t " + "JOIN t ON a AND b " * 50_000,
+        "SELECT 1 FROM t WHERE a AND " + "f(b, " * 4_000 + _filling("1+") + ")" * 4_000,
+        "DO $$ BEGIN PERFORM " + _filling("1+") + "; END $$",
+    ],
+    ids=lambda deep: deep[:24],
+)
+def test_a_megabyte_of_one_tree_hides_no_other_statement(deep: str) -> None:
+    report = lint_text(f"DROP INDEX a;\n{deep};\nDROP INDEX b;\n")
+    found = [f.start.line for f in report.findings if f.rule.startswith("drop-index")]
+    assert found == [1, 3]
+    (missed,) = report.not_checked
+    assert missed.start.line == 2
+    assert missed.reason == TOO_DEEP or "memory exhausted" in missed.reason
+
+
+@pytest.mark.parametrize(
+    "flat",
+    [
+        "SELECT a IN (" + _filling("1, ") + ")",
+        "INSERT INTO t VALUES " + "('x' || 'y', 1 + 2), " * 40_000 + "('x', 1)",
+        "SELECT 1 WHERE " + "a = 1 AND b = 2 OR " * 50_000 + "true",
+        "SELECT CASE " + "WHEN a = 1 THEN b " * 50_000 + "END",
+        "SELECT " + ", ".join(["a[1][2]", "CASE WHEN a THEN b END", "(1 + 2)::int"] * 20_000),
+    ],
+    ids=lambda flat: flat[:24],
+)
+def test_a_megabyte_of_a_list_is_read(flat: str) -> None:
+    assert [s.start.line for s in read_script(f"{flat};\nDROP INDEX b;").statements] == [1, 2]
+
+
+@pytest.mark.parametrize("links", [200, 200_000])
+def test_a_text_that_is_put_together_of_many_is_not_known(links: int) -> None:
+    report = lint_text("DO $$ BEGIN EXECUTE " + "'a'||" * links + "'b'; END $$;\nDROP INDEX b;")
+    assert [n.start.line for n in report.not_checked] == [1]
+    assert [f.start.line for f in report.findings if f.rule.startswith("drop-index")] == [2]
+
+
 def test_psql_commands_are_passed_over_and_keep_every_place() -> None:
     text = (
         "\\set ON_ERROR_STOP on\n\\if :new\n  CREATE INDEX a ON orders (id);\n\\endif\n"
