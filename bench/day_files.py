@@ -18,7 +18,8 @@ from typing import Any
 from bench.figures import Figure
 from bench.measured_run import imported_and_reported
 from incident_rca.case import read_case, read_table
-from incident_rca.formats.lines import decode, lines_of
+from incident_rca.formats.lines import lines_of
+from incident_rca.json_text import decode
 from incident_rca.packaged import packaged_path
 from incident_rca.window import format_instant
 

@@ -89,10 +89,13 @@ def test_a_window_that_begins_within_the_outage(tmp_path: Path, start: str) -> N
     assert "no call hangs" not in text
     assert "after the pool was full, and had not failed before" not in text
     assert "or more before requests began to fail" not in text
-    assert not [h for h in document["hypotheses"] if h["role"] == "trigger"]
+    claims = [c for h in document["hypotheses"] if h["role"] == "trigger" for c in h["claims"]]
+    assert not [c for c in claims if c["aspect"] == "order" and c["stance"] == "for"]
     (slow,) = (h for h in document["hypotheses"] if h["kind"] == "dependency_latency")
     assert slow["verdict"] == "insufficient"
-    (starved,) = (e for e in document["endpoints"] if e["route"] == "/api/payments/intent")
+    (starved,) = (
+        e for e in document["impact"]["endpoints"] if e["route"] == "/api/payments/intent"
+    )
     assert not [r for r in requests(start, "14:46") if r["resourcePath"] == starved["route"]]
     assert starved["impact"] == "starved"
 
