@@ -148,8 +148,8 @@ def show(
         console.print(summary(analysis, written_in(case), console.width, is_ascii=is_ascii))
     if not analysis.case.topology:
         say(
-            "hint: this case has no topology, so no verdict is above weak; the open questions of "
-            "the report say which lines to add to incident-rca.toml",
+            "hint: this case has no topology, so no verdict is above weak but by ids of requests; "
+            "the open questions of the report say which lines to add to incident-rca.toml",
             quiet=quiet,
         )
     elif not analysis.case.topology.is_stated:

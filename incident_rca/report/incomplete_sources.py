@@ -20,7 +20,8 @@ _COST = {
     System.GRPC_METRICS: "latency and status codes of the calls between services are not known",
     System.GATEWAY: "which requests failed, when and how many is not known",
     System.CHANGES: "deploys, migrations and changes of settings are not known",
-    System.SETTINGS: "the way from service to table is not known, so no verdict is above weak",
+    System.SETTINGS: "no way from service to table is known but by ids of requests: "
+    "no other verdict is above weak",
 }
 _READABLE = frozenset({SourceState.OK, SourceState.PARTIAL})
 
