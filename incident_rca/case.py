@@ -125,7 +125,8 @@ def write_case(folder: Path, case: Case) -> None:
     document = {"case_schema": CASE_SCHEMA, **msgspec.to_builtins(case)}
     # Hardly a source has any.
     for source in document["sources"]:
-        source["clusters"] or source.pop("clusters")
+        if not source["clusters"]:
+            del source["clusters"]
     write_text(folder / MANIFEST, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
