@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from incident_rca.analysis.names import counted
 from incident_rca.errors import BadInput, BadWindow
 from incident_rca.formats.clusters import APART, together
 from incident_rca.model import Case, Cluster, SourceStatus, TimeWindow
-from incident_rca.window import format_instant, require_analysable
+from incident_rca.window import format_instant, require_analysable, whole_seconds
 
 _TICK = timedelta(microseconds=1)
 
@@ -31,7 +31,7 @@ def guessed_window(case: Case) -> tuple[TimeWindow, str]:
     most = max(parts, key=lambda part: (part.rows, part.window.start))
     is_long = parts[-1].window.end - parts[0].window.start > APART
     apart = [c for c in parts if c is not most] if is_long else []
-    window = _whole_seconds(most.window)
+    window = whole_seconds(most.window)
     try:
         require_analysable(window)
     except BadWindow as error:
@@ -58,13 +58,3 @@ def _told(apart: Sequence[Cluster]) -> str:
 def _clusters_of(source: SourceStatus) -> tuple[Cluster, ...]:
     whole = (Cluster(source.covered, source.rows),) if source.covered else ()
     return source.clusters or whole
-
-
-def _whole_seconds(window: TimeWindow) -> TimeWindow:
-    """The window from the second that it begins in to the end of that in which it ends."""
-    return TimeWindow(window.start.replace(microsecond=0), _ceiling(window.end))
-
-
-def _ceiling(at: datetime) -> datetime:
-    whole = at.replace(microsecond=0)
-    return whole if whole == at else whole + timedelta(seconds=1)

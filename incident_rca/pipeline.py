@@ -29,7 +29,7 @@ from incident_rca.pseudonyms import numbered
 from incident_rca.redact import redact_query, redact_text
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 from incident_rca.typed_frames import as_schema
-from incident_rca.window import format_instant, require_analysable
+from incident_rca.window import format_instant, require_analysable, whole_seconds
 from incident_rca.work_folder import work_folder
 
 if TYPE_CHECKING:
@@ -349,13 +349,15 @@ def with_uncovered(case: Case) -> Case:
 
 def _uncovered(source: SourceStatus) -> SourceStatus:
     assert source.covered is not None
-    edges = source.covered.start, source.covered.end
-    start, end = (format_instant(at.replace(microsecond=0)) for at in edges)
+    edges = whole_seconds(source.covered)
+    start, end = format_instant(edges.start), format_instant(edges.end)
+    reason = f"holds nothing of the window: it covers {start} to {end}"
+    hint = f"report again with --from {start} --to {end}, or import the log of the window"
     return replace(
         source,
         state=SourceState.PARTIAL,
-        reason=f"holds nothing of the window: it covers {start} to {end}",
-        hint=f"report again with --from {start} --to {end}, or import the log of the window",
+        reason="; ".join(filter(None, (reason, source.reason))),
+        hint="; ".join(filter(None, (hint, source.hint))),
     )
 
 

@@ -145,6 +145,13 @@ def _require_sound(
     require_analysable(TimeWindow(lo, hi))
 
 
+def whole_seconds(window: TimeWindow) -> TimeWindow:
+    """The window from the second that it begins in to the end of that in which it ends."""
+    end = window.end.replace(microsecond=0)
+    end += timedelta(seconds=end != window.end)
+    return TimeWindow(window.start.replace(microsecond=0), end)
+
+
 def require_analysable(window: TimeWindow) -> None:
     """Raises BadWindow where a window is longer than any that can be analysed."""
     if window.seconds > timedelta(days=LONGEST_DAYS).total_seconds():

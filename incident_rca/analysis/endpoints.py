@@ -72,7 +72,7 @@ def endpoint_impacts(
     for (method, route), rows in pieces(tables.gateway, "method", "route"):
         now = _traffic(rows[(rows["second"] >= start) & (rows["second"] < end)], minutes)
         usual = _lead_up(case, rows, start, minutes)
-        usual = usual or _baseline(_of(tables.baseline, method, route), start)
+        usual = usual or _baseline(tables.baseline, method, route, start)
         impacts.append(_impact(rows, outage, _of(failures, method, route), now, usual))
     order = list(Impact)
     return tuple(
@@ -104,12 +104,19 @@ def _lead_up(case: Case, rows: pd.DataFrame, start: datetime, minutes: float) ->
     return usual if is_told else None
 
 
-def _baseline(rows: pd.DataFrame, start: datetime) -> _Traffic | None:
-    """What is usual by the counts asked of a time before; their latencies are not known."""
-    before = rows[rows["until"] <= start]
-    bins = before[["at", "until"]].drop_duplicates()
-    minutes = float((seconds_of(bins["until"]) - seconds_of(bins["at"])).sum()) / 60
-    return _traffic(before, minutes) if minutes else None
+def _baseline(baseline: pd.DataFrame, method: str, route: str, start: datetime) -> _Traffic | None:
+    """What is usual by the counts asked of a time before; their latencies are not known.
+
+    A bin in which a route has no row is one in which nobody asked for it.
+    """
+    before = baseline[baseline["until"] <= start]
+    of_route = _of(before, method, route)
+    if of_route.empty:
+        return None
+    bins = before[["source", "at", "until"]].drop_duplicates()
+    return _traffic(
+        of_route, float((seconds_of(bins["until"]) - seconds_of(bins["at"])).sum()) / 60
+    )
 
 
 def _share(endpoint: EndpointImpact) -> float:

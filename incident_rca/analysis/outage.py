@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence
+from incident_rca.analysis.frames import distinct
 from incident_rca.analysis.onset_spans import onset_bounds
 from incident_rca.analysis.onsets import (
     BURST_RATE_PER_SECOND,
@@ -50,7 +51,7 @@ def find_outages(case: Case, tables: Tables) -> tuple[ErrorBurst, ...]:
             failures,
             arrivals,
             burst,
-            _onset(case, failures, arrivals, burst, found, rate),
+            _onset(case, tables, failures, arrivals, burst, found, rate),
             _blips(failures, found) if burst is found[0] else (),
         )
         for burst in found
@@ -99,6 +100,7 @@ def _outage(
 
 def _onset(
     case: Case,
+    tables: Tables,
     failures: pd.DataFrame,
     arrivals: list[datetime],
     burst: Burst,
@@ -119,7 +121,7 @@ def _onset(
     read = set(failures["source"].iloc[burst.first : burst.last + 1])
     resolutions = [s.resolution_seconds or 0.0 for s in case.sources if s.name in read]
     first = burst.first - skipped
-    if not before and _may_have_begun_before(case, arrivals, burst):
+    if not before and _may_have_begun_before(case, tables, failures, burst):
         return Span(None, arrivals[burst.first], "what is recorded begins within it")
     earliest = min((quiet_from - zero).total_seconds(), float(seconds[first]))
     own_rate = quiet_rate(first, max(1.0, float(seconds[first]) - earliest))
@@ -129,12 +131,25 @@ def _onset(
     return Span(zero + timedelta(seconds=lo), zero + timedelta(seconds=hi), why)
 
 
-def _may_have_begun_before(case: Case, arrivals: list[datetime], burst: Burst) -> bool:
-    """Whether the quiet before its first failure is short enough to be chance."""
-    first, last = arrivals[burst.first], arrivals[burst.last]
+def _may_have_begun_before(
+    case: Case, tables: Tables, failures: pd.DataFrame, burst: Burst
+) -> bool:
+    """Whether it is chance that nothing failed before: for so short a time, of so few requests."""
+    inside = failures.iloc[burst.first : burst.last + 1]
+    first, last = instant(inside["at"].iloc[0]), instant(inside["at"].iloc[-1])
+    assert first is not None and last is not None
     quiet_for = max(0.0, (first - recorded_from(case)).total_seconds())
     rate = burst.events / max((last - first).total_seconds(), 1.0)
-    return math.exp(-quiet_for * rate) > QUIET_BY_CHANCE
+    if math.exp(-quiet_for * rate) <= QUIET_BY_CHANCE:
+        return False
+    gateway, routes = tables.gateway, set(distinct(inside, "route"))
+    asked = gateway[gateway["route"].isin(routes)]
+    seconds = asked["second"]
+    start, end = first.replace(microsecond=0), last.replace(microsecond=0)
+    served = int(asked.loc[seconds < start, "requests"].sum())
+    meanwhile = int(asked.loc[(seconds >= start) & (seconds <= end), "requests"].sum())
+    share = min(1.0, burst.events / max(meanwhile, 1))
+    return bool((1.0 - share) ** served > QUIET_BY_CHANCE)
 
 
 def _quiet_rate(case: Case, tables: Tables) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from incident_rca.analysis.evidence import setting_as_evidence
 from incident_rca.analysis.names import may_be_one
 from incident_rca.analysis.observations import Observations
-from incident_rca.analysis.pool import pool_sizes
+from incident_rca.analysis.pool import least_pool_sizes
 from incident_rca.model import Basis, EndpointImpact, Evidence, Service, Starvation
 
 
@@ -72,10 +72,12 @@ def starved_on(seen: Observations, path: DependencyPath | None) -> tuple[Starvat
 def path_pool_size(seen: Observations, path: DependencyPath) -> int | None:
     """How many connections the service of a path has at most, as far as that is known.
 
-    Where nobody stated whose a pool is, its gauge is taken as that of a service with a word of its
-    name; of several the smallest one, which the fewest waiters fill.
+    Of several sizes it is the smallest, which the fewest waiters fill. Where nobody stated whose a
+    pool is, its gauge is taken as that of a service with a word of its name.
     """
-    sizes = pool_sizes(seen.case, seen.gauges)
+    if seen.pool is not None and seen.pool.owner == path.service:
+        return seen.pool.size
+    sizes = least_pool_sizes(seen.case, seen.gauges)
     if path.service in sizes or seen.case.topology.is_stated:
         return sizes.get(path.service)
     return min((n for owner, n in sizes.items() if may_be_one(owner, path.service)), default=None)

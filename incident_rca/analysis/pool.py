@@ -117,12 +117,29 @@ def pool_sizes(case: Case, gauges: PoolGauges) -> Mapping[str, int]:
 
     A pool whose name names a service is that service's.
     """
-    stated = {s.name: s.pool_size for s in case.topology.services if s.pool_size is not None}
-    measured = {}
+    return _stated(case) | {owner: sizes[-1] for owner, sizes in _measured(case, gauges)}
+
+
+def least_pool_sizes(case: Case, gauges: PoolGauges) -> Mapping[str, int]:
+    """The least that gauge and topology say of the size of each pool, by its owner.
+
+    One that was enlarged to end an outage was smaller in it.
+    """
+    stated = _stated(case)
+    return stated | {
+        owner: min(sizes[0], stated.get(owner, sizes[0]))
+        for owner, sizes in _measured(case, gauges)
+    }
+
+
+def _stated(case: Case) -> dict[str, int]:
+    return {s.name: s.pool_size for s in case.topology.services if s.pool_size is not None}
+
+
+def _measured(case: Case, gauges: PoolGauges) -> Iterator[tuple[str, tuple[int, ...]]]:
     for limit in pool_limits(gauges):
         service = owner_of(case, limit.owner)
-        measured[service.name if service else limit.owner] = limit.sizes[-1]
-    return stated | measured
+        yield service.name if service else limit.owner, limit.sizes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,9 +56,9 @@ def traffic_before(seen: Observations, routes: frozenset[str] | None = None) -> 
     """The traffic before the outage, with the surge that began before it, if any.
 
     Of all routes, or of those named. None where no lead-up is recorded that could say what is
-    usual.
+    usual, as where the outage had begun before the record.
     """
-    if seen.outage is None or seen.outage.start.lo is None:
+    if seen.outage is None or seen.outage.start.lo is None or seen.outage.onset.lo is None:
         return None
     first, failure = recorded_from(seen.part_case), seen.outage.start.lo
     gateway, where = seen.tables.gateway, "all routes"

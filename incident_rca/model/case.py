@@ -177,17 +177,20 @@ class Case:
 
         An end of theirs that is near to one of the window is taken for it.
         """
-        covered = [s.covered for s in self.gateway_logs if s.covered]
-        if not covered:
+        if not any(s.covered for s in self.gateway_logs):
             return self.window if self.gateway_logs else None
-        start, end = min(c.start for c in covered), max(c.end for c in covered)
+        covered = [s.covered for s in self.gateway_logs if s.covered]
+        met = [c for c in covered if c.start < self.window.end and c.end > self.window.start]
+        if not met:
+            return None
+        start, end = min(c.start for c in met), max(c.end for c in met)
         if start - self.window.start <= NEAR_THE_EDGE:
             start = self.window.start
         if self.window.end - end <= NEAR_THE_EDGE:
             end = self.window.end
-        return TimeWindow(start, end) if start < end else None
+        return TimeWindow(start, end)
 
     @property
-    def has_requests(self) -> bool:
+    def was_log_read(self) -> bool:
         """Whether any log of requests could be read: else none is known to have failed or not."""
         return any(s.state is not SourceState.EMPTY for s in self.gateway_logs)

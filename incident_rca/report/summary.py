@@ -180,8 +180,8 @@ def _began_earlier(analysis: Analysis, outage: ErrorBurst) -> Sentence | None:
     if outage.onset.lo is not None:
         return None
     return Sentence(
-        "When it began is not known: the first requests that are recorded, from {} UTC on, failed "
-        "already. What began it may lie before; --from takes an earlier window.",
+        "When it began is not known: too little is recorded before {} UTC to tell that nothing "
+        "failed then. What began it may lie before; --from takes an earlier window.",
         (Clock.of(analysis).span(outage.start),),
         outage.evidence,
     )
@@ -349,7 +349,7 @@ def _silence(analysis: Analysis) -> tuple[Sentence, ...]:
 
 def _gateway_was_read(analysis: Analysis) -> bool:
     """Counts of a baseline say nothing of the window: only a log of its requests does."""
-    return analysis.case.has_requests
+    return analysis.case.was_log_read
 
 
 def _something_seen(analysis: Analysis) -> tuple[Evidence, ...]:

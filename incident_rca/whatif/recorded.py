@@ -65,7 +65,7 @@ def recorded_traffic(seen: Observations, pool_size: int | None = None) -> Traffi
 
     `pool_size` takes the place of a size that is not recorded.
     """
-    if seen.outage is None and not seen.case.has_requests:
+    if seen.outage is None and not seen.case.was_log_read:
         raise NotReplayable(
             "no log of requests is in this case, so whether any failed is not known",
             hint="import or collect the access log of the gateway",

@@ -424,3 +424,44 @@ def test_without_failures_of_its_own_an_endpoint_cites_its_requests() -> None:
     found = endpoint_of([*BEFORE, *during(24)])
     assert (found.first_failure, found.last_failure, found.by_status) == (None, None, {})
     assert found.evidence
+
+
+# --- what began before the record -------------------------------------------------------------
+
+
+def within(*asked: Row, requests: int, healthy: int = 0) -> Analysis:
+    """A window that begins within an outage, `healthy` requests before the first failure of it.
+
+    A day before, each of 24 hours was asked for; of `GET /nightly` one answered, with `requests`.
+    """
+    failures = failing(steps(-HALF + 2, 0, 1.5))
+    first = [served(-HALF, requests=healthy)] if healthy else []
+    return analysed(
+        made_case(window=(-HALF, HALF), baseline=DAY),
+        failures=failures,
+        gateway=[*first, *counted(failures), *asked],
+        baseline=[hour(n, "/items", 600) for n in range(24)] + [hour(3, "/nightly", requests)],
+    )
+
+
+def hour(number: int, route: str, requests: int) -> Row:
+    start = DAY[0] + 3600 * number
+    counts = {"status": 200, "requests": requests, "records_scanned": 100_000}
+    return {"at": at(start), "until": at(start + 3600), "method": "GET", "route": route} | counts
+
+
+@pytest.mark.parametrize(
+    ("requests", "impact"), [(150, Impact.UNAFFECTED), (24_000, Impact.STARVED)]
+)
+def test_hours_without_a_row_are_hours_without_a_request(requests: int, impact: Impact) -> None:
+    analysis = within(served(HALF - 10, "GET /nightly"), requests=requests)
+    (nightly,) = (e for e in analysis.endpoints if e.route == "/nightly")
+    assert nightly.baseline_per_minute == pytest.approx(requests / (24 * 60))
+    assert nightly.impact is impact
+
+
+@pytest.mark.parametrize(("healthy", "is_known"), [(0, False), (1, True), (500, True)])
+def test_requests_that_were_served_before_tell_when_it_began(healthy: int, is_known: bool) -> None:
+    analysis = within(requests=10, healthy=healthy)
+    assert analysis.outage is not None
+    assert (analysis.outage.onset.lo is not None) is is_known

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from incident_rca.analysis.pool import pool_gauges, pool_sizes
+from incident_rca.analysis.pool import least_pool_sizes, pool_gauges, pool_sizes
 from incident_rca.analysis.sessions import StuckSessions, stuck_sessions
 from incident_rca.model import Case, Service, Topology
 from tests.analysis.cases import Row, at, gauge, made_case, made_tables, second_of, steps
@@ -79,3 +79,12 @@ def test_sessions_in_several_waits_are_added_up() -> None:
         for row in map(dict, probes(MINUTE, idle=2))
     ]
     assert [s.sessions for s in found_in(rows, 8)] == [4]
+
+
+@pytest.mark.parametrize(("stated", "least"), [(None, 100), (50, 50), (400, 100)])
+def test_a_pool_that_was_enlarged_had_its_least_size_before(stated: int | None, least: int) -> None:
+    limit = [100.0] * 60 + [400.0] * 60
+    rows = gauge(limit, metric="db.client.connections.max", owner="stock")
+    gauges = pool_gauges(made_tables(metrics=rows).metrics)
+    assert least_pool_sizes(case_of(stated), gauges) == {"stock": least}
+    assert pool_sizes(case_of(stated), gauges) == {"stock": 400}

@@ -55,8 +55,21 @@ def test_a_window_of_which_nothing_is_recorded(tmp_path: Path) -> None:
     for said in (ran.out, text):
         assert "cannot be told" in said and "No outage was found" not in said
     (log,) = (s for s in document["sources"] if s["name"] == "access")
-    assert log["state"] == "partial" and "14:10:00Z to 2026-01-15T14:54:59Z" in log["reason"]
+    assert log["state"] == "partial" and "14:10:00Z to 2026-01-15T14:55:00Z" in log["reason"]
     assert "0/s" not in ran.out
+
+
+@pytest.mark.parametrize("window", [("14:30:00", "14:40:00"), ("14:45:05", "15:00:00")])
+def test_a_window_between_two_logs_or_shortly_behind(
+    tmp_path: Path, window: tuple[str, str]
+) -> None:
+    for name, *times in (("one", "14:10", "14:20"), ("two", "14:40:10", "14:45")):
+        lines = "".join(json.dumps(r) + "\n" for r in requests(*times))
+        (tmp_path / f"{name}.ndjson").write_text(lines)
+    assert run(tmp_path, "import", "INC-1", "one.ndjson", "two.ndjson").code == 0
+    ran, document = reported(tmp_path, *window)
+    assert ran.code == 3 and "cannot be told" in ran.out
+    assert {s["state"] for s in document["sources"] if s["rows"]} == {"partial"}
 
 
 def test_a_window_that_reaches_beyond_the_log(tmp_path: Path) -> None:
@@ -91,8 +104,10 @@ def test_a_window_that_begins_within_the_outage(tmp_path: Path, start: str) -> N
     assert "or more before requests began to fail" not in text
     claims = [c for h in document["hypotheses"] if h["role"] == "trigger" for c in h["claims"]]
     assert not [c for c in claims if c["aspect"] == "order" and c["stance"] == "for"]
-    (slow,) = (h for h in document["hypotheses"] if h["kind"] == "dependency_latency")
-    assert slow["verdict"] == "insufficient"
+    for kind in ("dependency_latency", "retry_storm", "traffic_surge"):
+        assert {h["verdict"] for h in document["hypotheses"] if h["kind"] == kind} == {
+            "insufficient"
+        }
     (starved,) = (
         e for e in document["impact"]["endpoints"] if e["route"] == "/api/payments/intent"
     )

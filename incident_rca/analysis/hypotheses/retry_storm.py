@@ -13,6 +13,7 @@ from incident_rca.analysis.hypotheses.claims import (
     claim_against,
     claim_for,
     ended_together,
+    not_compared,
     not_covered,
     not_recorded,
     ruled_out,
@@ -47,6 +48,9 @@ def _none(seen: Observations) -> Candidates:
     if holes := holes_of_calls(seen, calls, "the counts of calls"):
         confirm = "Import the counts of these calls for the whole outage."
         return (not_covered(seen, Kind.RETRY_STORM, OBJECT, holes, confirm),)
+    if seen.outage.onset.lo is None:
+        confirm = "Report an earlier window, with counts of calls from before the outage."
+        return (not_compared(seen, Kind.RETRY_STORM, OBJECT, confirm),)
     text = "no method got more calls for each request than before the outage"
     cited = (*seen.outage.evidence, *setting_as_evidence(seen.case, "which routes call what"))
     return (
