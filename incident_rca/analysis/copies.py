@@ -13,28 +13,50 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_File = tuple[str, str]
+
+
 def without_copies(tables: Tables) -> Tables:
     """The tables without the rows of a file that are, line by line, those of another file.
 
-    The one whose source and path sort first stays.
+    The one whose source and path sort first stays. Counts of requests have neither ids nor
+    milliseconds, and are the same of two nodes with one health check a second each: a file of
+    requests is a copy only if both its counts and its failures are.
     """
-    return Tables(**{name: _once(getattr(tables, name)) for name in TABLE_NAMES})
+    frames = {name: getattr(tables, name) for name in TABLE_NAMES}
+    same = {name: _same(frame) for name, frame in frames.items()}
+    for name, beside in (("gateway", "failures"), ("failures", "gateway")):
+        there = _files(frames[beside]) if same[name] else set()
+        same[name] = {p for p in same[name] if p in same[beside] or there.isdisjoint(p)}
+    return Tables(**{name: _without(frame, same[name]) for name, frame in frames.items()})
 
 
-def _once(frame: pd.DataFrame) -> pd.DataFrame:
+def _same(frame: pd.DataFrame) -> set[tuple[_File, _File]]:
+    """The pairs of files whose rows are the same, in their order."""
     times = Counter(sizes(frame, "source", "file"))
     if max(times.values(), default=0) < 2:
-        return frame
+        return set()
     found = [
-        (key, _content(rows))
-        for key, rows in pieces(frame, "source", "file")
+        ((source, file), _content(rows))
+        for (source, file), rows in pieces(frame, "source", "file")
         if times[len(rows)] > 1
     ]
-    copies = {
-        later for (one, rows), (later, others) in combinations(found, 2) if rows.equals(others)
+    return {
+        (one, later)
+        for (one, rows), (later, others) in combinations(found, 2)
+        if rows.equals(others)
     }
-    if not copies:
+
+
+def _files(frame: pd.DataFrame) -> set[_File]:
+    origins = frame[["source", "file"]].drop_duplicates()
+    return set(zip(origins["source"], origins["file"], strict=True))
+
+
+def _without(frame: pd.DataFrame, same: set[tuple[_File, _File]]) -> pd.DataFrame:
+    if not same:
         return frame
+    copies = {later for _, later in same}
     origins = zip(frame["source"], frame["file"], strict=True)
     return frame[[origin not in copies for origin in origins]]
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _COUNTS = ("gateway_rollup", "gateway_counts")
 # So many marks that two files share are no chance.
 FEWEST_MARKS = 10
+# So few requests are alike by chance, as where one file ends and the next begins.
+_FEWEST_ALIKE = 3
 _UNTIMED = -1
 
 
@@ -216,21 +218,32 @@ class Pair:
         """How many marks stand in both at the same time, and how many stand in both at all."""
         return _same(*map(marks_of, self.both))
 
-    @property
-    def at_most_shared(self) -> int:
-        """How many requests may stand in both: as many as both have of a bin, however long."""
+    def at_most_shared(self, one: pd.DataFrame, other: pd.DataFrame) -> int:
+        """How many requests may stand in rows of both: as many as both have of a bin."""
         assert self.common is not None
-        rows = (log.rows for log in (self.one, self.other))
-        inside = (found[found["epoch"].between(*self.common)] for found in rows)
-        one, other = (by_bin(found, self.bin_seconds) for found in inside)
-        return int(other.sum() - less(other, one).sum())
+        inside = (rows[rows["epoch"].between(*self.common)] for rows in (one, other))
+        mine, others = (by_bin(rows, self.bin_seconds) for rows in inside)
+        return int(others.sum() - less(others, mine).sum())
 
-    @property
-    def is_alike(self) -> bool:
-        """Whether they count the same in each second, often enough to ask why."""
-        one, other = self.both
-        seconds = one.index.get_level_values("epoch").nunique()
-        return seconds >= FEWEST_MARKS and not self.shared_ids[1] and one.equals(other)
+    @cached_property
+    def alike(self) -> tuple[int, int] | None:
+        """The stretch in each bin of which they count the same, where that asks why.
+
+        It is the common one, or that without its first and last bin, which may be ragged. Of a
+        single bin, counts without latencies are the same by chance.
+        """
+        assert self.common is not None
+        if self.shared_ids[1]:
+            return None
+        (first, last), wide = self.common, self.bin_seconds
+        stretches = ((first, last), (first + wide, last - wide))
+        return next((s for s in stretches if self._counts_the_same(*s)), None)
+
+    def _counts_the_same(self, first: int, last: int) -> bool:
+        if last - first < (0 if self.is_timed else self.bin_seconds):
+            return False
+        one, other = (_between(counts, first, last) for counts in self.both)
+        return int(one.sum()) >= _FEWEST_ALIKE and one.equals(other)
 
     @property
     def is_nested(self) -> bool:
@@ -243,6 +256,11 @@ class Pair:
         both = less(one, other), less(other, one)
         lacking = [set(left.index.get_level_values("epoch")) for left in both]
         return not lacking[0] & lacking[1]
+
+
+def _between(counts: pd.Series[int], first: int, last: int) -> pd.Series[int]:
+    epochs = counts.index.get_level_values("epoch")
+    return counts[(epochs >= first) & (epochs <= last)]
 
 
 def _same(one: pd.Series[int], other: pd.Series[int]) -> tuple[int, int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from incident_rca.analysis.logged_twice import Pair, by_latency, less, logs_of
+from incident_rca.analysis.logged_twice import Log, Pair, by_latency, less, logs_of
 from incident_rca.analysis.names import counted
 from incident_rca.model import COUNTED_TWICE, Case, SourceState, SourceStatus
 from incident_rca.tables import Tables
@@ -58,19 +58,27 @@ def counted_once(case: Case, tables: Tables) -> tuple[Case, Tables]:
         return case, tables
     logs = logs_of({s.name: s for s in case.sources}, tables)
     held = {log: _Held(log.rows, log.failures) for log in logs}
+    taken: dict[Log, list[Pair]] = {log: [] for log in logs}
     said: list[_Said] = []
+    alike: list[Pair] = []
     for pair in (Pair(*two) for two in combinations(logs, 2)):
         if pair.common is None:
             continue
         if not pair.is_proven:
-            said += [_alike(pair)] if pair.is_alike else []
+            alike += [pair] if pair.alike else []
             continue
-        before, after = held[pair.other], _without(pair, held[pair.other], held[pair.one])
+        before = held[pair.other]
+        after = _without(pair, before, _not_yet_taken(pair, held, taken))
         if not pair.is_nested or not _is_sound(before, after):
             said.append(_mixed(pair))
-        elif after.requests < before.requests:
+            continue
+        taken[pair.other].append(pair)
+        if after.requests < before.requests:
             held[pair.other] = after
             said.append(_once(pair, before, after))
+    # A third file may have settled it.
+    may_be = ((p, p.at_most_shared(held[p.one].rows, held[p.other].rows)) for p in alike)
+    said += [_alike(pair, requests) for pair, requests in may_be if requests]
     if not said:
         return case, tables
     changed = {log: left for log, left in held.items() if left.rows is not log.rows}
@@ -84,6 +92,26 @@ def counted_once(case: Case, tables: Tables) -> tuple[Case, Tables]:
 
 
 # --- what is left of a file without what another holds --------------------------------------------
+
+
+def _not_yet_taken(
+    pair: Pair, held: Mapping[Log, _Held], taken: Mapping[Log, Sequence[Pair]]
+) -> _Held:
+    """What `pair.one` holds, less what the files hold that were taken from both of the pair.
+
+    What was taken from `one` alone may stand in the other still.
+    """
+
+    def less_those(log: Log, ones: Sequence[Log]) -> _Held:
+        pairs = [p for p in taken[log] if p.one in ones]
+        if len(pairs) == len(taken[log]):
+            return held[log]
+        left = _Held(log.rows, log.failures)
+        for number, p in enumerate(pairs):
+            left = _without(p, left, less_those(p.one, [q.one for q in pairs[:number]]))
+        return left
+
+    return less_those(pair.one, [p.one for p in taken[pair.other]])
 
 
 def _without(pair: Pair, other: _Held, one: _Held) -> _Held:
@@ -204,24 +232,25 @@ def _mixed(pair: Pair) -> _Said:
     assert pair.common is not None
     ids = pair.shared_ids[0]
     what = counted(ids, "failed request") if ids else "requests"
+    at_most = _at_most(pair.at_most_shared(pair.one.rows, pair.other.rows))
     text = (
-        f"{_at_most(pair)}: {what} of it stand in {pair.one.file} too, "
+        f"{at_most}: {what} of it stand in {pair.one.file} too, "
         f"{_stretch(*pair.common)}, and which others do is not known"
     )
     return _Said(pair.other.source, text, _HINT)
 
 
-def _alike(pair: Pair) -> _Said:
-    assert pair.common is not None
+def _alike(pair: Pair, requests: int) -> _Said:
+    assert pair.alike is not None
     text = (
-        f"{_at_most(pair)}: it counts the same as {pair.one.file} in each second "
-        f"{_stretch(*pair.common)}, and whether these are the same requests is not known"
+        f"{_at_most(requests)}: it counts the same as {pair.one.file} in each second "
+        f"{_stretch(*pair.alike)}, and whether these are the same requests is not known"
     )
     return _Said(pair.other.source, text, _HINT)
 
 
-def _at_most(pair: Pair) -> str:
-    return f"up to {counted(pair.at_most_shared, 'request')} {COUNTED_TWICE}"
+def _at_most(requests: int) -> str:
+    return f"up to {counted(requests, 'request')} {COUNTED_TWICE}"
 
 
 def _stretch(first: int, last: int) -> str:

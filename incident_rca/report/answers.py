@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from incident_rca.model import Analysis, EndpointImpact, ErrorBurst, Kind, SourceState
+from incident_rca.model import (
+    COUNTED_TWICE,
+    Analysis,
+    EndpointImpact,
+    ErrorBurst,
+    Kind,
+    SourceState,
+)
 from incident_rca.report import followed
 from incident_rca.report.numbers import grouped, percent
 from incident_rca.report.summary import Code, Sentence
@@ -15,6 +22,15 @@ from incident_rca.report.wording import Clock, as_sentence, by_status
 # RFC 9110, 9.2.1 and 9.2.2: what a server may be asked for again without doing it twice.
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 IDEMPOTENT = READS | {"PUT", "DELETE"}
+# What the counts are, by whether some of the logs may count twice and whether some lack requests.
+_BOUNDS = {
+    (False, True): "The gateway's log is not whole, so this is the least that failed.",
+    (True, False): f"Some requests {COUNTED_TWICE}, so this may be more than failed.",
+    (True, True): (
+        f"Some requests {COUNTED_TWICE} and one of the gateway's logs is not whole, so this may be "
+        "more than failed, or less."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +80,10 @@ def _failed(
     if analysis.failures_not_logged:
         more = (grouped(analysis.failures_not_logged),)
         yield Sentence("The gateway counted {} more than its log holds.", more, outage.evidence)
-    if any(s.state is SourceState.PARTIAL for s in analysis.case.gateway_logs):
-        text = "The gateway's log is not whole, so this is the least that failed."
-        yield Sentence(text, (), outage.evidence)
+    partial = [s for s in analysis.case.gateway_logs if s.state is SourceState.PARTIAL]
+    if partial:
+        is_twice = {COUNTED_TWICE in s.reason for s in partial}
+        yield Sentence(_BOUNDS[True in is_twice, False in is_twice], (), outage.evidence)
 
 
 def _waited(failing: list[EndpointImpact]) -> Answered:

@@ -17,6 +17,7 @@ import pytest
 from incident_rca import pipeline
 from incident_rca.importing import import_files
 from incident_rca.model import Analysis, SourceState, SourceStatus, TimeWindow
+from incident_rca.report.answers import answers
 from incident_rca.rollup import Asked
 from incident_rca.rollup.local_files import LocalFiles
 from incident_rca.rollup.rollup_file import write_rollup
@@ -268,3 +269,128 @@ def test_what_is_alike_and_cannot_be_told_apart_is_said(
     analysis = analysed(tmp_path, *files)
     assert "in each second" in told(analysis)
     assert analysis.requests == 2 * len(quiet)
+
+
+def asked(at: float, path: str, status: int, took: int | None, name: str = "") -> Request:
+    """A request some seconds after the window's start; without a name its line has no id."""
+    when = WINDOW.start + timedelta(seconds=at)
+    row = {
+        "requestTimeEpoch": str(round(when.timestamp() * 1000)),
+        "httpMethod": "GET",
+        "resourcePath": path,
+        "status": str(status),
+    }
+    row |= {"requestId": name} if name else {}
+    row |= {} if took is None else {"responseLatency": str(took)}
+    return Request(0, when, f"GET {path}", status, row)
+
+
+def sparse(seconds: int) -> list[Request]:
+    """One or two requests a second that all succeed, with latencies of their own."""
+    chance = random.Random(1)
+    return [
+        asked(at + chance.random(), "/a", 200, chance.randrange(5, 400), f"{at}-{n}")
+        for at in range(seconds)
+        for n in range(chance.choice([1, 1, 2]))
+    ]
+
+
+def between(found: Iterable[Request], first: float, last: float) -> list[Request]:
+    return [r for r in found if first <= (r.at - WINDOW.start).total_seconds() < last]
+
+
+def test_what_three_files_hold_counts_once_though_two_of_them_share_little(tmp_path: Path) -> None:
+    """What the first and the last share is too little to prove it; the second has it as well."""
+    every = sparse(1200)
+    parts = between(every, 0, 606), between(every, 300, 900), between(every, 600, 1200)
+    analysis = analysed(tmp_path, *exported(tmp_path, parts))
+    assert analysis.requests == len(every)
+    assert {s.state for s in logs(analysis)} == {SourceState.OK}
+
+
+def test_a_short_overlap_is_told(tmp_path: Path) -> None:
+    every = sparse(1200)
+    parts = between(every, 0, 606), between(every, 600, 1200)
+    analysis = analysed(tmp_path, *exported(tmp_path, parts))
+    shared = len(between(every, 600, 606))
+    assert told(analysis).startswith(f"up to {shared} requests may be counted twice")
+    assert analysis.requests == len(every) + shared
+
+
+def test_two_requests_that_are_alike_are_no_overlap(tmp_path: Path) -> None:
+    """Two files meet in a second in which both have two requests."""
+    parts = [
+        [asked(at / 2, "/a", 200, 20, f"{n}-{at}") for at in range(first, last)]
+        for n, (first, last) in enumerate([(0, 602), (600, 1200)])
+    ]
+    analysis = analysed(tmp_path, *exported(tmp_path, parts))
+    assert {(s.state, s.reason) for s in logs(analysis)} == {(SourceState.OK, "")}
+
+
+def test_files_without_latencies_that_meet_within_a_second_are_added(tmp_path: Path) -> None:
+    every = [asked(at / 6, "/a", 200, None, str(at)) for at in range(3600)]
+    parts = every[:1803], every[1803:]
+    analysis = analysed(tmp_path, *exported(tmp_path, parts))
+    assert analysis.requests == len(every)
+    assert {(s.state, s.reason) for s in logs(analysis)} == {(SourceState.OK, "")}
+
+
+@pytest.mark.parametrize("at", [300.9, 599.9])
+def test_one_more_request_at_an_end_of_what_is_alike_is_told(at: float, tmp_path: Path) -> None:
+    checks = [asked(at + 0.5, "/health", 200, 1 + at % 2, str(at)) for at in range(900)]
+    parts = between(checks, 0, 600), [*between(checks, 300, 900), asked(at, "/health", 200, 1, "x")]
+    analysis = analysed(tmp_path, *exported(tmp_path, parts))
+    assert told(analysis).startswith("up to 300 requests may be counted twice")
+
+
+def health_checks(node: int) -> list[Request]:
+    """One a second, of which those of some minutes fail."""
+    chance = random.Random(node)
+    failing = range(300, 500)
+    return [
+        asked(at + chance.random(), "/health", 504, 29_000, f"{node}-{at}")
+        if at in failing
+        else asked(at + chance.random(), "/health", 200, 2, f"{node}-{at}")
+        for at in range(900)
+    ]
+
+
+def test_two_nodes_with_the_same_counts_are_no_copies(tmp_path: Path) -> None:
+    analysis = analysed(tmp_path, *exported(tmp_path, [health_checks(1), health_checks(2)]))
+    assert (analysis.failed_requests, analysis.requests) == (400, 400)
+    assert {(s.state, s.reason) for s in logs(analysis)} == {(SourceState.OK, "")}
+
+
+def test_a_copy_counts_once(tmp_path: Path) -> None:
+    """The same lines behind a blank one, which makes another file of them but no other rows."""
+    files = exported(tmp_path, [health_checks(1), health_checks(1)])
+    files[1].write_text(files[1].read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    analysis = analysed(tmp_path, *files)
+    assert (analysis.failed_requests, analysis.requests) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    ("is_torn", "said"),
+    [
+        (False, "Some requests may be counted twice, so this may be more than failed."),
+        (True, "one of the gateway's logs is not whole, so this may be more than failed, or less."),
+    ],
+)
+def test_what_may_count_twice_is_not_the_least_that_failed(
+    is_torn: bool, said: str, tmp_path: Path
+) -> None:
+    every = [
+        one
+        for at in range(900)
+        for one in (
+            asked(at + 0.5, "/health", 200, 1),
+            asked(at + 0.6, "/b", *((504, 29_000) if 350 <= at < 700 else (200, 20))),
+        )
+    ]
+    files = exported(tmp_path, [between(every, 0, 600), between(every, 300, 900)])
+    if is_torn:
+        files[0].write_text(files[0].read_text(encoding="utf-8") + "{torn\n" * 50, encoding="utf-8")
+    analysis = analysed(tmp_path, *files)
+    (failed,) = [a for a in answers(analysis) if a.question == "How many requests failed?"]
+    text = " ".join(sentence.pattern for sentence in failed.told)
+    assert said in text and "the least" not in text
