@@ -25,9 +25,10 @@ def without_copies(tables: Tables) -> Tables:
     """
     frames = {name: getattr(tables, name) for name in TABLE_NAMES}
     same = {name: _same(frame) for name, frame in frames.items()}
-    for name, beside in (("gateway", "failures"), ("failures", "gateway")):
-        there = _files(frames[beside]) if same[name] else set()
-        same[name] = {p for p in same[name] if p in same[beside] or there.isdisjoint(p)}
+    counted = _files(frames["gateway"]) if same["failures"] else set()
+    both = same["gateway"] & same["failures"]
+    same["failures"] = both | {pair for pair in same["failures"] if counted.isdisjoint(pair)}
+    same["gateway"] = both
     return Tables(**{name: _without(frame, same[name]) for name, frame in frames.items()})
 
 
