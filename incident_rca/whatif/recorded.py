@@ -317,9 +317,8 @@ def _usual_latencies(
         )
     if not usual:
         raise NotReplayable(
-            f"how long healthy requests of {routes[route].name} took before the incident is not "
-            "recorded",
-            hint="collect a window that begins some minutes earlier, of a log with latencies",
+            f"no healthy request of {routes[route].name} is recorded before the incident",
+            hint="collect a window that begins some minutes earlier",
         )
     return usual
 

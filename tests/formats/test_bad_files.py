@@ -175,12 +175,16 @@ def test_odd_values_are_rows_or_counted_or_refused(way: str, tmp_path: Path) -> 
 
 def test_the_window_is_known_without_being_given_wherever_the_clock_stood(tmp_path: Path) -> None:
     given = tmp_path / "given"
-    for year in (1, 9999):
+    for year in (2000, 2099):
         given.write_bytes(moved(EXAMPLES["postgres_log"][0], year))
         case = tmp_path / f"INC-{year}"
         done = import_files(case, [given], settings=Settings())
         assert done.case.window.start.year == year
         analyse_case(case)
+    for year in (1, 1999, 2100, 9999):
+        given.write_bytes(moved(EXAMPLES["postgres_log"][0], year))
+        with pytest.raises(BadInput, match="none of its 4 rows could be read"):
+            import_files(tmp_path / f"INC-{year}", [given], settings=Settings())
 
 
 def test_a_bomb_is_refused_and_leaves_nothing(

@@ -100,7 +100,7 @@ def test_without_latencies_a_replay_says_what_it_lacks(tmp_path: Path) -> None:
         case, [log, *others], settings=Settings(topology=sample.topology), window=sample.window
     )
     observed = observe(*pipeline.reported(*pipeline.build_tables(case)))
-    with pytest.raises(NotReplayable, match="took before the incident is not recorded"):
+    with pytest.raises(NotReplayable, match="none has a latency"):
         recorded_traffic(observed[0], None)
 
 
