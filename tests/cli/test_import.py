@@ -166,8 +166,8 @@ def test_files_that_lie_in_raw_already(tmp_path: Path) -> None:
 def test_odd_names(tmp_path: Path) -> None:
     names = ("-access.ndjson", "a b\n.ndjson", "[bold]x.ndjson", ".hidden", "ü.gz", "<!-- x -->")
     given = [
-        write(tmp_path / name, *(request(n, requestId=f"{name}{n}") for n in range(20)))
-        for name in names
+        write(tmp_path / name, *(request(100 * i + n, requestId=f"{name}{n}") for n in range(20)))
+        for i, name in enumerate(names)
     ]
     assert run(tmp_path, "import", "INC-1", *given).code == 0
     assert len(manifest(tmp_path)["sources"]) == len(names)
