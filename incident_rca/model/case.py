@@ -133,6 +133,9 @@ class Thresholds:
     large_table_rows: int = 100_000
 
 
+# Each bound of a rollup's latency buckets is so many times the one below it, as in
+# queries/rollup/access_log.sql.
+BUCKET_GROWTH = 1.02
 # A log that covers a window has its first and its last request this near to its ends.
 NEAR_THE_EDGE = timedelta(minutes=1)
 # What the reason of a partial source says whose requests may stand in another source as well.
@@ -177,13 +180,12 @@ class Case:
 
         An end of theirs that is near to one of the window is taken for it.
         """
-        if not any(s.covered for s in self.gateway_logs):
+        met = self._recorded_parts
+        if met is None:
             return self.window if self.gateway_logs else None
-        covered = [s.covered for s in self.gateway_logs if s.covered]
-        met = [c for c in covered if c.start < self.window.end and c.end > self.window.start]
         if not met:
             return None
-        start, end = min(c.start for c in met), max(c.end for c in met)
+        start, end = met[0].start, max(c.end for c in met)
         if start - self.window.start <= NEAR_THE_EDGE:
             start = self.window.start
         if self.window.end - end <= NEAR_THE_EDGE:
@@ -191,6 +193,31 @@ class Case:
         return TimeWindow(start, end)
 
     @property
+    def is_recorded_whole(self) -> bool:
+        """Whether the gateway's logs leave out no stretch of the window that is worth telling."""
+        if self.recorded != self.window:
+            return False
+        parts = self._recorded_parts or ()
+        reached = self.window.start
+        for part in parts:
+            if part.start - reached > NEAR_THE_EDGE:
+                return False
+            reached = max(reached, part.end)
+        return True
+
+    @property
+    def _recorded_parts(self) -> tuple[TimeWindow, ...] | None:
+        """What the logs cover that meets the window, in order; None where none of them says."""
+        covered = [s.covered for s in self.gateway_logs if s.covered]
+        if not covered:
+            return None
+        met = (c for c in covered if c.start < self.window.end and c.end > self.window.start)
+        return tuple(sorted(met, key=lambda c: (c.start, c.end)))
+
+    @property
     def was_log_read(self) -> bool:
-        """Whether any log of requests could be read: else none is known to have failed or not."""
+        """Whether any log of requests could be read: else none is known to have failed or not.
+
+        Counts of a baseline say nothing of the window.
+        """
         return any(s.state is not SourceState.EMPTY for s in self.gateway_logs)

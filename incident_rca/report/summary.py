@@ -14,7 +14,6 @@ from incident_rca.model import (
     Impact,
     Kind,
     Role,
-    SourceState,
     Stance,
     Uncited,
     Verdict,
@@ -29,8 +28,6 @@ from incident_rca.report.wording import (
     sources_count,
 )
 from incident_rca.window import format_duration
-
-_READABLE = frozenset({SourceState.OK, SourceState.PARTIAL})
 
 
 class Code(str):
@@ -286,7 +283,7 @@ def _no_outage(analysis: Analysis) -> tuple[Sentence, ...]:
     evidence = _something_seen(analysis)
     if not evidence:
         return ()
-    if not _gateway_was_read(analysis):
+    if not analysis.case.was_log_read:
         return (
             Sentence(
                 "Whether users saw an outage cannot be told: this case holds no gateway log.",
@@ -314,7 +311,8 @@ def _no_outage(analysis: Analysis) -> tuple[Sentence, ...]:
             ),
         )
     burst = ", in no burst" if analysis.failed_requests else ""
-    rest = "." if recorded == analysis.case.window else "; the rest of the window is not recorded."
+    is_whole = analysis.case.is_recorded_whole
+    rest = "." if is_whole else "; the rest of the window is not recorded."
     return (
         Sentence(
             f"No outage was found from {{}} to {{}}: {{}} of {{}} requests failed (HTTP 5xx){burst}"
@@ -345,11 +343,6 @@ def _silence(analysis: Analysis) -> tuple[Sentence, ...]:
             tuple(e for s in analysis.starvations for e in s.evidence),
         ),
     )
-
-
-def _gateway_was_read(analysis: Analysis) -> bool:
-    """Counts of a baseline say nothing of the window: only a log of its requests does."""
-    return analysis.case.was_log_read
 
 
 def _something_seen(analysis: Analysis) -> tuple[Evidence, ...]:

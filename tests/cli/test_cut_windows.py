@@ -72,6 +72,18 @@ def test_a_window_between_two_logs_or_shortly_behind(
     assert {s["state"] for s in document["sources"] if s["rows"]} == {"partial"}
 
 
+@pytest.mark.parametrize(("second", "is_whole"), [("14:20:30", True), ("14:22", False)])
+def test_a_hole_between_two_logs_is_told(tmp_path: Path, second: str, is_whole: bool) -> None:
+    for name, *times in (("one", "14:10", "14:20"), ("two", second, "14:23")):
+        lines = "".join(json.dumps(r) + "\n" for r in requests(*times))
+        (tmp_path / f"{name}.ndjson").write_text(lines)
+    assert run(tmp_path, "import", "INC-1", "one.ndjson", "two.ndjson").code == 0
+    ran, _ = reported(tmp_path, "14:10", "14:23")
+    said = " ".join(ran.out.split())
+    assert "No outage was found" in said
+    assert ("the rest of the window is not recorded" not in said) is is_whole
+
+
 def test_a_window_that_reaches_beyond_the_log(tmp_path: Path) -> None:
     ran, _ = told(tmp_path, "14:50", "15:50")
     number = len(requests("14:50", "15:50"))
