@@ -69,12 +69,11 @@ def parts_left_out(seen: Observations, stretches: Iterable[TimeWindow]) -> tuple
 
 
 def _time_of_outage(seen: Observations) -> TimeWindow | None:
-    """From the first failing arrival to the last one, or to where what is recorded of it ends."""
-    if seen.outage is None:
+    """From the first failing arrival to the last one that is recorded."""
+    if seen.outage is None or seen.outage.end.lo is None:
         return None
     start = seen.outage.start.first
-    end = seen.outage.end.lo or seen.part.end
-    return TimeWindow(start, max(end, start + timedelta(seconds=1)))
+    return TimeWindow(start, max(seen.outage.end.lo, start + timedelta(seconds=1)))
 
 
 def measured_stretches(rows: pd.DataFrame) -> list[TimeWindow]:
@@ -132,8 +131,8 @@ def hole_of_logs(seen: Observations, kinds: Sequence[str], name: str) -> Hole | 
     parts = parts_left_out(seen, stretches)
     if not parts:
         return None
-    named = ", ".join(log.name for log in logs) or "no log"
-    return Hole(name=name, parts=parts, evidence=setting_as_evidence(seen.case, f"read: {named}"))
+    read = f"read: {', '.join(log.name for log in logs)}"
+    return Hole(name=name, parts=parts, evidence=setting_as_evidence(seen.case, read))
 
 
 def hole_of_rows(seen: Observations, rows: pd.DataFrame, name: str) -> Hole | None:

@@ -114,9 +114,9 @@ def _baseline(baseline: pd.DataFrame, method: str, route: str, start: datetime) 
     if of_route.empty:
         return None
     bins = before[["source", "at", "until"]].drop_duplicates()
-    return _traffic(
-        of_route, float((seconds_of(bins["until"]) - seconds_of(bins["at"])).sum()) / 60
-    )
+    minutes = float((seconds_of(bins["until"]) - seconds_of(bins["at"])).sum()) / 60
+    no_latencies = np.empty(0, np.int64)
+    return _counted(of_route, minutes, no_latencies, no_latencies)
 
 
 def _share(endpoint: EndpointImpact) -> float:
@@ -128,14 +128,20 @@ def _of(frame: pd.DataFrame, method: str, route: str) -> pd.DataFrame:
 
 
 def _traffic(rows: pd.DataFrame, minutes: float) -> _Traffic:
-    no_latencies = np.empty(0, np.int64)
-    is_timed = "latency_ms_bounds" in rows
-    bounds, numbers = _histogram(rows) if is_timed else (no_latencies, no_latencies)
+    return _counted(rows, minutes, *_histogram(rows))
+
+
+def _counted(
+    rows: pd.DataFrame,
+    minutes: float,
+    bounds_ms: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+) -> _Traffic:
     return _Traffic(
         requests=int(rows["requests"].sum()),
         failed=int(rows.loc[rows["status"] >= 500, "requests"].sum()),
         minutes=minutes,
-        bounds_ms=bounds,
+        bounds_ms=bounds_ms,
         numbers=numbers,
     )
 

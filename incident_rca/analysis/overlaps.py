@@ -18,7 +18,6 @@ from incident_rca.window import format_instant
 if TYPE_CHECKING:
     import pandas as pd
 
-_FIRST_FAILURE_STATUS = 500
 _HINT = "import one of the two into a new case, or exports that do not overlap"
 
 
@@ -35,8 +34,7 @@ class _Held:
 
     @property
     def failed(self) -> int:
-        rows = self.rows
-        return int(rows.loc[rows["status"] >= _FIRST_FAILURE_STATUS, "requests"].sum())
+        return int(self.rows.loc[self.rows["status"] >= 500, "requests"].sum())
 
 
 @dataclass(frozen=True, slots=True)

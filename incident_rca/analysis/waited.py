@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from incident_rca.model import Case
+from incident_rca.model import BUCKET_GROWTH, Case
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # What these say of a latency is the upper bound of its bucket, so much above the lower one.
 _ROLLUPS = frozenset({"gateway_rollup", "load_balancer_rollup"})
-ROLLUP_GROWTH = 1.02
 # An error that took longer than this was waited for: no time-out in use is shorter (Hystrix, 1 s).
 FAST_SECONDS = 1.0
 
@@ -28,7 +27,8 @@ class Took:
 
     @property
     def in_seconds(self) -> str:
-        """
+        """The time in seconds, or its bounds.
+
         >>> Took(30_027.0, 30_027.0).in_seconds, Took(29_634.0, 30_227.0).in_seconds
         ('30.0 s', '29.6 to 30.3 s')
         """
@@ -38,7 +38,8 @@ class Took:
 
     @property
     def in_ms(self) -> str:
-        """
+        """The time in milliseconds, or its bounds.
+
         >>> Took(29.5, 29.5).in_ms, Took(2_963.4, 3_022.0).in_ms
         ('30 ms', '2,963 to 3,022 ms')
         """
@@ -60,7 +61,7 @@ def least_ms(case: Case, failures: pd.DataFrame) -> pd.Series[float]:
     """How long each failed request took at least, in ms; NaN where nobody measured it."""
     rollups = [s.name for s in case.sources if s.kind in _ROLLUPS]
     took = failures["latency_ms"].astype(float)
-    return took.where(~failures["source"].isin(rollups), took / ROLLUP_GROWTH)
+    return took.where(~failures["source"].isin(rollups), took / BUCKET_GROWTH)
 
 
 def usually(case: Case, failures: pd.DataFrame) -> Took | None:

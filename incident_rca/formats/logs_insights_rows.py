@@ -16,10 +16,9 @@ from typing import Any
 from incident_rca.formats.error_types import error_types_of
 from incident_rca.formats.insights_answer import Answer, bin_seconds_in, bins_in, instant_of
 from incident_rca.formats.parsed import window_of
-from incident_rca.model import TimeWindow
+from incident_rca.model import BUCKET_GROWTH, TimeWindow
 
 # As in queries/rollup/access_log.sql.
-BUCKET_GROWTH = 1.02
 HIGHEST_BUCKET = 1100
 # As queries/rollup/access_log.sql takes them.
 STATUSES = range(100, 600)

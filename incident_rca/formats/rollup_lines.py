@@ -17,9 +17,9 @@ import msgspec
 from incident_rca.errors import BadInput
 from incident_rca.formats.cloudwatch_messages import window_in
 from incident_rca.formats.lines import Truncated, lines_of, object_of
-from incident_rca.formats.logs_insights_rows import BUCKET_GROWTH, HIGHEST_BUCKET
+from incident_rca.formats.logs_insights_rows import HIGHEST_BUCKET
 from incident_rca.formats.parsed import Head, Parsed, RawInput, frame_of
-from incident_rca.model import TimeWindow
+from incident_rca.model import BUCKET_GROWTH, TimeWindow
 
 if TYPE_CHECKING:
     import pandas as pd

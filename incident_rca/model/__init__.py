@@ -5,6 +5,7 @@ from incident_rca.model.analysis import (
     Incident,
 )
 from incident_rca.model.case import (
+    BUCKET_GROWTH,
     COUNTED_TWICE,
     LOAD_BALANCER_LOGS,
     Case,
@@ -88,6 +89,7 @@ from incident_rca.model.words import (
 )
 
 __all__ = [
+    "BUCKET_GROWTH",
     "COUNTED_TWICE",
     "EVIDENCE_LETTER",
     "INDEPENDENT_SYSTEMS",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from incident_rca.analysis.outage import recorded_until
 from incident_rca.model import Analysis, ErrorBurst, Evidence, Hypothesis, Role
 from incident_rca.redact import plain
 from incident_rca.report.numbers import grouped
@@ -28,13 +29,7 @@ def quiet_since_the_last_failure(analysis: Analysis) -> timedelta | None:
     outage = last_outage(analysis)
     if outage is None or outage.end.lo is None:
         return None
-    return max(timedelta(0), _known_until(analysis) - outage.end.lo)
-
-
-def _known_until(analysis: Analysis) -> datetime:
-    """When the window ends, or before that the log of its requests."""
-    ends = [s.covered.end for s in analysis.case.gateway_logs if s.covered]
-    return min(analysis.case.window.end, max(ends, default=analysis.case.window.end))
+    return max(timedelta(0), recorded_until(analysis.case) - outage.end.lo)
 
 
 def is_over(analysis: Analysis) -> bool:

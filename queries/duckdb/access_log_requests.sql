@@ -5,10 +5,10 @@
 -- A line that is no JSON object, or lacks its time, route or status, keeps its row with nulls and
 -- counts as unparsed. Time is the request's arrival (requestTimeEpoch, in ms); requestTime has whole
 -- seconds only. A time outside of this century, a latency above eleven days, or a status that is not
--- 100 to 599 in three digits, is no reading but damage. The route of an HTTP API stands in routeKey ("GET /x"); a message of a WebSocket has no
--- method. integrationStatus is the status of the Lambda service where one is called, and
--- integration.status that of the code in it, so both are kept; where a format has only the former, an
--- error in it is one of what is behind the gateway all the same.
+-- 100 to 599 in three digits, is no reading but damage. The route of an HTTP API stands in routeKey
+-- ("GET /x"); a message of a WebSocket has no method. integrationStatus is the status of the Lambda
+-- service where one is called, and integration.status that of the code in it, so both are kept; where
+-- a format has only the former, an error in it is one of what is behind the gateway all the same.
 -- What only an error has is made for errors only: most requests are none.
 -- A real line of an HTTP API had its requestTimeEpoch in seconds: the size of the number tells.
 CREATE OR REPLACE TEMP MACRO sane_epoch_ms(text) AS CASE
