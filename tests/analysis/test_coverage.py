@@ -51,6 +51,7 @@ COVERS = [
     pytest.param(lambda second: second < -60, False, id="ends before it"),
     pytest.param(lambda second: second < 20, False, id="ends in it"),
     pytest.param(lambda second: second >= 60, False, id="begins in it"),
+    pytest.param(lambda second: second >= 20, False, id="has most of it, but not its onset"),
     pytest.param(lambda second: not -30 <= second < 130, False, id="silent all through it"),
 ]
 
@@ -226,6 +227,15 @@ def pool_of(size: float, used: float, owner: str = "stock-db") -> list[Row]:
 def test_few_waiters_do_not_speak_against_a_lock_where_the_pool_has_no_more() -> None:
     assert behind_a_lock(Topology(), *pool_of(6, 6)).verdict is Verdict.WEAK
     assert behind_a_lock(NO_SIZE, *pool_of(6, 6)).verdict is Verdict.SUPPORTED
+
+
+def test_a_pool_that_was_enlarged_to_end_an_outage_had_no_more_in_it() -> None:
+    sizes = [6.0] * 80 + [100.0] * 40
+    enlarged = [
+        *gauge(sizes, metric="db.client.connections.max"),
+        *gauge(levels(1, 6, 0, 120)),
+    ]
+    assert behind_a_lock(NO_SIZE, *enlarged).verdict is Verdict.SUPPORTED
 
 
 def test_few_waiters_speak_against_a_lock_where_the_pool_is_known_to_be_larger() -> None:

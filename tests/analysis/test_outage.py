@@ -11,6 +11,7 @@ import pytest
 from incident_rca.analysis.analyse import analyse
 from incident_rca.model import Analysis, EndpointImpact, Impact, TimeWindow
 from incident_rca.report.contract import to_json
+from incident_rca.report.summary import sentences
 from tests.analysis.cases import (
     LEAD_UP,
     OUTAGE,
@@ -465,3 +466,9 @@ def test_requests_that_were_served_before_tell_when_it_began(healthy: int, is_kn
     analysis = within(requests=10, healthy=healthy)
     assert analysis.outage is not None
     assert (analysis.outage.onset.lo is not None) is is_known
+
+
+def test_a_route_of_which_nothing_is_known_is_not_said_to_be_well() -> None:
+    analysis = within(served(HALF - 10, "GET /new"), requests=10)
+    (said,) = (s for s in sentences(analysis) if "GET /new" in s.values)
+    assert "received no request" in said.plain and "not affected" not in said.plain

@@ -72,6 +72,15 @@ def test_a_window_between_two_logs_or_shortly_behind(
     assert {s["state"] for s in document["sources"] if s["rows"]} == {"partial"}
 
 
+def test_what_a_log_beside_the_window_lacks_is_still_said(tmp_path: Path) -> None:
+    lines = [json.dumps(r) for r in requests("14:10", "14:11")]
+    (tmp_path / "torn.ndjson").write_text("\n".join([*lines, *["{"] * 9]))
+    assert run(tmp_path, "import", "INC-1", "torn.ndjson").code == 3
+    _, document = reported(tmp_path, "14:30", "14:40")
+    (log,) = (s for s in document["sources"] if s["rows"])
+    assert "holds nothing of the window" in log["reason"] and "could not be read" in log["reason"]
+
+
 @pytest.mark.parametrize(("second", "is_whole"), [("14:20:30", True), ("14:22", False)])
 def test_a_hole_between_two_logs_is_told(tmp_path: Path, second: str, is_whole: bool) -> None:
     for name, *times in (("one", "14:10", "14:20"), ("two", second, "14:23")):
