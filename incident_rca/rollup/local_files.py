@@ -18,7 +18,13 @@ from incident_rca.formats.access_log.reading import (
     numbered,
     pieces_of_lines,
 )
-from incident_rca.formats.access_log.rolling import Counted, Lines, LostFailure, roll_up
+from incident_rca.formats.access_log.rolling import (
+    Counted,
+    Lines,
+    LostFailure,
+    roll_up,
+    without_piece,
+)
 from incident_rca.formats.access_log.stage_format import LineFormat
 from incident_rca.formats.duckdb_session import open_session
 from incident_rca.formats.lines import head_of
@@ -126,11 +132,12 @@ def _how(asked: Asked, known: LogFormat, is_failure: Callable[[bytes], bool]) ->
     def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         for name, second in zip(_BOUNDS, seconds_of(asked.window), strict=True):
             connection.execute(f"SET VARIABLE {name} = ?", [second])
-
-    def read(connection: duckdb.DuckDBPyConnection) -> Counted:
+        without_piece(connection)
         connection.execute(_text("lines"))
         if isinstance(known, LineFormat):
             define_fields(connection, known)
+
+    def read(connection: duckdb.DuckDBPyConnection) -> Counted:
         connection.execute(piece)
         lines, unread = connection.execute(_text("counted")).fetchall()[0]
         is_json = isinstance(known, LineFormat)

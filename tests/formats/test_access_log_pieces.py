@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 
 from incident_rca.formats import duckdb_session
 from incident_rca.formats.access_log import pieces, rolling
-from incident_rca.formats.access_log.pieces import Piece, cleaned, pieces_of, pieces_of_values
+from incident_rca.formats.access_log.pieces import (
+    Piece,
+    cleaned,
+    lines_at,
+    pieces_of,
+    pieces_of_values,
+)
 from incident_rca.formats.lines import Truncated
 from tests.formats.builders import parse, request, rows, write, write_gzip
 
@@ -153,6 +159,23 @@ def test_a_cleaned_piece_has_the_same_lines(tmp_path: Path) -> None:
     clean = cleaned(Piece(path, first=5, lines=6))
     assert clean.path.read_bytes().decode() == "a b\n\ufffd\n{}\n{}\n{}\nlast\n"
     assert (clean.first, clean.lines, clean.blank) == (5, 6, 2)
+
+
+@given(
+    lines=st.lists(st.binary(max_size=30).map(lambda text: text.replace(b"\n", b"")), min_size=1),
+    chosen=st.sets(st.integers(0, 20)),
+    first=st.integers(1, 1000),
+)
+def test_lines_are_found_by_their_numbers(
+    new_folder: NewFolder, lines: list[bytes], chosen: set[int], first: int
+) -> None:
+    path = new_folder() / "a"
+    path.write_bytes(b"\n".join(lines))
+    numbers = sorted(first + index for index in chosen if index < len(lines))
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(pieces, "CHUNK_BYTES", 13)
+        found = [*lines_at(Piece(path, first, len(lines)), numbers)]
+    assert [line.rstrip(b"\n") for line in found] == [lines[number - first] for number in numbers]
 
 
 @pytest.mark.parametrize("filler", [b"\n", b" \t\r\n"])

@@ -6,16 +6,25 @@ DuckDB counts lines but skips blank ones: a piece in which none is blank is numb
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import BufferedReader, FileIO
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from incident_rca.formats.lines import Truncated, chunks_of, clean_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # 32 of them are a gigabyte; larger ones are not parsed faster.
 PIECE_BYTES = 32 * 1024 * 1024
 CHUNK_BYTES = 1024 * 1024
 BLANK = b"{}\n"
+SPARE = "spare"
+_END = ord("\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +39,42 @@ class Piece:
 
 def pieces_of(path: Path, work: Path) -> Iterator[Piece]:
     """The lines of a file as they are, so blank ones too; raises Truncated behind the last."""
+    import numpy as np
+
     first = 1
     for number, (skipped, parts) in enumerate(_blocks(path)):
         first += skipped
-        lines = sum(part.count(b"\n") for part in parts) + (not parts[-1].endswith(b"\n"))
+        ends = sum(int(np.count_nonzero(_is_end(part))) for part in parts)
+        lines = ends + (not parts[-1].endswith(b"\n"))
         piece = Piece(work / f"lines-{number}", first, lines)
-        with piece.path.open("wb") as out:
-            out.writelines(parts)
+        _write(piece.path, parts)
         first += lines
         yield piece
+
+
+def set_aside(piece: Piece) -> Path:
+    """Where a piece now stands that is done with; the next one is written over it."""
+    return piece.path.replace(piece.path.with_name(SPARE))
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> None:
+    """Writes over the piece that was set aside last, if there is one.
+
+    That takes a third of the time of a new file: the system has its pages at hand.
+    """
+    with suppress(FileNotFoundError):
+        path.with_name(SPARE).replace(path)
+    path.touch()
+    with path.open("r+b") as out:
+        out.writelines(parts)
+        out.truncate()
+
+
+def _is_end(part: bytes) -> NDArray[np.bool_]:
+    """Whether a line ends there, by byte; to count them takes a quarter of `bytes.count`."""
+    import numpy as np
+
+    return np.equal(np.frombuffer(part, dtype=np.uint8), _END)
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
@@ -82,7 +118,7 @@ def cleaned(piece: Piece) -> Piece:
     """The same lines as valid UTF-8 without carriage returns, the blank ones counted as such."""
     clean = replace(piece, path=piece.path.with_suffix(".clean"))
     blank = 0
-    with piece.path.open("rb") as lines, clean.path.open("wb") as out:
+    with piece.path.open("rb", CHUNK_BYTES) as lines, clean.path.open("wb") as out:
         for line in lines:
             text = clean_line(line.rstrip(b"\r\n"))
             is_blank = not text.strip(" \t\v\f")
@@ -100,10 +136,20 @@ def is_clean(piece: Piece) -> bool:
 
 def lines_at(piece: Piece, numbers: Iterable[int]) -> Iterator[bytes]:
     """The lines with these numbers, which ascend."""
-    with piece.path.open("rb") as file:
-        lines = zip(count(piece.first), file, strict=False)
+    at = piece.first
+    with BufferedReader(piece.path.open("rb", buffering=0), CHUNK_BYTES) as file:
         for number in numbers:
-            yield next(line for at, line in lines if at == number)
+            _skip(file, number - at)
+            yield file.readline()
+            at = number + 1
+
+
+def _skip(file: BufferedReader[FileIO], lines: int) -> None:
+    """Reads on behind so many lines, a buffer at once, as Python takes each line by itself."""
+    while lines and (ahead := file.peek()):
+        ends = _is_end(ahead).nonzero()[0]
+        file.read(len(ahead) if len(ends) < lines else int(ends[lines - 1]) + 1)
+        lines -= min(len(ends), lines)
 
 
 def pieces_of_values(rows: Iterable[tuple[int, bytes]], work: Path) -> Iterator[Piece]:
@@ -118,8 +164,7 @@ def pieces_of_values(rows: Iterable[tuple[int, bytes]], work: Path) -> Iterator[
 
     def written() -> Piece:
         path = next(names)
-        with path.open("wb") as out:
-            out.writelines(held)
+        _write(path, held)
         return Piece(path, first, at - first, blank)
 
     try:

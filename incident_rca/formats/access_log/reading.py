@@ -22,6 +22,7 @@ from incident_rca.formats.access_log.rolling import (
     failure_rows,
     gateway_rows,
     roll_up,
+    without_piece,
 )
 from incident_rca.formats.access_log.stage_format import LineFormat, json_format
 from incident_rca.formats.access_log.values import values_of
@@ -132,10 +133,11 @@ def _how(
     def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         _tell(connection, raw, known)
         define(connection, "error_type.sql")
-
-    def read(connection: duckdb.DuckDBPyConnection) -> Counted:
+        without_piece(connection)
         define_fields(connection, keys)
         define(connection, "access_log_requests.sql")
+
+    def read(connection: duckdb.DuckDBPyConnection) -> Counted:
         define(connection, "access_log_piece.sql")
         return Counted(*run_file(connection, "access_log_piece_lines.sql").fetchall()[0])
 

@@ -7,13 +7,15 @@ What is left of a piece is the caller's to say: `incident-rca rollup` keeps some
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from incident_rca.formats.access_log.pieces import Piece, cleaned, is_clean, lines_at
+from incident_rca.formats.access_log.pieces import Piece, cleaned, is_clean, lines_at, set_aside
 from incident_rca.formats.duckdb_session import define, fetch, run_file, side_by_side
 from incident_rca.formats.lines import Truncated
 from incident_rca.trace_ids import ids_of_log, joined_ids, split_ids
@@ -46,9 +48,10 @@ class Counted:
 class Lines:
     """How lines are read, and what is kept of them.
 
-    `prepare` tells a session once what holds for all of them. `read` rolls up the piece that the
-    variables `raw_path` and `first_line` name, and `keep` adds that to the other pieces, less the
-    `blank_lines`. `is_failure` is asked of suspects only: those that DuckDB could not read.
+    `prepare` tells a session once what holds for all of them, and defines its views. `read` rolls
+    up the piece that the variables `raw_path` and `first_line` name, and `keep` adds that to the
+    other pieces, less the `blank_lines`. `is_failure` is asked of suspects only: those that DuckDB
+    could not read.
     """
 
     prepare: Callable[[duckdb.DuckDBPyConnection], None]
@@ -75,9 +78,10 @@ def roll_up(
             return _rolled_up(connection, piece, lines)
         finally:
             idle.put(connection)
-            piece.path.unlink()
+            spares.add(set_aside(piece))
 
     damage = ""
+    spares: set[Path] = set()
     tasks: list[Future[int]] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
@@ -87,7 +91,19 @@ def roll_up(
                     break
         except Truncated as error:
             damage = str(error)
+    for spare in spares:
+        spare.unlink()
     return sum(task.result() for task in tasks), damage
+
+
+def without_piece(connection: duckdb.DuckDBPyConnection) -> None:
+    """Names an empty piece, for the views that are defined before there is one.
+
+    They read whichever is named when they are asked, and to define them costs as much as to read a
+    megabyte.
+    """
+    connection.execute("SET VARIABLE raw_path = ?", [os.devnull])
+    connection.execute("SET VARIABLE first_line = 1")
 
 
 def _rolled_up(connection: duckdb.DuckDBPyConnection, piece: Piece, how: Lines) -> int:
