@@ -44,7 +44,7 @@ class NumberLists(ExtensionArray):
         """One list a length, cut one after the other out of `numbers`."""
         ends = np.zeros(len(lengths) + 1, dtype=np.int64)
         np.cumsum(lengths, out=ends[1:])
-        return cls(_narrow(numbers), _narrow(ends), np.arange(len(lengths), dtype=np.int32))
+        return cls(narrow(numbers), narrow(ends), np.arange(len(lengths), dtype=np.int32))
 
     @classmethod
     def _from_sequence(
@@ -129,7 +129,7 @@ class NumberLists(ExtensionArray):
         return lambda cell: str(list(cell))
 
 
-def _narrow(numbers: NDArray[np.int64]) -> NDArray[Any]:
+def narrow(numbers: NDArray[np.int64]) -> NDArray[Any]:
     """The numbers in as little space as all of them fit into."""
     kind = np.result_type(
         np.int8,

@@ -9,17 +9,21 @@
 INSERT INTO rolled BY NAME
 SELECT * EXCLUDE (is_parsed, latencies_ms, suspects) FROM piece WHERE is_parsed;
 
-INSERT INTO buckets
-SELECT
-    line_first,
-    CASE
-        WHEN of_row <= 1000 THEN floor(latency_ms)
-        ELSE floor(pow(1.01, ceil(ln(greatest(latency_ms, 1)) / ln(1.01))))
-    END::INTEGER AS bound,
-    count(*) AS requests
+INSERT INTO latencies
+SELECT line_first, list({bound: bound, requests: requests})
 FROM (
-    SELECT line_first, len(latencies_ms) AS of_row, unnest(latencies_ms) AS latency_ms
-    FROM piece
-    WHERE is_parsed
+    SELECT
+        line_first,
+        CASE
+            WHEN of_row <= 1000 THEN floor(latency_ms)
+            ELSE floor(pow(1.01, ceil(ln(greatest(latency_ms, 1)) / ln(1.01))))
+        END::INTEGER AS bound,
+        count(*)::INTEGER AS requests
+    FROM (
+        SELECT line_first, len(latencies_ms) AS of_row, unnest(latencies_ms) AS latency_ms
+        FROM piece
+        WHERE is_parsed
+    )
+    GROUP BY ALL
 )
-GROUP BY ALL;
+GROUP BY line_first;

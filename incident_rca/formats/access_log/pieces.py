@@ -6,12 +6,12 @@ DuckDB counts lines but skips blank ones: a piece in which none is blank is numb
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import BufferedReader, FileIO
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from incident_rca.formats.lines import Truncated, chunks_of, clean_line
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 # 32 of them are a gigabyte; larger ones are not parsed faster.
 PIECE_BYTES = 32 * 1024 * 1024
-CHUNK_BYTES = 1024 * 1024
+# Larger ones are given back to the system and taken again, which costs more than to fill them.
+CHUNK_BYTES = 256 * 1024
 BLANK = b"{}\n"
 SPARE = "spare"
 _END = ord("\n")
@@ -37,19 +38,41 @@ class Piece:
     blank: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes of a piece, whether they are its last, and how many blank lines then are in none."""
+
+    data: bytes
+    is_last: bool
+    skipped: int = 0
+
+
 def pieces_of(path: Path, work: Path) -> Iterator[Piece]:
     """The lines of a file as they are, so blank ones too; raises Truncated behind the last."""
+    first = 1
+    parts = _parts(path)
+    for part in parts:
+        skipped = part.skipped
+        if part.data:
+            piece, skipped = _piece(work / f"lines-{first}", first, chain((part,), parts))
+            yield piece
+            first += piece.lines
+        first += skipped
+
+
+def _piece(path: Path, first: int, parts: Iterable[Part]) -> tuple[Piece, int]:
+    """The piece up to the first part that is a last one, and how many blank lines follow it."""
     import numpy as np
 
-    first = 1
-    for number, (skipped, parts) in enumerate(_blocks(path)):
-        first += skipped
-        ends = sum(int(np.count_nonzero(_is_end(part))) for part in parts)
-        lines = ends + (not parts[-1].endswith(b"\n"))
-        piece = Piece(work / f"lines-{number}", first, lines)
-        _write(piece.path, parts)
-        first += lines
-        yield piece
+    ends, last, skipped = 0, b"", 0
+    with _written_over(path) as out:
+        for part in parts:
+            out.write(part.data)
+            ends += int(np.count_nonzero(_is_end(part.data)))
+            last, skipped = part.data or last, part.skipped
+            if part.is_last:
+                break
+    return Piece(path, first, ends + (not last.endswith(b"\n"))), skipped
 
 
 def set_aside(piece: Piece) -> Path:
@@ -57,8 +80,9 @@ def set_aside(piece: Piece) -> Path:
     return piece.path.replace(piece.path.with_name(SPARE))
 
 
-def _write(path: Path, parts: Iterable[bytes]) -> None:
-    """Writes over the piece that was set aside last, if there is one.
+@contextmanager
+def _written_over(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, in place of the piece that was set aside last, if there is one.
 
     That takes a third of the time of a new file: the system has its pages at hand.
     """
@@ -66,25 +90,25 @@ def _write(path: Path, parts: Iterable[bytes]) -> None:
         path.with_name(SPARE).replace(path)
     path.touch()
     with path.open("r+b") as out:
-        out.writelines(parts)
+        yield out
         out.truncate()
 
 
-def _is_end(part: bytes) -> NDArray[np.bool_]:
+def _is_end(data: bytes) -> NDArray[np.bool_]:
     """Whether a line ends there, by byte; to count them takes a quarter of `bytes.count`."""
     import numpy as np
 
-    return np.equal(np.frombuffer(part, dtype=np.uint8), _END)
+    return np.equal(np.frombuffer(data, dtype=np.uint8), _END)
 
 
-def _blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
-    """Whole lines, a piece's worth at once, and how many blank ones were skipped before them.
+def _parts(path: Path) -> Iterator[Part]:
+    """Whole lines, of which PIECE_BYTES make a piece, each given as soon as it is read.
 
     Of a line longer than a piece the middle is left out. Blank lines that fill a chunk are
-    skipped: they may be of any number, and are neither requests nor unreadable.
+    skipped: they may be of any number, and are neither requests nor unreadable. A piece of no data
+    is none.
     """
-    held: list[bytes] = []
-    size = skipped = 0
+    size, last = 0, b""
     broken: Truncated | None = None
     chunks = chunks_of(path, CHUNK_BYTES)
     while broken is None:
@@ -97,19 +121,19 @@ def _blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
         end = chunk.rfind(b"\n") + 1
         if end and chunk.isspace():
             # Its first line end is that of a line which began before.
-            begun = chunk.find(b"\n") + 1 if held and not held[-1].endswith(b"\n") else 0
-            if held:
-                yield skipped, [*held, chunk[:begun]] if begun else held
-                held, size, skipped = [], 0, 0
-            skipped += chunk.count(b"\n", begun)
+            begun = chunk.find(b"\n") + 1 if size and last != b"\n" else 0
+            yield Part(chunk[:begun], is_last=True, skipped=chunk.count(b"\n", begun))
+            size = 0
         elif end and size + end >= PIECE_BYTES:
-            yield skipped, [part for part in (*held, chunk[:end]) if part]
-            held, size, skipped = [chunk[end:]] if chunk[end:] else [], len(chunk) - end, 0
+            yield Part(chunk[:end], is_last=True)
+            size = len(chunk) - end
+            if size:
+                yield Part(chunk[end:], is_last=False)
         elif end or size < 2 * PIECE_BYTES:
-            held.append(chunk)
+            yield Part(chunk, is_last=False)
             size += len(chunk)
-    if held:
-        yield skipped, held
+        last = chunk[-1:]
+    yield Part(b"", is_last=True)
     if broken is not None:
         raise broken
 
@@ -164,7 +188,8 @@ def pieces_of_values(rows: Iterable[tuple[int, bytes]], work: Path) -> Iterator[
 
     def written() -> Piece:
         path = next(names)
-        _write(path, held)
+        with _written_over(path) as out:
+            out.writelines(held)
         return Piece(path, first, at - first, blank)
 
     try:

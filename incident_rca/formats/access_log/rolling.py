@@ -28,7 +28,7 @@ AT_ONCE = 2
 # So many unreadable lines of a piece are looked at for a failure that is hidden in one.
 MOST_SUSPECTS = 5000
 # So many rows have their latencies put together at once.
-ROWS_AT_ONCE = 16_384
+ROWS_AT_ONCE = 4_096
 
 
 class LostFailure(Exception):
@@ -67,6 +67,8 @@ def roll_up(
 
     Raises LostFailure, ValueError where lines cannot be numbered, and whatever DuckDB does.
     """
+    # Each piece has a thread of ours; those of DuckDB would wait for them, and hold more.
+    session.execute("SET threads = 1")
     idle: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
     for _ in range(AT_ONCE):
         connection = side_by_side(session)
@@ -91,6 +93,7 @@ def roll_up(
                     break
         except Truncated as error:
             damage = str(error)
+    session.execute("RESET threads")
     for spare in spares:
         spare.unlink()
     return sum(task.result() for task in tasks), damage
@@ -146,7 +149,7 @@ def gateway_rows(session: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """The requests by second, route, status and type, with their latencies, in this order."""
     import numpy as np
 
-    from incident_rca.number_lists import NumberLists
+    from incident_rca.number_lists import NumberLists, narrow
 
     define(session, "access_log_gateway.sql")
     rows = fetch(run_file(session, "access_log_gateway_rows.sql"))
@@ -160,8 +163,8 @@ def gateway_rows(session: duckdb.DuckDBPyConnection) -> pd.DataFrame:
         buckets = run_file(session, "access_log_latencies.sql").fetchnumpy()
         places = np.asarray(buckets["row"]) - first
         lengths[first:end] = np.bincount(places, minlength=end - first)
-        bounds.append(np.asarray(buckets["bound"]))
-        counts.append(np.asarray(buckets["requests"]))
+        bounds.append(narrow(np.asarray(buckets["bound"])))
+        counts.append(narrow(np.asarray(buckets["requests"])))
     return rows.assign(
         latency_ms_bounds=NumberLists.of_lengths(np.concatenate(bounds), lengths),
         latency_ms_counts=NumberLists.of_lengths(np.concatenate(counts), lengths),
