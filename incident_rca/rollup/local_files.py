@@ -18,13 +18,7 @@ from incident_rca.formats.access_log.reading import (
     numbered,
     pieces_of_lines,
 )
-from incident_rca.formats.access_log.rolling import (
-    Counted,
-    Lines,
-    LostFailure,
-    roll_up,
-    without_piece,
-)
+from incident_rca.formats.access_log.rolling import Counted, Lines, LostFailure, roll_up
 from incident_rca.formats.access_log.stage_format import LineFormat
 from incident_rca.formats.duckdb_session import open_session
 from incident_rca.formats.lines import head_of
@@ -132,7 +126,6 @@ def _how(asked: Asked, known: LogFormat, is_failure: Callable[[bytes], bool]) ->
     def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         for name, second in zip(_BOUNDS, seconds_of(asked.window), strict=True):
             connection.execute(f"SET VARIABLE {name} = ?", [second])
-        without_piece(connection)
         connection.execute(_text("lines"))
         if isinstance(known, LineFormat):
             define_fields(connection, known)

@@ -22,7 +22,6 @@ from incident_rca.formats.access_log.rolling import (
     failure_rows,
     gateway_rows,
     roll_up,
-    without_piece,
 )
 from incident_rca.formats.access_log.stage_format import LineFormat, json_format
 from incident_rca.formats.access_log.values import values_of
@@ -133,7 +132,6 @@ def _how(
     def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         _tell(connection, raw, known)
         define(connection, "error_type.sql")
-        without_piece(connection)
         define_fields(connection, keys)
         define(connection, "access_log_requests.sql")
 

@@ -7,7 +7,6 @@ What is left of a piece is the caller's to say: `incident-rca rollup` keeps some
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -48,10 +47,10 @@ class Counted:
 class Lines:
     """How lines are read, and what is kept of them.
 
-    `prepare` tells a session once what holds for all of them, and defines its views. `read` rolls
-    up the piece that the variables `raw_path` and `first_line` name, and `keep` adds that to the
-    other pieces, less the `blank_lines`. `is_failure` is asked of suspects only: those that DuckDB
-    could not read.
+    `prepare` tells a session once what holds for all of them, and defines its views: they read the
+    piece that the variables `raw_path` and `first_line` name when they are asked. `read` rolls it
+    up, and `keep` adds that to the other pieces, less the `blank_lines`. `is_failure` is asked of
+    suspects only: those that DuckDB could not read.
     """
 
     prepare: Callable[[duckdb.DuckDBPyConnection], None]
@@ -69,11 +68,9 @@ def roll_up(
     """
     # Each piece has a thread of ours; those of DuckDB would wait for them, and hold more.
     session.execute("SET threads = 1")
-    idle: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
+    idle: SimpleQueue[duckdb.DuckDBPyConnection | None] = SimpleQueue()
     for _ in range(AT_ONCE):
-        connection = side_by_side(session)
-        lines.prepare(connection)
-        idle.put(connection)
+        idle.put(None)
 
     def unread_of(connection: duckdb.DuckDBPyConnection, piece: Piece) -> int:
         try:
@@ -88,7 +85,8 @@ def roll_up(
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
             for piece in pieces:
-                tasks.append(pool.submit(unread_of, idle.get(), piece))
+                connection = idle.get() or _prepared(session, piece, lines)
+                tasks.append(pool.submit(unread_of, connection, piece))
                 if any(task.done() and task.exception() for task in tasks):
                     break
         except Truncated as error:
@@ -99,14 +97,19 @@ def roll_up(
     return sum(task.result() for task in tasks), damage
 
 
-def without_piece(connection: duckdb.DuckDBPyConnection) -> None:
-    """Names an empty piece, for the views that are defined before there is one.
+def _prepared(
+    session: duckdb.DuckDBPyConnection, piece: Piece, how: Lines
+) -> duckdb.DuckDBPyConnection:
+    """A connection whose views are defined, which asks for a piece that is there."""
+    connection = side_by_side(session)
+    _name(connection, piece)
+    how.prepare(connection)
+    return connection
 
-    They read whichever is named when they are asked, and to define them costs as much as to read a
-    megabyte.
-    """
-    connection.execute("SET VARIABLE raw_path = ?", [os.devnull])
-    connection.execute("SET VARIABLE first_line = 1")
+
+def _name(connection: duckdb.DuckDBPyConnection, piece: Piece) -> None:
+    connection.execute("SET VARIABLE raw_path = ?", [str(piece.path)])
+    connection.execute("SET VARIABLE first_line = ?", [piece.first])
 
 
 def _rolled_up(connection: duckdb.DuckDBPyConnection, piece: Piece, how: Lines) -> int:
@@ -131,8 +134,7 @@ def _rolled_up(connection: duckdb.DuckDBPyConnection, piece: Piece, how: Lines) 
 
 def _read(connection: duckdb.DuckDBPyConnection, piece: Piece, how: Lines) -> Counted | None:
     """What the piece gave; None where DuckDB did not count every line."""
-    connection.execute("SET VARIABLE raw_path = ?", [str(piece.path)])
-    connection.execute("SET VARIABLE first_line = ?", [piece.first])
+    _name(connection, piece)
     counted = how.read(connection)
     return counted if counted.lines == piece.lines else None
 
