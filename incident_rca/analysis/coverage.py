@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from incident_rca.analysis.evidence import instant, rows_as_evidence, setting_as_evidence
-from incident_rca.analysis.frames import pieces, seconds_of
+from incident_rca.analysis.frames import places, seconds_of
 from incident_rca.analysis.latency import canonical_method
 from incident_rca.analysis.latency_rises import FEWEST_BUCKETS
 from incident_rca.model import Evidence, SourceState, SourceStatus, Span, System, TimeWindow
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from incident_rca.analysis.observations import Observations
 
@@ -161,19 +162,19 @@ def _meets_outage(seen: Observations, known: pd.DataFrame) -> bool:
     return bool(((starts < last) & (ends > first)).any())
 
 
-def holes_of_calls(seen: Observations, rows: pd.DataFrame, what: str) -> tuple[Hole, ...]:
-    """What the rows of calls leave out of the outage, of each method that failing routes call.
+def holes_of_calls(seen: Observations, is_read: pd.Series[bool], what: str) -> tuple[Hole, ...]:
+    """What the chosen rows of `metrics` leave out of the outage, of methods failing routes call.
 
     `what` names them: `the latencies`. All that measured a method count as one.
     """
-    import pandas as pd
-
-    by_method: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for (service, method), some in pieces(rows, "service", "method"):
-        by_method.setdefault(canonical_method(seen.case, service, method), []).append(some)
+    metrics = seen.tables.metrics
+    by_method: dict[tuple[str, str], list[NDArray[np.int32]]] = {}
+    for (service, method), some in places(metrics, is_read, "service", "method"):
+        if service is not None and method is not None:
+            by_method.setdefault(canonical_method(seen.case, service, method), []).append(some)
     wanted = of_what_failed(seen, by_method)
     found = (
-        hole_of_rows(seen, pd.concat(some), f"{what} of {service}.{method}")
+        hole_of_rows(seen, metrics.iloc[np.concatenate(some)], f"{what} of {service}.{method}")
         for (service, method), some in sorted(wanted.items())
     )
     return tuple(hole for hole in found if hole is not None)

@@ -90,7 +90,7 @@ def _holes(seen: Observations) -> tuple[Hole, ...]:
     """What the counts by status code leave out of the outage."""
     metrics = seen.tables.metrics
     is_coded = (metrics["aggregate"] == "count") & metrics["status"].notna()
-    return holes_of_calls(seen, metrics[is_coded], "the calls by status code")
+    return holes_of_calls(seen, is_coded, "the calls by status code")
 
 
 def _candidate(seen: Observations, counts: list[CallCounts]) -> Candidate:

@@ -72,14 +72,14 @@ def _none(seen: Observations) -> Candidates:
         return (not_recorded(seen, Kind.DEPENDENCY_LATENCY, thing, System.GRPC_METRICS, confirm),)
     if hidden := [c for c in seen.calls if gave_up_more(c.cut_off)]:
         return (_hidden_by_deadlines(hidden),)
-    rows = metrics[is_latency]
-    if holes := holes_of_calls(seen, rows, "the latencies"):
+    if holes := holes_of_calls(seen, is_latency, "the latencies"):
         confirm = "Import the latencies of these calls for the whole outage, or read its traces."
         thing = "a service that became slow"
         return (not_covered(seen, Kind.DEPENDENCY_LATENCY, thing, holes, confirm),)
     if seen.outage.onset.lo is None:
         confirm = "Report an earlier window, with latencies of calls from before the outage."
         return (not_compared(seen, Kind.DEPENDENCY_LATENCY, "a service that became slow", confirm),)
+    rows = metrics[is_latency]
     text = "no method whose latency is recorded became slower than it was before"
     at = Span(instant(rows["at"].min()), instant(rows["at"].max()), "first to last bucket")
     cited = rows_as_evidence(

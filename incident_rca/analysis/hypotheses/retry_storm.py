@@ -41,11 +41,11 @@ def hypotheses(seen: Observations) -> Candidates:
 
 
 def _none(seen: Observations) -> Candidates:
-    calls = seen.tables.metrics
-    calls = calls[(calls["aggregate"] == "count") & calls["method"].notna()]
-    if not seen.case.topology.routes or calls.empty or seen.outage is None:
+    metrics = seen.tables.metrics
+    is_count = (metrics["aggregate"] == "count") & metrics["method"].notna()
+    if not seen.case.topology.routes or not is_count.any() or seen.outage is None:
         return ()
-    if holes := holes_of_calls(seen, calls, "the counts of calls"):
+    if holes := holes_of_calls(seen, is_count, "the counts of calls"):
         confirm = "Import the counts of these calls for the whole outage."
         return (not_covered(seen, Kind.RETRY_STORM, OBJECT, holes, confirm),)
     if seen.outage.onset.lo is None:
