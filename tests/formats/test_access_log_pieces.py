@@ -178,6 +178,27 @@ def test_lines_are_found_by_their_numbers(
     assert [line.rstrip(b"\n") for line in found] == [lines[number - first] for number in numbers]
 
 
+@given(
+    lines=st.lists(st.integers(1, 30).map(lambda size: b"x" * size), min_size=1),
+    chosen=st.sets(st.integers(0, 20)),
+)
+def test_lines_of_a_piece_with_marks_are_found(
+    new_folder: NewFolder, lines: list[bytes], chosen: set[int]
+) -> None:
+    folder = new_folder()
+    numbered = [b"%d %s" % (number, line) for number, line in enumerate(lines, start=1)]
+    (folder / "a").write_bytes(b"\n".join(numbered))
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(pieces, "CHUNK_BYTES", 13)
+        small.setattr(pieces, "PIECE_BYTES", 200)
+        for piece in pieces_of(folder / "a", folder):
+            inside = range(piece.first, piece.first + piece.lines)
+            numbers = sorted(n for index in chosen if (n := piece.first + index) in inside)
+            found = [line.rstrip(b"\n") for line in lines_at(piece, numbers)]
+            assert found == [numbered[number - 1] for number in numbers]
+            assert len(piece.marks) > 1 or piece.path.stat().st_size <= 13
+
+
 @pytest.mark.parametrize("filler", [b"\n", b" \t\r\n"])
 def test_blank_lines_of_any_number_are_skipped_and_counted(tmp_path: Path, filler: bytes) -> None:
     first, last = request(0, status="502"), request(1, status="502")

@@ -5,13 +5,15 @@ DuckDB counts lines but skips blank ones: a piece in which none is blank is numb
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import BufferedReader, FileIO
 from itertools import chain, count
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from incident_rca.formats.lines import Truncated, chunks_of, clean_line
 
@@ -28,14 +30,25 @@ SPARE = "spare"
 _END = ord("\n")
 
 
+class Mark(NamedTuple):
+    """A byte of a piece, and how many of its lines end before it."""
+
+    offset: int
+    ends: int
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The lines of a log from number `first` on; `blank` of them are blank there and `{}` here."""
+    """The lines of a log from number `first` on; `blank` of them are blank there and `{}` here.
+
+    `marks` are places in it, and how many lines end before each.
+    """
 
     path: Path
     first: int
     lines: int
     blank: int = 0
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +78,17 @@ def _piece(path: Path, first: int, parts: Iterable[Part]) -> tuple[Piece, int]:
     import numpy as np
 
     ends, last, skipped = 0, b"", 0
+    marks = []
     with _written_over(path) as out:
         for part in parts:
+            marks.append(Mark(out.tell(), ends))
             out.write(part.data)
             ends += int(np.count_nonzero(_is_end(part.data)))
             last, skipped = part.data or last, part.skipped
             if part.is_last:
                 break
-    return Piece(path, first, ends + (not last.endswith(b"\n"))), skipped
+    lines = ends + (not last.endswith(b"\n"))
+    return Piece(path, first, lines, marks=tuple(marks)), skipped
 
 
 def set_aside(piece: Piece) -> Path:
@@ -140,7 +156,7 @@ def _parts(path: Path) -> Iterator[Part]:
 
 def cleaned(piece: Piece) -> Piece:
     """The same lines as valid UTF-8 without carriage returns, the blank ones counted as such."""
-    clean = replace(piece, path=piece.path.with_suffix(".clean"))
+    clean = replace(piece, path=piece.path.with_suffix(".clean"), marks=())
     blank = 0
     with piece.path.open("rb", CHUNK_BYTES) as lines, clean.path.open("wb") as out:
         for line in lines:
@@ -151,21 +167,32 @@ def cleaned(piece: Piece) -> Piece:
     return replace(clean, blank=blank)
 
 
-def is_clean(piece: Piece) -> bool:
-    """Whether `cleaned` would find nothing to do in lines none of which is blank."""
+def is_clean(texts: Iterable[bytes]) -> bool:
+    """Whether `cleaned` would find nothing to do in them, which are no blank lines."""
+    return all(text.isascii() and b"\r" not in text for text in texts)
+
+
+def chunks_at(piece: Piece) -> Iterator[bytes]:
+    """All that a piece holds."""
     with piece.path.open("rb") as file:
-        chunks = iter(lambda: file.read(CHUNK_BYTES), b"")
-        return all(chunk.isascii() and b"\r" not in chunk for chunk in chunks)
+        yield from iter(lambda: file.read(CHUNK_BYTES), b"")
 
 
 def lines_at(piece: Piece, numbers: Iterable[int]) -> Iterator[bytes]:
     """The lines with these numbers, which ascend."""
-    at = piece.first
+    read = 0
     with BufferedReader(piece.path.open("rb", buffering=0), CHUNK_BYTES) as file:
         for number in numbers:
-            _skip(file, number - at)
+            before = number - piece.first
+            # Of a mark with just as many ends the line may have begun before.
+            nearest = bisect_left(piece.marks, before, key=attrgetter("ends")) - 1
+            if nearest >= 0 and piece.marks[nearest].ends > read:
+                mark = piece.marks[nearest]
+                file.seek(mark.offset)
+                read = mark.ends
+            _skip(file, before - read)
             yield file.readline()
-            at = number + 1
+            read = before + 1
 
 
 def _skip(file: BufferedReader[FileIO], lines: int) -> None:

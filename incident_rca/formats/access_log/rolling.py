@@ -14,7 +14,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from incident_rca.formats.access_log.pieces import Piece, cleaned, is_clean, lines_at, set_aside
+from incident_rca.formats.access_log.pieces import (
+    Piece,
+    chunks_at,
+    cleaned,
+    is_clean,
+    lines_at,
+    set_aside,
+)
 from incident_rca.formats.duckdb_session import define, fetch, run_file, side_by_side
 from incident_rca.formats.lines import Truncated
 from incident_rca.trace_ids import ids_of_log, joined_ids, split_ids
@@ -120,7 +127,7 @@ def _rolled_up(connection: duckdb.DuckDBPyConnection, piece: Piece, how: Lines) 
         counted = _read(connection, piece, how)
     except duckdb.Error:
         counted = None
-    if counted is None or (counted.unread > piece.blank and not is_clean(piece)):
+    if counted is None or (counted.unread > piece.blank and not _is_clean(piece, counted)):
         clean = cleaned(piece)
         try:
             counted = _read(connection, clean, how)
@@ -130,6 +137,12 @@ def _rolled_up(connection: duckdb.DuckDBPyConnection, piece: Piece, how: Lines) 
         finally:
             clean.path.unlink()
     return _kept(connection, piece, counted, how)
+
+
+def _is_clean(piece: Piece, counted: Counted) -> bool:
+    """Whether the lines that could not be read are clean, so far as they are known."""
+    are_known = len(counted.suspects) == counted.unread
+    return is_clean(lines_at(piece, counted.suspects) if are_known else chunks_at(piece))
 
 
 def _read(connection: duckdb.DuckDBPyConnection, piece: Piece, how: Lines) -> Counted | None:
