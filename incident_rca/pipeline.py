@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,22 +14,20 @@ from incident_rca import case as case_folder
 from incident_rca.case import failed
 from incident_rca.chart_painter import Draw, draw_here, painter
 from incident_rca.errors import BadInput, IncidentRcaError, NoEvidence
-from incident_rca.formats import BY_KIND, FORMATS
+from incident_rca.formats import BY_KIND
 from incident_rca.formats.parsed import Format, Parsed, RawInput
 from incident_rca.model import (
-    INDEPENDENT_SYSTEMS,
     Analysis,
     Case,
     SourceState,
     SourceStatus,
-    TimeWindow,
 )
 from incident_rca.one_writer import locked
-from incident_rca.pseudonyms import numbered
 from incident_rca.redact import redact_query, redact_text
+from incident_rca.reported_case import reported
 from incident_rca.tables import SCHEMAS, TABLE_NAMES, Tables
 from incident_rca.typed_frames import as_schema
-from incident_rca.window import format_instant, require_analysable, whole_seconds
+from incident_rca.window import require_analysable
 from incident_rca.work_folder import work_folder
 
 if TYPE_CHECKING:
@@ -146,26 +144,46 @@ def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Cas
 def _built(folder: Path, progress: Progress) -> tuple[Case, Tables]:
     """What build_tables gives, while nobody else writes."""
     case, kept = _as_it_stands(folder)
-    if kept is not None:
-        return case, kept
+    return (case, kept) if kept is not None else _made_anew(folder, case, progress)
+
+
+def _made_anew(folder: Path, case: Case, progress: Progress) -> tuple[Case, Tables]:
     sources, tables = parse_sources(folder, case.sources, progress)
     case_folder.write_tables(folder, tables, sources)
     return replace(case, sources=sources), tables
 
 
 def _as_it_stands(folder: Path) -> tuple[Case, Tables | None]:
-    """The case, with `failed` for each source whose files are not what was collected, and its
+    """The case with `failed` for each source whose files are not what was collected, and its
     tables where they are current.
 
     Raises NoEvidence where every source failed, BadWindow where the window is one of years.
     """
+    case = _analysable(folder)
+    with _checking(folder, case) as checked:
+        kept = _current_tables(folder, case.sources)
+        return _as_checked(folder, case, checked(), kept)
+
+
+def _analysable(folder: Path) -> Case:
     case = case_folder.read_case(folder)
     require_analysable(case.window)
+    return case
+
+
+@contextmanager
+def _checking(folder: Path, case: Case) -> Iterator[Callable[[], tuple[SourceStatus, ...]]]:
+    """What waits for the sources as they stand: large raw files take as long to be checked as their
+    tables to be read and analysed, which can be done meanwhile.
+    """
     with ThreadPoolExecutor() as pool:
         checked = pool.map(partial(case_folder.check_files, folder), case.sources)
-        # Large files take as long to check as tables take to read, which are read meanwhile.
-        kept = _current_tables(folder, case.sources)
-        sources = tuple(checked)
+        yield lambda: tuple(checked)
+
+
+def _as_checked(
+    folder: Path, case: Case, sources: tuple[SourceStatus, ...], kept: Tables | None
+) -> tuple[Case, Tables | None]:
     if all(s.state is SourceState.FAILED for s in sources):
         raise NoEvidence(
             f"{folder}: no source can be read: "
@@ -212,29 +230,6 @@ def analysed(folder: Path, case: Case, tables: Tables) -> Analysis:
     )
 
 
-def reported(case: Case, tables: Tables) -> tuple[Case, Tables]:
-    """The case as a report shows it, and its tables with the same numbers for what is hidden."""
-    return numbered(as_reported(case), tables)
-
-
-def as_reported(case: Case) -> Case:
-    """The case as a report shows it: each source with its limits and gaps, absent systems named."""
-    return with_absent_systems(with_uncovered(with_gaps(with_limits(case))))
-
-
-def with_limits(case: Case) -> Case:
-    """The case with what each source never shows, being of its kind and in its format."""
-    known = (
-        replace(s, cannot_show=_cannot_show(s)) if s.kind in BY_KIND else s for s in case.sources
-    )
-    return replace(case, sources=tuple(known))
-
-
-def _cannot_show(source: SourceStatus) -> str:
-    facts = (*source.lacks, BY_KIND[source.kind].cannot_show)
-    return "; ".join(fact for fact in facts if fact)
-
-
 def report_case(
     folder: Path,
     progress: Progress = lambda _: None,
@@ -249,14 +244,29 @@ def report_case(
     """
     case_folder.read_case(folder)
     with painter() if with_charts else nullcontext(draw_here) as draw, locked(folder):
-        case, tables = _built(folder, progress)
-        progress("analysing")
-        analysis = analysed(folder, *reported(case, tables))
+        analysis = _analysed_while_checked(folder, progress)
         progress("writing")
         write_reports(
             folder, analysis, force=force, with_charts=with_charts, with_page=with_page, draw=draw
         )
     return analysis
+
+
+def _analysed_while_checked(folder: Path, progress: Progress) -> Analysis:
+    """The analysis of the tables that are kept, unless a raw file turns out to be another one."""
+    case = _analysable(folder)
+    early: Analysis | None = None
+    with _checking(folder, case) as checked:
+        kept = _current_tables(folder, case.sources)
+        if kept is not None:
+            progress("analysing")
+            early = analysed(folder, *reported(case, kept))
+        found, kept = _as_checked(folder, case, checked(), kept)
+    if early is not None and found == case:
+        return early
+    case, tables = (found, kept) if kept is not None else _made_anew(folder, found, progress)
+    progress("analysing")
+    return analysed(folder, *reported(case, tables))
 
 
 def write_reports(
@@ -314,66 +324,3 @@ def is_complete(case: Case) -> bool:
     """Whether every configured source answered in full (an empty answer is an answer)."""
     complete = (SourceState.OK, SourceState.EMPTY, SourceState.SKIPPED)
     return all(s.state in complete for s in case.sources)
-
-
-def with_gaps(case: Case) -> Case:
-    """The case with `partial` for each source that recorded nothing for a while of its window."""
-    return replace(case, sources=tuple(_with_gaps(s, case.window) for s in case.sources))
-
-
-def _with_gaps(source: SourceStatus, window: TimeWindow) -> SourceStatus:
-    inside = [g for g in source.gaps if g.window.end > window.start and g.window.start < window.end]
-    if not inside or source.state is not SourceState.OK:
-        return source
-    longest = max(inside, key=lambda g: (g.window.seconds, g.window.start))
-    more = f" and {len(inside) - 1} shorter gaps" if len(inside) > 1 else ""
-    return replace(
-        source,
-        state=SourceState.PARTIAL,
-        reason=(
-            f"not recorded from {format_instant(longest.window.start)} to "
-            f"{format_instant(longest.window.end)}{more}: {longest.reason}"
-        ),
-        hint="what happened in the gaps is not known",
-    )
-
-
-def with_uncovered(case: Case) -> Case:
-    """The case with `partial` for the gateway's logs where they hold nothing of the window."""
-    if case.recorded is not None:
-        return case
-    logs = {s.name for s in case.gateway_logs}
-    sources = (_uncovered(s) if s.name in logs and s.covered else s for s in case.sources)
-    return replace(case, sources=tuple(sources))
-
-
-def _uncovered(source: SourceStatus) -> SourceStatus:
-    assert source.covered is not None
-    edges = whole_seconds(source.covered)
-    start, end = format_instant(edges.start), format_instant(edges.end)
-    reason = f"holds nothing of the window: it covers {start} to {end}"
-    hint = f"report again with --from {start} --to {end}, or import the log of the window"
-    return replace(
-        source,
-        state=SourceState.PARTIAL,
-        reason="; ".join(filter(None, (reason, source.reason))),
-        hint="; ".join(filter(None, (hint, source.hint))),
-    )
-
-
-def with_absent_systems(case: Case) -> Case:
-    """The case with a `skipped` source for each system of which it holds nothing at all."""
-    present = {s.system for s in case.sources}
-    absent = [s for s in sorted(INDEPENDENT_SYSTEMS) if s not in present]
-    skipped = (
-        SourceStatus(
-            name=system,
-            system=system,
-            kind="none",
-            state=SourceState.SKIPPED,
-            reason=f"nothing of {system} was imported",
-            hint=f"import it: {', '.join(f.kind for f in FORMATS if f.system is system)}",
-        )
-        for system in absent
-    )
-    return replace(case, sources=(*case.sources, *skipped))

@@ -17,7 +17,6 @@ from incident_rca.pipeline import (
     Progress,
     analysed,
     parse_sources,
-    reported,
 )
 from incident_rca.redact import redact_text
 from incident_rca.replaying import KEPT_SWEEP, sweep_problem
@@ -26,6 +25,7 @@ from incident_rca.report.charts import charts_of
 from incident_rca.report.contract import to_json
 from incident_rca.report.markdown import to_markdown
 from incident_rca.report.page.document import to_html
+from incident_rca.reported_case import reported
 from incident_rca.tables import TABLE_NAMES
 
 if TYPE_CHECKING:

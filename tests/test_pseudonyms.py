@@ -9,7 +9,8 @@ import pandas as pd
 
 from incident_rca.formats.parsed import RawInput, frame_of
 from incident_rca.model import Case, RawFile, SourceState, SourceStatus, System, TimeWindow
-from incident_rca.pipeline import joined_tables, reported
+from incident_rca.pipeline import joined_tables
+from incident_rca.reported_case import reported
 from incident_rca.tables import Tables
 from tests.formats.builders import START, instant
 

@@ -157,7 +157,8 @@ def fetch(folder: Path, when: When, where: Where, how: How) -> Collected:
 def exit_code(case: Case) -> ExitCode:
     """4 where no source of the case has answered, 3 where one failed or is partial, else 0."""
     from incident_rca.collecting import ANSWERED
-    from incident_rca.pipeline import is_complete, with_gaps
+    from incident_rca.pipeline import is_complete
+    from incident_rca.reported_case import with_gaps
 
     if not any(source.state in ANSWERED for source in case.sources):
         return ExitCode.NO_EVIDENCE
@@ -240,9 +241,9 @@ def _instances(given: list[str] | None) -> tuple[str, ...]:
 
 
 def _tell(done: Collected, costs: Mapping[str, str], *, quiet: bool) -> None:
-    from incident_rca.pipeline import with_gaps
     from incident_rca.pseudonyms import redacted_source
     from incident_rca.redact import plain
+    from incident_rca.reported_case import with_gaps
 
     answered = {source.name for source in done.answered}
     for source in with_gaps(done.case).sources:
@@ -267,8 +268,9 @@ def _line(source: SourceStatus, cost: str) -> str:
 def _sources(case: Case) -> object:
     """The sources as report.json has them."""
     from incident_rca.model import Analysis
-    from incident_rca.pipeline import joined_tables, reported
+    from incident_rca.pipeline import joined_tables
     from incident_rca.report.contract import to_contract
+    from incident_rca.reported_case import reported
 
     told, _ = reported(case, joined_tables({}))
     nothing_analysed = Analysis(

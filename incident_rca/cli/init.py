@@ -195,13 +195,13 @@ def _asked() -> Answers:
 
 
 def _inferred(case: Path, *, quiet: bool) -> InferredTopology:
-    from incident_rca import pipeline
+    from incident_rca import pipeline, reported_case
     from incident_rca.analysis.inferred_topology import infer_topology
 
     with progress(quiet=quiet) as step:
         manifest, tables = pipeline.build_tables(case, step)
         step("inferring")
-        return infer_topology(*pipeline.reported(manifest, tables))
+        return infer_topology(*reported_case.reported(manifest, tables))
 
 
 # --- the file ---------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def _require_one_form(*, sweep: bool, of_sweep: bool, export: str | None) -> Non
 def _replay(
     case: Path, protection: Protection, pool_size: int | None, *, as_json: bool, quiet: bool
 ) -> None:
-    from incident_rca import pipeline
+    from incident_rca import pipeline, reported_case
     from incident_rca.analysis.analyse import concluded
     from incident_rca.analysis.observations import observe
     from incident_rca.report import what_if as shown
@@ -145,7 +145,7 @@ def _replay(
     with progress(quiet=quiet) as step:
         known, tables = pipeline.build_tables(case, step)
         step("analysing")
-        observed = observe(*pipeline.reported(known, tables))
+        observed = observe(*reported_case.reported(known, tables))
         evidence_ids = concluded(observed).evidence_ids
         step("replaying")
         found = what_if(observed[0], protection, pool_size)
@@ -163,13 +163,13 @@ def _keep(case: Path, protection: Protection, pool_size: int | None, *, quiet: b
 
 
 def _traffic(case: Path, pool_size: int | None, *, quiet: bool) -> Traffic:
-    from incident_rca import pipeline
+    from incident_rca import pipeline, reported_case
     from incident_rca.replaying import traffic_of
 
     with progress(quiet=quiet) as step:
         known, tables = pipeline.build_tables(case, step)
         step("reading the traffic")
-        return traffic_of(*pipeline.reported(known, tables), pool_size)
+        return traffic_of(*reported_case.reported(known, tables), pool_size)
 
 
 def _export(

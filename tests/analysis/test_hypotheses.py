@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incident_rca import pipeline
+from incident_rca import pipeline, reported_case
 from incident_rca.analysis.analyse import analyse
 from incident_rca.analysis.attribution import attribute
 from incident_rca.analysis.evidence import short_ids
@@ -425,7 +425,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, Tables]:
     """The demo's case and its tables."""
     folder = prepare_demo(tmp_path_factory.mktemp("tables") / "INC-2847")
     case, tables = pipeline.build_tables(folder)
-    return pipeline.with_absent_systems(case), tables
+    return reported_case.with_absent_systems(case), tables
 
 
 CHANCE = random.Random(2847)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from incident_rca import pipeline
+from incident_rca import pipeline, reported_case
 from incident_rca.analysis.analyse import analyse
 from incident_rca.analysis.inferred_topology import InferredTopology, infer_topology
 from incident_rca.demo import prepare_demo
@@ -371,7 +371,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, Tables, Topo
     folder: Path = prepare_demo(tmp_path_factory.mktemp("inferred") / "INC-2847")
     case, tables = pipeline.build_tables(folder)
     stated = case.topology
-    return replace(pipeline.as_reported(case), topology=Topology()), tables, stated
+    return replace(reported_case.as_reported(case), topology=Topology()), tables, stated
 
 
 def test_the_sample_gives_back_what_was_stated_of_it(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from incident_rca import pipeline
+from incident_rca import pipeline, reported_case
 from incident_rca.analysis.analyse import analyse
 from incident_rca.demo import prepare_demo
 from incident_rca.model import Role, Topology
@@ -99,7 +99,7 @@ def incidents(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Told]:
     """The sample of INC-2847, and the made ones."""
     folder = prepare_demo(tmp_path_factory.mktemp("sample") / "INC-2847")
     case, tables = pipeline.build_tables(folder)
-    sample = (pipeline.as_reported(case), tables)
+    sample = (reported_case.as_reported(case), tables)
     return {"inc_2847": sample, **{name: make() for name, make in MADE.items()}}
 
 

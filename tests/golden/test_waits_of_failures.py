@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from incident_rca import pipeline
+from incident_rca import pipeline, reported_case
 from incident_rca.analysis.observations import observe
 from incident_rca.case import read_case
 from incident_rca.cli.report import exit_code
@@ -99,7 +99,7 @@ def test_without_latencies_a_replay_says_what_it_lacks(tmp_path: Path) -> None:
     import_files(
         case, [log, *others], settings=Settings(topology=sample.topology), window=sample.window
     )
-    observed = observe(*pipeline.reported(*pipeline.build_tables(case)))
+    observed = observe(*reported_case.reported(*pipeline.build_tables(case)))
     with pytest.raises(NotReplayable, match="none has a latency"):
         recorded_traffic(observed[0], None)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from incident_rca import pipeline
+from incident_rca import pipeline, reported_case
 from incident_rca.answered import status_of
 from incident_rca.errors import IncidentRcaError
 from incident_rca.formats import BY_KIND
@@ -44,7 +44,7 @@ def outputs(kind: str, contents: Iterable[str], folder: Path) -> tuple[list[str]
         for name, frame in parsed.frames.items():
             frames.setdefault(name, []).append(frame)
     case = Case(id="INC-1", title="", window=WINDOW, sources=tuple(sources))
-    found += texts_of(*pipeline.reported(case, pipeline.joined_tables(frames)))
+    found += texts_of(*reported_case.reported(case, pipeline.joined_tables(frames)))
     return found, sum(source.rows for source in sources)
 
 
@@ -95,6 +95,6 @@ def test_no_secret_of_a_column_comes_out(table: str, tmp_path: Path) -> None:
     row = others | {column: garden.behind("x") for column in taken}
     frame = frame_of(table, [row], raw)
     case = Case(id="INC-1", title="", window=WINDOW)
-    shown = texts_of(*pipeline.reported(case, pipeline.joined_tables({table: [frame]})))
+    shown = texts_of(*reported_case.reported(case, pipeline.joined_tables({table: [frame]})))
     assert garden.left_in(shown) == []
     assert not [text for text in shown if "10.1.2.3" in text or "ada@" in text]

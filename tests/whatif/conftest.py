@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from incident_rca import pipeline
+from incident_rca import pipeline, reported_case
 from incident_rca.demo import prepare_demo
 from incident_rca.replaying import traffic_of
 from incident_rca.whatif.traffic import Traffic
@@ -22,4 +22,4 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def inc_2847(demo: Path) -> Traffic:
     """The traffic of the demo case."""
     case, tables = pipeline.build_tables(demo)
-    return traffic_of(pipeline.as_reported(case), tables, None)
+    return traffic_of(reported_case.as_reported(case), tables, None)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from incident_rca import pipeline
+from incident_rca import pipeline, reported_case
 from incident_rca.replaying import traffic_of
 from incident_rca.report import what_if as shown
 from incident_rca.whatif.comparing import as_it_was, compared
@@ -133,7 +133,7 @@ def test_an_outage_that_goes_on_holds_its_connections_beyond_the_window(
     manifest["window"]["end"] = "2026-01-15T14:36:00Z"
     (case / "case.json").write_text(json.dumps(manifest))
     known, tables = pipeline.build_tables(case)
-    made = traffic_of(pipeline.as_reported(known), tables, None)
+    made = traffic_of(reported_case.as_reported(known), tables, None)
     begin, end = made.start, datetime(2026, 1, 15, 14, 36, tzinfo=UTC)
     failed = sum(r.status >= 500 for r in requests if begin <= r.at < end)
     assert made.kept_until_ms is not None

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from incident_rca import pipeline
+from incident_rca import pipeline, reported_case
 from incident_rca.analysis.observations import observe
 from incident_rca.cli import app
 from incident_rca.errors import BadInput
@@ -119,7 +119,7 @@ def test_the_reports_show_the_fronts(kept: Path) -> None:
 
 def _problem(case: Path) -> str | None:
     known, tables = pipeline.build_tables(case)
-    return sweep_problem(case, pipeline.as_reported(known), tables)
+    return sweep_problem(case, reported_case.as_reported(known), tables)
 
 
 def test_a_figure_of_the_front_that_no_replay_gives_is_found_out(case: Path) -> None:
@@ -141,7 +141,7 @@ def test_what_is_read_back_is_what_was_kept(case: Path) -> None:
 def test_a_sweep_of_other_evidence_is_passed_over(case: Path) -> None:
     manifest = json.loads((case / "case.json").read_text())
     known, tables = pipeline.build_tables(case)
-    seen = observe(pipeline.as_reported(known), tables)[0]
+    seen = observe(reported_case.as_reported(known), tables)[0]
     found = kept_sweep(case, seen)
     assert found is not None
     assert found.premises

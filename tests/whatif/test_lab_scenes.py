@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from incident_rca import pipeline
+from incident_rca import pipeline, reported_case
 from incident_rca.errors import NotReplayable
 from incident_rca.replaying import traffic_of
 from incident_rca.whatif.comparing import as_it_was
@@ -22,7 +22,7 @@ ON_THE_POOL = (("POST", "/api/orders"), ("GET", "/api/inventory/{sku}"))
 def traffic_in(scene: str, tmp_path: Path) -> Traffic:
     folder = Path(shutil.copytree(RECORDED / scene, tmp_path / scene))
     case, tables = pipeline.build_tables(folder)
-    return traffic_of(pipeline.as_reported(case), tables, None)
+    return traffic_of(reported_case.as_reported(case), tables, None)
 
 
 def failed_in_the_log(scene: str) -> int:
