@@ -7,7 +7,7 @@ envelope holds one answer, or `slices` with a request and an answer each.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -268,15 +268,14 @@ def step_seconds(series: Sequence[Series], asked_step: float | None) -> float:
         [at for at, value in zip(s.times, s.values, strict=True) if value is not None]
         for s in series
     ]
-    gaps = list(_gaps(known)) or list(_gaps([s.times for s in series]))
+    gap = _smallest_gap(known) or _smallest_gap([s.times for s in series])
     # The interval that v1 states is what was rolled up to, even where less was recorded.
-    return max(stated, min(gaps, default=stated or asked_step or 10.0))
+    return max(stated, gap.total_seconds() if gap else stated or asked_step or 10.0)
 
 
-def _gaps(instants: Sequence[Sequence[datetime]]) -> Iterator[float]:
-    for times in instants:
-        gaps = ((b - a).total_seconds() for a, b in pairwise(filter(is_sane, times)))
-        yield from (gap for gap in gaps if gap > 0)
+def _smallest_gap(instants: Sequence[Sequence[datetime]]) -> timedelta | None:
+    gaps = (b - a for times in instants for a, b in pairwise(filter(is_sane, times)))
+    return min((gap for gap in gaps if gap > timedelta(0)), default=None)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -142,13 +142,19 @@ def redacted(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     return frame.assign(**columns)
 
 
+def _origin(raw: RawInput) -> Mapping[str, str]:
+    """Where the rows of a file come from, by the columns that say it, unless rows say it."""
+    return {"source": raw.source, "file": raw.file}
+
+
 def frame_of(table: str, rows: Iterable[dict[str, Any]], raw: RawInput) -> pd.DataFrame:
     """A typed frame of `table` from rows as mappings; `source` and `file` are added."""
     records = list(rows)
-    origin = {"source": raw.source, "file": raw.file}
+    origin = _origin(raw)
     columns = {
         column: list(map(dict.get, records, repeat(column), repeat(origin.get(column))))
         for column in SCHEMAS[table]
+        if column not in origin or any(column in row for row in records)
     }
     return frame_of_columns(table, columns, raw)
 
@@ -161,12 +167,14 @@ def frame_of_columns(table: str, columns: Mapping[str, Any], raw: RawInput) -> p
     import pandas as pd
 
     number = len(next(iter(columns.values())))
-    given = {"source": [raw.source] * number, "file": [raw.file] * number, **columns}
     # Where each text is held once, it is looked at and redacted once.
     held = {
         column: categories_of(values) if SCHEMAS[table][column] == "VARCHAR" else values
-        for column, values in given.items()
+        for column, values in columns.items()
     }
+    for column, text in _origin(raw).items():
+        once = pd.Categorical.from_codes([0] * number, pd.Index([text], dtype="str"))
+        held.setdefault(column, once)
     return as_schema(redacted(pd.DataFrame(held), table), table)
 
 
