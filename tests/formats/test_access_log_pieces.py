@@ -153,6 +153,33 @@ def test_values_left_out_are_blank_lines(tmp_path: Path) -> None:
     assert (piece.first, piece.lines, piece.blank) == (1, 6, 4)
 
 
+@pytest.mark.parametrize("unreadable", [0, 3, 6000])
+@pytest.mark.parametrize(
+    "unclean",
+    [
+        request(1).replace("POST", "P\xffST").encode("latin-1"),
+        request(1, errorMessage="a-b").replace("a-b", "a\rb").encode(),
+    ],
+)
+def test_requests_that_only_unclean_bytes_make_unreadable_are_read(
+    tmp_path: Path, unclean: bytes, unreadable: int
+) -> None:
+    parsed = parse("access_log", write(tmp_path / "a", request(0), *["x"] * unreadable, unclean))
+    assert (parsed.rows, parsed.unparsed) == (2, unreadable)
+
+
+def test_lines_of_a_cleaned_piece_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"a\xff\n\r\n" * 20 + b"b\n" * 20)
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(pieces, "CHUNK_BYTES", 9)
+        (piece,) = pieces_of(path, tmp_path)
+        clean = cleaned(piece)
+        found = [line for number in range(1, 61) for line in lines_at(clean, [number])]
+    assert len(piece.marks) > 10
+    assert found == ["a\ufffd\n".encode(), b"{}\n"] * 20 + [b"b\n"] * 20
+
+
 def test_a_cleaned_piece_has_the_same_lines(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"a\rb\r\n\xff\n\r\n \n{}\nlast")
