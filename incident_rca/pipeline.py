@@ -138,16 +138,16 @@ def build_tables(folder: Path, progress: Progress = lambda _: None) -> tuple[Cas
     if kept is not None:
         return case, kept
     with locked(folder):
-        return _built(folder, progress)
+        # Whoever had it until now may have made them.
+        return _with_tables(folder, *_as_it_stands(folder), progress)
 
 
-def _built(folder: Path, progress: Progress) -> tuple[Case, Tables]:
-    """What build_tables gives, while nobody else writes."""
-    case, kept = _as_it_stands(folder)
-    return (case, kept) if kept is not None else _made_anew(folder, case, progress)
-
-
-def _made_anew(folder: Path, case: Case, progress: Progress) -> tuple[Case, Tables]:
+def _with_tables(
+    folder: Path, case: Case, kept: Tables | None, progress: Progress
+) -> tuple[Case, Tables]:
+    """The case with the tables that are kept, else with those that are made anew."""
+    if kept is not None:
+        return case, kept
     sources, tables = parse_sources(folder, case.sources, progress)
     case_folder.write_tables(folder, tables, sources)
     return replace(case, sources=sources), tables
@@ -264,7 +264,7 @@ def _analysed_while_checked(folder: Path, progress: Progress) -> Analysis:
         found, kept = _as_checked(folder, case, checked(), kept)
     if early is not None and found == case:
         return early
-    case, tables = (found, kept) if kept is not None else _made_anew(folder, found, progress)
+    case, tables = _with_tables(folder, found, kept, progress)
     progress("analysing")
     return analysed(folder, *reported(case, tables))
 

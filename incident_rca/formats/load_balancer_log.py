@@ -14,7 +14,7 @@ from typing import Any
 
 from incident_rca.formats.duckdb_session import define, fetch, open_session, run_file
 from incident_rca.formats.lines import damage_of, repaired_copy
-from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, redacted
+from incident_rca.formats.parsed import Format, Head, Parsed, RawInput, origin_of, redacted
 from incident_rca.model import System, TimeWindow
 from incident_rca.typed_frames import as_schema
 
@@ -64,7 +64,7 @@ def _read(raw: RawInput, path: Path, *, damage: str) -> Parsed:
         define(session, "load_balancer_requests.sql")
         coverage = fetch(run_file(session, "load_balancer_coverage.sql")).iloc[0]
         frame = fetch(run_file(session, "load_balancer_rows.sql"))
-    origin = {"source": raw.source, "file": raw.file}
+    origin = origin_of(raw)
     rows = int(coverage["rows"])
     return Parsed(
         frames={

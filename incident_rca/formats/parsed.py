@@ -142,20 +142,16 @@ def redacted(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     return frame.assign(**columns)
 
 
-def _origin(raw: RawInput) -> Mapping[str, str]:
-    """Where the rows of a file come from, by the columns that say it, unless rows say it."""
+def origin_of(raw: RawInput) -> Mapping[str, str]:
+    """Where the rows of a file come from, by the columns that say it."""
     return {"source": raw.source, "file": raw.file}
 
 
 def frame_of(table: str, rows: Iterable[dict[str, Any]], raw: RawInput) -> pd.DataFrame:
     """A typed frame of `table` from rows as mappings; `source` and `file` are added."""
     records = list(rows)
-    origin = _origin(raw)
-    columns = {
-        column: list(map(dict.get, records, repeat(column), repeat(origin.get(column))))
-        for column in SCHEMAS[table]
-        if column not in origin or any(column in row for row in records)
-    }
+    given = (column for column in SCHEMAS[table] if column not in origin_of(raw))
+    columns = {column: list(map(dict.get, records, repeat(column))) for column in given}
     return frame_of_columns(table, columns, raw)
 
 
@@ -164,6 +160,7 @@ def frame_of_columns(table: str, columns: Mapping[str, Any], raw: RawInput) -> p
 
     Raises TypeError where something else is among texts.
     """
+    import numpy as np
     import pandas as pd
 
     number = len(next(iter(columns.values())))
@@ -172,9 +169,9 @@ def frame_of_columns(table: str, columns: Mapping[str, Any], raw: RawInput) -> p
         column: categories_of(values) if SCHEMAS[table][column] == "VARCHAR" else values
         for column, values in columns.items()
     }
-    for column, text in _origin(raw).items():
-        once = pd.Categorical.from_codes([0] * number, pd.Index([text], dtype="str"))
-        held.setdefault(column, once)
+    for column, text in origin_of(raw).items():
+        once = pd.Index([text], dtype="str")
+        held[column] = pd.Categorical.from_codes(np.zeros(number, dtype=np.int8), once)
     return as_schema(redacted(pd.DataFrame(held), table), table)
 
 

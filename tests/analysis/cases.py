@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from incident_rca.analysis.analyse import analyse
-from incident_rca.formats.parsed import RawInput, frame_of
+from incident_rca.formats.parsed import RawInput, frame_of, origin_of
 from incident_rca.model import (
     Analysis,
     Case,
@@ -31,6 +31,7 @@ from incident_rca.model import (
     Topology,
 )
 from incident_rca.tables import TABLE_NAMES, Tables
+from incident_rca.typed_frames import as_schema
 
 Row = Mapping[str, Any]
 
@@ -144,7 +145,8 @@ def made_tables(**rows: Iterable[Row]) -> Tables:
             dict.fromkeys(_NUMBERS, n) | dict(row)
             for n, row in enumerate(rows.get(name, ()), start=1)
         ]
-        frames[name] = frame_of(name, numbered, raw)
+        origin = {c: [row.get(c, own) for row in numbered] for c, own in origin_of(raw).items()}
+        frames[name] = as_schema(frame_of(name, numbered, raw).assign(**origin), name)
     return Tables(**frames)
 
 

@@ -26,7 +26,7 @@ PIECE_BYTES = 32 * 1024 * 1024
 # Larger ones are given back to the system and taken again, which costs more than to fill them.
 CHUNK_BYTES = 256 * 1024
 BLANK = b"{}\n"
-SPARE = "spare"
+_SPARE = "spare"
 _END = ord("\n")
 
 
@@ -93,7 +93,7 @@ def _piece(path: Path, first: int, parts: Iterable[Part]) -> tuple[Piece, int]:
 
 def set_aside(piece: Piece) -> Path:
     """Where a piece now stands that is done with; the next one is written over it."""
-    return piece.path.replace(piece.path.with_name(SPARE))
+    return piece.path.replace(piece.path.with_name(_SPARE))
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def _written_over(path: Path) -> Iterator[BinaryIO]:
     That takes a third of the time of a new file: the system has its pages at hand.
     """
     with suppress(FileNotFoundError):
-        path.with_name(SPARE).replace(path)
+        path.with_name(_SPARE).replace(path)
     path.touch()
     with path.open("r+b") as out:
         yield out

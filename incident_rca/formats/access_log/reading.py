@@ -28,7 +28,7 @@ from incident_rca.formats.access_log.values import values_of
 from incident_rca.formats.access_log.variables import VARIABLES
 from incident_rca.formats.duckdb_session import define, fetch, open_session, run_file
 from incident_rca.formats.lines import lines_of
-from incident_rca.formats.parsed import Parsed, RawInput, redacted
+from incident_rca.formats.parsed import Parsed, RawInput, origin_of, redacted
 from incident_rca.model import TimeWindow
 from incident_rca.typed_frames import as_schema
 
@@ -159,7 +159,7 @@ def _parsed(raw: RawInput, pieces: Iterable[Piece], how: Lines, known: LineForma
         unparsed, damage = roll_up(session, pieces, how)
         coverage = fetch(run_file(session, "access_log_coverage.sql")).iloc[0]
         gateway, failures = gateway_rows(session), failure_rows(session)
-    origin = {"source": raw.source, "file": raw.file}
+    origin = origin_of(raw)
     rows, resolution = int(coverage["rows"]), _resolution(bool(coverage["has_milliseconds"]), known)
     return Parsed(
         frames={
